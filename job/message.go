@@ -1,0 +1,158 @@
+package job
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MaxMessageBytes is the size up to which an SQS queue takes a message unless its MaximumMessageSize is raised
+// (Amazon SQS quotas).
+const MaxMessageBytes = 256 << 10
+
+// MessageVersion is the version of Message, Event and Submission.
+const MessageVersion = 1
+
+// Message is a job on its way to a worker. It carries all that the worker needs.
+type Message struct {
+	V        int               `json:"v"`
+	Run      string            `json:"run"`
+	Job      string            `json:"job"` // the run's id of it; for logs
+	Key      Key               `json:"key"`
+	Document jsontext.Value    `json:"document"`         // canonical; Key is its hash
+	Inputs   map[string]string `json:"inputs,omitempty"` // URLs by staged name; the identities are in the document
+	Attempt  int               `json:"attempt"`          // from 1
+	Timeout  Duration          `json:"timeout"`          // of this attempt
+}
+
+// Encode writes the message. It refuses one that a queue would not take.
+func (m Message) Encode() ([]byte, error) {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode message of job %s: %w", m.Job, err)
+	}
+	if len(data) > MaxMessageBytes {
+		return nil, fmt.Errorf("encode message of job %s: %d bytes, a queue takes %d: pass large parameters as an input, and combine many parents in steps", m.Job, len(data), MaxMessageBytes)
+	}
+	return data, nil
+}
+
+// ParseMessage reads a message and checks that its key is its document's.
+func ParseMessage(data []byte) (Message, Document, error) {
+	var m Message
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Message{}, Document{}, fmt.Errorf("parse message: %w", err)
+	}
+	if m.V != MessageVersion {
+		return Message{}, Document{}, fmt.Errorf("parse message: version %d, this program knows %d", m.V, MessageVersion)
+	}
+	doc, err := ParseDocument(m.Document)
+	if err != nil {
+		return Message{}, Document{}, fmt.Errorf("parse message of job %s: %w", m.Job, err)
+	}
+	key, err := doc.Key()
+	if err != nil {
+		return Message{}, Document{}, fmt.Errorf("parse message of job %s: %w", m.Job, err)
+	}
+	switch {
+	case key != m.Key:
+		return Message{}, Document{}, fmt.Errorf("parse message of job %s: key %s is not its document's, %s", m.Job, m.Key.Short(), key.Short())
+	case m.Attempt < 1:
+		return Message{}, Document{}, fmt.Errorf("parse message of job %s: attempt %d, want at least 1", m.Job, m.Attempt)
+	case m.Timeout <= 0:
+		return Message{}, Document{}, fmt.Errorf("parse message of job %s: timeout %s, want more than 0", m.Job, time.Duration(m.Timeout))
+	}
+	for name := range doc.Spec.Inputs {
+		if _, _, err := ParseObjectURL(m.Inputs[name]); err != nil {
+			return Message{}, Document{}, fmt.Errorf("parse message of job %s: input %q: %w", m.Job, name, err)
+		}
+	}
+	return m, doc, nil
+}
+
+// EventType says what became of an attempt.
+type EventType string
+
+// The types of Event.
+const (
+	EventSucceeded    EventType = "succeeded"     // the output exists
+	EventFailed       EventType = "failed"        // this attempt failed
+	EventParentLost   EventType = "parent_lost"   // a parent's output is missing or corrupt; see Event.Lost
+	EventInputChanged EventType = "input_changed" // an input is not what the key says; the job must be planned again
+)
+
+// Event is what a worker says about a job. Events arrive at least once and in any order.
+type Event struct {
+	V         int       `json:"v"`
+	Type      EventType `json:"type"`
+	Run       string    `json:"run"`
+	Job       string    `json:"job"`
+	Key       Key       `json:"key"`
+	Attempt   int       `json:"attempt"`
+	Worker    string    `json:"worker"`               // ARN of its task
+	Reused    bool      `json:"reused,omitzero"`      // succeeded without running: the output existed
+	Bytes     int64     `json:"bytes,omitzero"`       // of the output's files
+	Seconds   float64   `json:"seconds,omitzero"`     // of the process
+	ExitCode  *int      `json:"exit_code,omitzero"`   // nil when no process ended by itself
+	Cause     string    `json:"cause,omitzero"`       // a sentence, for failed and input_changed
+	LastLines []string  `json:"last_lines,omitempty"` // of the process's output
+	Lost      *Key      `json:"lost,omitzero"`        // the parent, for parent_lost
+	At        time.Time `json:"at"`
+}
+
+// Encode writes the event.
+func (e Event) Encode() ([]byte, error) {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode event of job %s: %w", e.Job, err)
+	}
+	return data, nil
+}
+
+// ParseEvent reads what Encode writes.
+func ParseEvent(data []byte) (Event, error) {
+	var e Event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return Event{}, fmt.Errorf("parse event: %w", err)
+	}
+	switch {
+	case e.V != MessageVersion:
+		return Event{}, fmt.Errorf("parse event: version %d, this program knows %d", e.V, MessageVersion)
+	case e.Key.IsZero():
+		return Event{}, fmt.Errorf("parse event: it has no key")
+	case e.Type == EventParentLost && e.Lost == nil:
+		return Event{}, fmt.Errorf("parse event: parent_lost names no key")
+	}
+	switch e.Type {
+	case EventSucceeded, EventFailed, EventParentLost, EventInputChanged:
+		return e, nil
+	}
+	return Event{}, fmt.Errorf("parse event: unknown type %q", e.Type)
+}
+
+// Submission asks the controller to take up a run whose run file lies in S3 at [SubmissionPath]. The same id twice is
+// one run.
+type Submission struct {
+	V  int    `json:"v"`
+	ID string `json:"id"`
+}
+
+// Encode writes the submission.
+func (s Submission) Encode() ([]byte, error) { return json.Marshal(s) }
+
+// ParseSubmission reads what Encode writes.
+func ParseSubmission(data []byte) (Submission, error) {
+	var s Submission
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Submission{}, fmt.Errorf("parse submission: %w", err)
+	}
+	if s.V != MessageVersion {
+		return Submission{}, fmt.Errorf("parse submission: version %d, this program knows %d", s.V, MessageVersion)
+	}
+	if err := CheckName(s.ID); err != nil {
+		return Submission{}, fmt.Errorf("parse submission: %w", err)
+	}
+	return s, nil
+}

@@ -1,0 +1,79 @@
+package job
+
+// RunState is where a run stands. Outages do not change it: they stay in their state, with a reason.
+//
+//	Received → Rejected | Planning → Active → Succeeded | Failed
+type RunState string
+
+// The states of a run.
+const (
+	RunReceived  RunState = "received"
+	RunRejected  RunState = "rejected"
+	RunPlanning  RunState = "planning"
+	RunActive    RunState = "active"
+	RunSucceeded RunState = "succeeded"
+	RunFailed    RunState = "failed"
+)
+
+// Ended reports whether nothing more happens in this state by itself.
+func (s RunState) Ended() bool {
+	return s == RunRejected || s == RunSucceeded || s == RunFailed
+}
+
+// State is where a job stands within a run.
+//
+//	Pending → Cached | Waiting | Ready
+//	Waiting → Ready (parents done) | Blocked (a parent failed)
+//	Ready   → Shared (the same key is in flight for another run) | Queued
+//	Queued  → Done | Failed | Ready (another attempt)
+//	Done, Cached → Ready (the output proves gone)
+type State uint8
+
+// The states of a job in a run.
+const (
+	Pending State = iota // nobody has looked yet whether its output exists
+	Cached               // its output existed before the run needed it
+	Waiting              // for parents
+	Ready                // to be released
+	Shared               // in flight for another run
+	Queued               // released to the queue; perhaps running
+	Done                 // its output exists
+	Failed               // no further attempt will be made
+	Blocked              // an ancestor failed
+)
+
+// States lists every State, in order.
+func States() []State {
+	return []State{Pending, Cached, Waiting, Ready, Shared, Queued, Done, Failed, Blocked}
+}
+
+// String is the state in lower case.
+func (s State) String() string {
+	switch s {
+	case Pending:
+		return "pending"
+	case Cached:
+		return "cached"
+	case Waiting:
+		return "waiting"
+	case Ready:
+		return "ready"
+	case Shared:
+		return "shared"
+	case Queued:
+		return "queued"
+	case Done:
+		return "done"
+	case Failed:
+		return "failed"
+	case Blocked:
+		return "blocked"
+	}
+	return "invalid"
+}
+
+// HasOutput reports whether the job's output exists in this state.
+func (s State) HasOutput() bool { return s == Cached || s == Done }
+
+// Settled reports whether nothing more happens to the job in this state by itself.
+func (s State) Settled() bool { return s.HasOutput() || s == Failed || s == Blocked }
