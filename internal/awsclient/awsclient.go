@@ -1,0 +1,73 @@
+// Package awsclient makes the AWS SDK clients that everything shares, and says once what their errors mean.
+//
+// The clients take region, credentials and endpoints from the SDK's standard sources; AWS_ENDPOINT_URL pointed at the
+// sandbox is all that local use needs. ECS calls are not retried by the SDK: the launcher paces them itself, and a
+// hidden retry would hide throttling from it. The other clients use the SDK's adaptive-free standard retries.
+package awsclient
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+)
+
+// Clients are the SDK clients of one process. They are safe for concurrent use.
+type Clients struct {
+	ECS      *ecs.Client
+	SQS      *sqs.Client
+	DynamoDB *dynamodb.Client
+	Streams  *dynamodbstreams.Client
+	S3       *s3.Client
+	Region   string
+}
+
+// maxConnections bounds the open connections to one host: enough for every loop of a controller, and for the HEAD
+// requests of a reconciliation, without running out of ports.
+const maxConnections = 256
+
+// Load makes the clients. An empty region leaves it to the SDK's standard sources.
+func Load(ctx context.Context, region string) (*Clients, error) {
+	client := awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = 5 * time.Second }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = maxConnections
+			t.MaxConnsPerHost = maxConnections
+			t.MaxIdleConns = 4 * maxConnections
+			t.ResponseHeaderTimeout = 40 * time.Second // long polls take 20
+		})
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(client)}
+	if region != "" {
+		options = append(options, config.WithRegion(region))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return nil, fmt.Errorf("load AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		return nil, fmt.Errorf("load AWS configuration: no region: set AWS_REGION or region in the configuration file")
+	}
+	return FromConfig(cfg), nil
+}
+
+// FromConfig makes the clients from an SDK configuration.
+func FromConfig(cfg aws.Config) *Clients {
+	return &Clients{
+		ECS:      ecs.NewFromConfig(cfg, func(o *ecs.Options) { o.Retryer = aws.NopRetryer{} }),
+		SQS:      sqs.NewFromConfig(cfg),
+		DynamoDB: dynamodb.NewFromConfig(cfg),
+		Streams:  dynamodbstreams.NewFromConfig(cfg),
+		S3:       s3.NewFromConfig(cfg),
+		Region:   cfg.Region,
+	}
+}

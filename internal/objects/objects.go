@@ -1,0 +1,179 @@
+// Package objects is S3 as Spate uses it: conditional puts and gets, whole small objects, streams for large ones, and
+// listings. It decides nothing.
+package objects
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// ErrNotFound says that there is no such object. ErrPrecondition says that a conditional request found the object
+// other than the condition wants it.
+var (
+	ErrNotFound     = errors.New("no such object")
+	ErrPrecondition = errors.New("precondition failed")
+)
+
+// Store is one bucket. It is safe for concurrent use.
+type Store struct {
+	client *s3.Client
+	bucket string
+}
+
+// New uses a bucket.
+func New(client *s3.Client, bucket string) *Store { return &Store{client: client, bucket: bucket} }
+
+// Bucket is the bucket's name.
+func (s *Store) Bucket() string { return s.bucket }
+
+// In is the same store for another bucket.
+func (s *Store) In(bucket string) *Store { return &Store{client: s.client, bucket: bucket} }
+
+// Info is what S3 knows of an object.
+type Info struct {
+	Key          string
+	ETag         string // without quotes
+	Size         int64  // bytes
+	LastModified time.Time
+}
+
+// Condition makes a request conditional. The zero value is none.
+type Condition struct {
+	IfAbsent bool   // only when there is no object
+	IfMatch  string // only when the object has this ETag (without quotes)
+}
+
+func (c Condition) headers() (ifNoneMatch, ifMatch *string) {
+	if c.IfAbsent {
+		ifNoneMatch = aws.String("*")
+	}
+	if c.IfMatch != "" {
+		ifMatch = aws.String(quote(c.IfMatch))
+	}
+	return ifNoneMatch, ifMatch
+}
+
+// conflictTries is how often a conditional put that met a concurrent one (409) is sent again.
+const conflictTries = 5
+
+// Put writes a small object and returns its ETag. ErrPrecondition: the condition did not hold.
+func (s *Store) Put(ctx context.Context, key string, data []byte, c Condition) (etag string, err error) {
+	for range conflictTries {
+		etag, err = s.put(ctx, key, bytes.NewReader(data), int64(len(data)), c)
+		if status(err) != http.StatusConflict {
+			break
+		}
+	}
+	return etag, err
+}
+
+// PutStream writes size bytes from body, which must be seekable so that a failed try can begin again.
+func (s *Store) PutStream(ctx context.Context, key string, body io.ReadSeeker, size int64) (etag string, err error) {
+	return s.put(ctx, key, body, size, Condition{})
+}
+
+func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64, c Condition) (string, error) {
+	ifNoneMatch, ifMatch := c.headers()
+	out, err := s.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &s.bucket, Key: &key, Body: body, ContentLength: &size, IfNoneMatch: ifNoneMatch, IfMatch: ifMatch,
+	})
+	if err != nil {
+		return "", s.wrap("put", key, err)
+	}
+	return unquote(out.ETag), nil
+}
+
+// Get reads a whole object.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, Info, error) {
+	body, info, err := s.Open(ctx, key, Condition{})
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer body.Close()
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return nil, Info{}, s.wrap("get", key, err)
+	}
+	return data, info, nil
+}
+
+// Open begins to read an object. The caller closes it. ErrNotFound: there is none; ErrPrecondition: it is another.
+func (s *Store) Open(ctx context.Context, key string, c Condition) (io.ReadCloser, Info, error) {
+	_, ifMatch := c.headers()
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key, IfMatch: ifMatch})
+	if err != nil {
+		return nil, Info{}, s.wrap("get", key, err)
+	}
+	return out.Body, Info{key, unquote(out.ETag), aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified)}, nil
+}
+
+// Head asks for an object without reading it. ErrNotFound: there is none.
+func (s *Store) Head(ctx context.Context, key string) (Info, error) {
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &key})
+	if err != nil {
+		return Info{}, s.wrap("head", key, err)
+	}
+	return Info{key, unquote(out.ETag), aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified)}, nil
+}
+
+// Delete removes an object. One that does not exist is no error unless the condition asks for an ETag.
+func (s *Store) Delete(ctx context.Context, key string, c Condition) error {
+	_, ifMatch := c.headers()
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key, IfMatch: ifMatch})
+	if err != nil {
+		return s.wrap("delete", key, err)
+	}
+	return nil
+}
+
+// List yields the objects below a prefix, in order of their keys. An error ends it.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &prefix})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(Info{}, s.wrap("list", prefix, err))
+				return
+			}
+			for _, o := range page.Contents {
+				if !yield(Info{aws.ToString(o.Key), unquote(o.ETag), aws.ToInt64(o.Size), aws.ToTime(o.LastModified)}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *Store) wrap(verb, key string, err error) error {
+	switch status(err) {
+	case http.StatusNotFound:
+		return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, ErrNotFound)
+	case http.StatusPreconditionFailed:
+		return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, ErrPrecondition)
+	}
+	return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, err)
+}
+
+func status(err error) int {
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}
+
+func quote(etag string) string { return `"` + etag + `"` }
+
+func unquote(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
