@@ -1,0 +1,71 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// An InputError says what is wrong with a parameter or an input table, and where. Running the task again on the same
+// input gives the same error.
+type InputError struct {
+	File   string // name of the file as staged
+	Line   int    // from 1; 0 when the error is about the whole file
+	Column int    // in bytes, from 1; 0 when the error is about the whole line
+	Reason string
+}
+
+// Error formats the position the way compilers do: file:line:column: reason.
+func (e *InputError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d", e.Line)
+		if e.Column > 0 {
+			fmt.Fprintf(&b, ":%d", e.Column)
+		}
+	}
+	return b.String() + ": " + e.Reason
+}
+
+const paramsFile = "params.json"
+
+// decodeParams reads one JSON object strictly: unknown fields and anything after the object are errors.
+func decodeParams(content []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		line, column := position(content, errorOffset(err, decoder.InputOffset()))
+		return &InputError{File: paramsFile, Line: line, Column: column, Reason: strings.TrimPrefix(err.Error(), "json: ")}
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		line, column := position(content, decoder.InputOffset())
+		return &InputError{File: paramsFile, Line: line, Column: column, Reason: "more than one JSON value"}
+	}
+	return nil
+}
+
+func errorOffset(err error, otherwise int64) int64 {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return syntax.Offset
+	}
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return kind.Offset
+	}
+	return otherwise
+}
+
+// position turns an offset just behind a byte into that byte's line and column.
+func position(content []byte, offset int64) (line, column int) {
+	before := content[:min(max(offset-1, 0), int64(len(content)))]
+	line = bytes.Count(before, []byte{'\n'}) + 1
+	column = len(before) - bytes.LastIndexByte(before, '\n')
+	return line, column
+}
+
+func badParam(format string, args ...any) error {
+	return &InputError{File: paramsFile, Reason: fmt.Sprintf(format, args...)}
+}

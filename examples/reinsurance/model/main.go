@@ -1,0 +1,160 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Exit codes of Main. BadInput is for the catalogue's permanent_exit_codes: the same input fails the same way.
+const (
+	Succeeded = 0
+	Failed    = 1
+	BadInput  = 65 // EX_DATAERR of sysexits.h
+)
+
+// Names of the tasks.
+const (
+	TaskSimulate  = "simulate-events"
+	TaskPrice     = "price-deal"
+	TaskCombine   = "combine"
+	TaskPortfolio = "portfolio"
+)
+
+// Main runs the task named by the first argument, or else by TASK_NAME, and returns the process's exit code. It reads
+// SPATE_PARAMS, SPATE_INPUT_DIR and SPATE_OUTPUT_DIR by getenv and writes one line to stderr when it fails. Output files
+// are written only after the whole computation has succeeded.
+func Main(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
+	task := getenv("TASK_NAME")
+	if len(args) > 0 {
+		task = args[0]
+	}
+	err := run(ctx, task, Dirs{
+		Params: getenv("SPATE_PARAMS"),
+		Input:  getenv("SPATE_INPUT_DIR"),
+		Output: getenv("SPATE_OUTPUT_DIR"),
+	})
+	if err == nil {
+		return Succeeded
+	}
+	fmt.Fprintf(stderr, "%s: %v\n", task, err)
+	if _, bad := errors.AsType[*InputError](err); bad {
+		return BadInput
+	}
+	return Failed
+}
+
+// Dirs says where a task finds and leaves its files.
+type Dirs struct {
+	Params string // path of the JSON file with the parameters
+	Input  string // directory of the input tables; need not exist for a task without inputs
+	Output string // directory for the output files; made if missing
+}
+
+// run reads everything, computes, then writes everything.
+func run(ctx context.Context, task string, dirs Dirs) error {
+	compute, known := tasks()[task]
+	if !known {
+		names := []string{TaskSimulate, TaskPrice, TaskCombine, TaskPortfolio}
+		return fmt.Errorf("unknown task %q: one of %s", task, strings.Join(names, ", "))
+	}
+	if dirs.Params == "" || dirs.Output == "" {
+		return errors.New("SPATE_PARAMS and SPATE_OUTPUT_DIR must be set")
+	}
+	params, err := os.ReadFile(dirs.Params)
+	if err != nil {
+		return fmt.Errorf("read parameters: %w", err)
+	}
+	inputs, err := readInputs(ctx, dirs.Input)
+	if err != nil {
+		return err
+	}
+	outputs, err := compute(params, inputs)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("compute %s: %w", task, err)
+	}
+	return writeOutputs(dirs.Output, outputs)
+}
+
+// A task turns parameters and input files, by name, into output files, by name.
+type task func(params []byte, inputs map[string][]byte) (map[string][]byte, error)
+
+func tasks() map[string]task {
+	return map[string]task{
+		TaskSimulate:  simulateTask,
+		TaskPrice:     priceTask,
+		TaskCombine:   combineTask,
+		TaskPortfolio: portfolioTask,
+	}
+}
+
+func readInputs(ctx context.Context, dir string) (map[string][]byte, error) {
+	inputs := map[string][]byte{}
+	if dir == "" {
+		return inputs, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return inputs, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list inputs: %w", err)
+	}
+	for _, entry := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("read inputs: %w", err)
+		}
+		name := entry.Name()
+		info, err := os.Stat(filepath.Join(dir, name)) // follows links: a stager may link instead of copying
+		if err != nil {
+			return nil, fmt.Errorf("read inputs: %w", err)
+		}
+		if info.IsDir() {
+			return nil, &InputError{File: name, Reason: "is a directory: stage the one file that the task needs"}
+		}
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("read inputs: %w", err)
+		}
+		inputs[name] = content
+	}
+	return inputs, nil
+}
+
+func writeOutputs(dir string, outputs map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // outputs are for others to read
+		return fmt.Errorf("make output directory: %w", err)
+	}
+	for _, name := range sortedNames(outputs) {
+		if err := os.WriteFile(filepath.Join(dir, name), outputs[name], 0o644); err != nil { //nolint:gosec // as above
+			return fmt.Errorf("write output: %w", err)
+		}
+	}
+	return nil
+}
+
+func sortedNames(files map[string][]byte) []string {
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// required returns the input called name, or an InputError that says it is missing.
+func required(inputs map[string][]byte, name string) ([]byte, error) {
+	content, ok := inputs[name]
+	if !ok {
+		return nil, &InputError{File: name, Reason: "is missing from the inputs"}
+	}
+	return content, nil
+}

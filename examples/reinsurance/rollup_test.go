@@ -1,0 +1,179 @@
+package reinsurance_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"spate/examples/reinsurance/model"
+	"spate/examples/reinsurance/portfolio"
+)
+
+// runAll runs every job of the job list as a worker would: one after the other, each in a directory of its own, its
+// needs staged under their names, knowing nothing but its environment. It returns the directory of all outputs.
+func runAll(t testing.TB, jobs []byte, root string) {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(jobs))
+	for decoder.More() {
+		var job struct {
+			ID     string                    `json:"id"`
+			Task   string                    `json:"task"`
+			Params json.RawMessage           `json:"params"`
+			Needs  map[string]portfolio.Need `json:"needs"`
+			Labels map[string]string         `json:"labels"`
+		}
+		if err := decoder.Decode(&job); err != nil {
+			t.Fatalf("job list: %v", err)
+		}
+		work := filepath.Join(root, job.ID)
+		in := filepath.Join(work, "in")
+		if err := os.MkdirAll(in, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, need := range job.Needs {
+			if len(need.Files) != 1 {
+				t.Fatalf("job %s needs %d files as %s, want one", job.ID, len(need.Files), name)
+			}
+			if err := os.Link(filepath.Join(root, need.Job, "out", need.Files[0]), filepath.Join(in, name)); err != nil {
+				t.Fatalf("job %s comes before a job that it needs: %v", job.ID, err)
+			}
+		}
+		params := filepath.Join(work, "params.json")
+		if err := os.WriteFile(params, job.Params, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environment := map[string]string{
+			"TASK_NAME": job.Task, "SPATE_PARAMS": params, "SPATE_INPUT_DIR": in, "SPATE_OUTPUT_DIR": filepath.Join(work, "out"),
+		}
+		var stderr bytes.Buffer
+		if code := model.Main(t.Context(), nil, func(name string) string { return environment[name] }, &stderr); code != 0 {
+			t.Fatalf("job %s ends with exit code %d: %s", job.ID, code, &stderr)
+		}
+	}
+}
+
+func read(t testing.TB, elements ...string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(elements...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// plainLoop computes the portfolio's figures without files, buckets or tasks: for each event, each deal in turn.
+func plainLoop(t testing.TB, p portfolio.Portfolio) model.Portfolio {
+	t.Helper()
+	events, err := model.Simulate(model.SimulateParams{Seed: p.Seed, Periods: p.Periods})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var net []model.EventLoss
+	for _, event := range events {
+		paid := map[string]int64{}
+		total := int64(0)
+		for _, deal := range p.Deals {
+			inuring := int64(0)
+			for _, id := range deal.Inuring {
+				inuring += paid[id]
+			}
+			paid[deal.ID] = deal.Terms.Recover(event.Loss, inuring)
+			total += paid[deal.ID]
+		}
+		if total > 0 {
+			net = append(net, model.EventLoss{Period: event.Period, Event: event.ID, Loss: total})
+		}
+	}
+	result, err := model.Evaluate(model.PortfolioParams{Periods: p.Periods}, net, events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func jobLines(t testing.TB, p portfolio.Portfolio) []byte {
+	t.Helper()
+	var jobs bytes.Buffer
+	if err := p.WriteJSONL(&jobs); err != nil {
+		t.Fatal(err)
+	}
+	return jobs.Bytes()
+}
+
+func compare(t testing.TB, root string, want model.Portfolio) {
+	t.Helper()
+	document, err := json.MarshalIndent(want, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, root, portfolio.PortfolioJob, "out", model.PortfolioJSON); !bytes.Equal(bytes.TrimSpace(got), document) {
+		t.Errorf("portfolio.json is\n%s\nbut one loop over all deals gives\n%s", got, document)
+	}
+}
+
+func TestTheRollupEqualsOnePlainLoopOverAllDeals(t *testing.T) {
+	p, err := portfolio.Generate(portfolio.Options{Deals: 120, Seed: 5, Periods: 2000, Nominal: 1200}) // two combining levels
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	runAll(t, jobLines(t, p), root)
+	want := plainLoop(t, p)
+	if want.AAL <= 0 || want.OEP250 <= 0 || want.OEP250 > want.AEP250 {
+		t.Fatalf("the portfolio does not lose money plausibly: %+v", want)
+	}
+	compare(t, root, want)
+}
+
+func TestAnySmallPortfolioEqualsOnePlainLoop(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		p, err := portfolio.Generate(portfolio.Options{
+			Deals:   rapid.IntRange(1, 25).Draw(rt, "deals"),
+			Seed:    rapid.Uint64().Draw(rt, "seed"),
+			Periods: rapid.IntRange(250, 300).Draw(rt, "periods"),
+			Nominal: rapid.SampledFrom([]int{1, 40, 700}).Draw(rt, "nominal"),
+		})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		root, err := os.MkdirTemp(t.TempDir(), "run")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		runAll(t, jobLines(t, p), root)
+		compare(t, root, plainLoop(t, p))
+		if t.Failed() {
+			rt.FailNow()
+		}
+	})
+}
+
+func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
+	p, err := portfolio.Generate(portfolio.Options{Deals: 40, Seed: 9, Periods: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	once, again := t.TempDir(), t.TempDir()
+	runAll(t, jobLines(t, p), once)
+	runAll(t, jobLines(t, p.Relabel(map[string]string{"as_of": "another day"})), again)
+	files := 0
+	for _, job := range p.Jobs() {
+		entries, err := os.ReadDir(filepath.Join(once, job.ID, "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			files++
+			if !bytes.Equal(read(t, once, job.ID, "out", entry.Name()), read(t, again, job.ID, "out", entry.Name())) {
+				t.Errorf("%s of job %s differs between two runs", entry.Name(), job.ID)
+			}
+		}
+	}
+	if want := 1 + 2*40 + 2 + 3; files != want {
+		t.Errorf("%d output files, want %d", files, want)
+	}
+}
