@@ -45,11 +45,14 @@ func ParseManifestPath(object string) (Key, bool) {
 // ResultsIndexPath is the object key of the index that maps a run's job ids and labels to outputs.
 func ResultsIndexPath(run string) string { return "results/" + run + "/index.jsonl" }
 
-// SubmissionPath is the object key of a submission's run file; SubmissionJobsPath of its jobs.
+// SubmissionPath is the object key of a submission's run file.
 func SubmissionPath(id string) string { return "submissions/" + id + "/run.json" }
 
-// SubmissionJobsPath is the object key of a submission's jobs as JSON lines.
-func SubmissionJobsPath(id string) string { return "submissions/" + id + "/jobs.jsonl" }
+// SubmissionJobsPath is the object key of a submission's jobs as JSON lines. Their SHA-256 in its name keeps two
+// submissions that took the same id from overwriting each other's.
+func SubmissionJobsPath(id, sha256 string) string {
+	return "submissions/" + id + "/jobs-" + sha256[:16] + ".jsonl"
+}
 
 // RunManifestPath is the object key of a run's normalised manifest: one [Planned] a line.
 func RunManifestPath(run string) string { return "runs/" + run + "/jobs.jsonl" }

@@ -15,7 +15,7 @@ type Planned struct {
 	Key    Key                     `json:"key"`
 	Params jsontext.Value          `json:"params,omitempty"` // merged with the run's
 	Inputs map[string]PlannedInput `json:"inputs,omitempty"`
-	Needs  map[string]Need         `json:"needs,omitempty"`
+	Needs  map[string]PlannedNeed  `json:"needs,omitempty"`
 	Labels map[string]string       `json:"labels,omitempty"`
 }
 
@@ -25,18 +25,25 @@ type PlannedInput struct {
 	InputIdentity
 }
 
-// Document is what the job's key is derived from. parent gives the key of each parent by job id.
-func (p *Planned) Document(spec SpecDocument, parent func(id string) Key) Document {
-	spec.Params = p.Params
-	spec.Inputs = make(map[string]InputIdentity, len(p.Inputs))
+// PlannedNeed is a parent whose key is known.
+type PlannedNeed struct {
+	Job   string   `json:"job"`
+	Key   Key      `json:"key"`
+	Files []string `json:"files,omitempty"` // none means all
+}
+
+// Document is what the job's key is derived from: common holds what all jobs of the run and task type share.
+func (p *Planned) Document(common SpecDocument) Document {
+	common.Params = p.Params
+	common.Inputs = make(map[string]InputIdentity, len(p.Inputs))
 	for name, in := range p.Inputs {
-		spec.Inputs[name] = in.InputIdentity
+		common.Inputs[name] = in.InputIdentity
 	}
 	parents := make(map[string]ParentOutputs, len(p.Needs))
 	for name, need := range p.Needs {
-		parents[name] = ParentOutputs{Key: parent(need.Job), Files: need.Files}
+		parents[name] = ParentOutputs{Key: need.Key, Files: need.Files}
 	}
-	return Document{Spec: spec, Parents: parents}
+	return Document{Spec: common, Parents: parents}
 }
 
 // AppendLine writes the job as one JSON line.

@@ -45,6 +45,9 @@ type Need struct {
 	Files []string `json:"files,omitempty"` // none means all
 }
 
+// Line is where the job began in the file it was read from, from 1; 0 when it was not read from one.
+func (s *Spec) Line() int { return s.place.line }
+
 // NeedNames lists the staged names of the needs, sorted.
 func (s *Spec) NeedNames() []string { return slices.Sorted(maps.Keys(s.Needs)) }
 
