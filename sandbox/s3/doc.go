@@ -1,0 +1,23 @@
+// Package s3 serves S3 buckets from memory, addressed by path.
+//
+// The library gofakes3 routes the requests, keeps multipart uploads and speaks
+// the XML; [Server] stands in front of it for what the library does not do:
+// conditional reads and deletes, copies with their metadata directive, streamed
+// uploads with checksums in trailers, checksums verified and given back, and
+// bucket notifications to SQS queues. Behind it stands a store of our own, whose
+// conditional writes are one step under the bucket's lock and whose listings by
+// prefix stay quick with hundreds of thousands of keys.
+//
+// An object is absent or present; each put replaces it whole, and readers never
+// see half of one. Every change takes the next sequencer number while the
+// bucket is locked, and its notifications are sent after that, so that they may
+// arrive out of order, as AWS's may. A notification that cannot be delivered is
+// logged and lost.
+//
+// Left out: versions, access control, lifecycle, tags; a request for them
+// is answered with NotImplemented and logged. The completion of a multipart upload takes
+// no conditions, and its object's ETag is the MD5 of the whole.
+//
+// Its neighbour is sandbox, which sends here what no other service claims, and
+// connects notifications with sandbox/sqs.
+package s3

@@ -1,0 +1,49 @@
+package sqs
+
+import (
+	"fmt"
+
+	"spate/sandbox/awsjson"
+)
+
+// fault makes a client error with its code in both protocols: shape is the name
+// of the JSON protocol, query that of the older query protocol, which SDKs
+// report.
+func fault(shape, query, format string, args ...any) error {
+	return &awsjson.Error{
+		Code: "com.amazonaws.sqs#" + shape, QueryCode: query, Message: fmt.Sprintf(format, args...),
+	}
+}
+
+func errNoQueue() error {
+	return fault("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
+}
+
+func errInvalid(format string, args ...any) error {
+	return fault("InvalidParameterValueException", "InvalidParameterValue", format, args...)
+}
+
+func errMissing(parameter string) error {
+	return fault("MissingRequiredParameterException", "MissingParameter",
+		"The request must contain the parameter %s.", parameter)
+}
+
+func errAttribute(name string) error {
+	return fault("InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute %s.", name)
+}
+
+func errHandle(handle string) error {
+	return fault("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", "The input receipt handle %q is not a valid receipt handle.", handle)
+}
+
+func errNotInFlight() error {
+	return fault("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", "The message referred to is not in flight.")
+}
+
+func errUnavailable() error {
+	return errInvalid("Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.")
+}
+
+func errTooLong(limit int) error {
+	return errInvalid("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", limit)
+}
