@@ -1,0 +1,174 @@
+package config
+
+import (
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+//go:generate go run ./schemagen -o ../../docs/config.schema.json
+
+// Config is the whole configuration file.
+type Config struct {
+	// Environment names this installation in logs, such as prod. Optional.
+	Environment string `yaml:"environment"`
+	// Namespace is part of every job's key, so that installations that share a bucket share no outputs. Lower case
+	// letters, digits and dashes, 63 at most.
+	Namespace string `yaml:"namespace"`
+	// Region is the AWS Region. Left out, the standard AWS environment variables decide.
+	Region string `yaml:"region"`
+	// Tables names the DynamoDB tables.
+	Tables Tables `yaml:"tables" jsonschema:"required"`
+	// Bucket is the S3 bucket of inputs, manifests and outputs.
+	Bucket string `yaml:"bucket" jsonschema:"required"`
+	// Redis holds the view of which outputs exist.
+	Redis Redis `yaml:"redis" jsonschema:"required"`
+	// Queues names the SQS queues that belong to no pool. All are standard queues.
+	Queues Queues `yaml:"queues" jsonschema:"required"`
+	// Cache says how long outputs are kept and how quickly they are recorded.
+	Cache Cache `yaml:"cache"`
+	// HTTP is the API, which also serves metrics.
+	HTTP HTTP `yaml:"http"`
+	// Pools are the sets of workers, each with a queue of its own. At least one.
+	Pools []Pool `yaml:"pools" jsonschema:"required,minItems=1"`
+	// Tasks is the catalogue: for each name that a job may give as its task, how that job runs. A name is lower case
+	// letters, digits and dashes, 63 at most.
+	Tasks map[string]Task `yaml:"tasks"`
+}
+
+// Tables names the DynamoDB tables.
+type Tables struct {
+	// Runs is the table of runs, release logs, intents, the lease and controls.
+	Runs string `yaml:"runs" jsonschema:"required"`
+	// Outputs is the ledger: an item for each output, with its expiry.
+	Outputs string `yaml:"outputs" jsonschema:"required"`
+}
+
+// Redis says where the view is kept.
+type Redis struct {
+	// URL is redis://host:port or, with TLS, rediss://host:port.
+	URL string `yaml:"url" jsonschema:"required"`
+}
+
+// Queues names the SQS queues that belong to no pool.
+type Queues struct {
+	// Submissions is where every way to submit a run sends its message.
+	Submissions string `yaml:"submissions" jsonschema:"required"`
+	// Events is where workers report what became of jobs.
+	Events string `yaml:"events" jsonschema:"required"`
+	// Outputs is where S3 notifies of new output manifests.
+	Outputs string `yaml:"outputs" jsonschema:"required"`
+}
+
+// Cache says how long outputs are kept and how quickly they are recorded.
+type Cache struct {
+	// Retention is how long an output counts as existing after it was written; at least 1s. S3's lifecycle must keep the files
+	// four days longer.
+	Retention time.Duration `yaml:"retention"`
+	// LedgerWritesPerSecond bounds how fast outputs are written to the ledger, at least 1. A new on-demand DynamoDB
+	// table takes 4,000 writes a second.
+	LedgerWritesPerSecond int `yaml:"ledger_writes_per_second" jsonschema:"minimum=1"`
+}
+
+// HTTP is where the API listens.
+type HTTP struct {
+	// Listen is host:port; port 0 takes a free one. An empty string, written out as "", serves nothing.
+	Listen string `yaml:"listen"`
+}
+
+// Pool is a set of like workers that receive jobs from one queue.
+type Pool struct {
+	// Name of the pool, which runs refer to: lower case letters, digits and dashes, 63 at most.
+	Name string `yaml:"name" jsonschema:"required"`
+	// Queue is the SQS queue of the pool's jobs. No two pools share one.
+	Queue string `yaml:"queue" jsonschema:"required"`
+	// Cluster is the ECS cluster in which the workers run: its name or ARN.
+	Cluster string `yaml:"cluster" jsonschema:"required"`
+	// TaskDefinition is the family of the workers' ECS task definition, without a revision: each run is pinned to
+	// the newest one.
+	TaskDefinition string `yaml:"task_definition" jsonschema:"required"`
+	// Subnets in which workers get their addresses. At least one.
+	Subnets []string `yaml:"subnets" jsonschema:"required,minItems=1"`
+	// SecurityGroups of the workers; left out, the VPC's default group applies.
+	SecurityGroups []string `yaml:"security_groups"`
+	// Capacity is where workers may be launched, most preferred first. At least one, and enough for max together.
+	Capacity []Capacity `yaml:"capacity" jsonschema:"required,minItems=1"`
+	// Min is how many workers there are even without work, 0 to max.
+	Min int `yaml:"min" jsonschema:"minimum=0"`
+	// Max is how many workers there are at most, at least 1. Times slots it may not exceed 100,000: an SQS queue lets about
+	// 120,000 messages be in flight.
+	Max int `yaml:"max" jsonschema:"required,minimum=1"`
+	// Slots is how many jobs one worker runs at a time, at least 1.
+	Slots int `yaml:"slots" jsonschema:"minimum=1"`
+	// IdleTimeout is how long a worker waits for another job before it leaves. More than 0.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// VisibilityTimeout is how long a received job stays hidden from other workers without a heartbeat of its worker:
+	// 1s to 12h, in whole seconds.
+	VisibilityTimeout time.Duration `yaml:"visibility_timeout"`
+	// Priority decides who launches first when launches are scarce: the higher goes first.
+	Priority int `yaml:"priority"`
+}
+
+// Capacity is one source of Fargate tasks for a pool.
+type Capacity struct {
+	// Provider is FARGATE or FARGATE_SPOT.
+	Provider string `yaml:"provider" jsonschema:"required,enum=FARGATE,enum=FARGATE_SPOT"`
+	// Max is how many workers the pool takes from this provider, at least 1.
+	Max int `yaml:"max" jsonschema:"required,minimum=1"`
+}
+
+// Task says how jobs of one type run.
+type Task struct {
+	// Command is the program and its arguments. It runs in the job's own work directory.
+	Command []string `yaml:"command" jsonschema:"required,minItems=1"`
+	// InputDir is where inputs are staged, relative to the work directory.
+	InputDir string `yaml:"input_dir"`
+	// OutputDirs are the directories, relative to the work directory, whose files are the job's output.
+	OutputDirs []string `yaml:"output_dirs"`
+	// Timeout is how long one attempt may take: more than 0, and 12h at most, as SQS lets a message stay in flight no
+	// longer.
+	Timeout time.Duration `yaml:"timeout"`
+	// MaxAttempts is how often a job is tried before it counts as failed, at least 1.
+	MaxAttempts int `yaml:"max_attempts" jsonschema:"minimum=1"`
+	// PermanentExitCodes are never retried: 1 to 255.
+	PermanentExitCodes []int `yaml:"permanent_exit_codes"`
+	// Deterministic tells whether the same job gives the same output, which may then serve other runs. False makes the
+	// run part of the job's key.
+	Deterministic *bool `yaml:"deterministic"`
+	// Before is a program and its arguments that runs before the command; when it fails, so does the attempt.
+	Before []string `yaml:"before"`
+	// After is a program and its arguments that runs after the command succeeded.
+	After []string `yaml:"after"`
+	// OnFailure is a program and its arguments that runs after the command failed.
+	OnFailure []string `yaml:"on_failure"`
+	// Env holds further environment variables of the command and the hooks. They are part of a job's key.
+	Env map[string]string `yaml:"env"`
+	// ParamsSchema is the path, relative to this file, of a JSON Schema that each job's params must satisfy.
+	ParamsSchema string `yaml:"params_schema"`
+
+	params *jsonschema.Schema
+}
+
+// The defaults. A value that the file leaves out, or gives as null, keeps them.
+
+func (c *Config) setDefaults() {
+	c.Namespace = "default"
+	c.Cache.Retention = 30 * day
+	c.Cache.LedgerWritesPerSecond = 2000
+	c.HTTP.Listen = "127.0.0.1:8080"
+}
+
+func (p *Pool) setDefaults() {
+	p.Slots = 1
+	p.IdleTimeout = 15 * time.Minute
+	p.VisibilityTimeout = 2 * time.Minute
+}
+
+func (t *Task) setDefaults() {
+	t.InputDir = "in"
+	t.OutputDirs = []string{"out"}
+	t.Timeout = time.Hour
+	t.MaxAttempts = 3
+	deterministic := true
+	t.Deterministic = &deterministic
+}
