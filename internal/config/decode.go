@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -305,6 +306,10 @@ func describe(n ast.Node) string {
 	case *ast.StringNode:
 		if isLongInteger(n) {
 			return "the number " + n.Value
+		}
+		const most = 40 // characters
+		if utf8.RuneCountInString(n.Value) > most {
+			return fmt.Sprintf("the text %q…", string([]rune(n.Value)[:most]))
 		}
 		return fmt.Sprintf("the text %q", n.Value)
 	case *ast.LiteralNode:

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml/parser"
 )
 
 const variablePrefix = "SPATE"
@@ -119,10 +117,9 @@ func (o *overrider) set(path, name, text string, v reflect.Value) {
 	default:
 		o.variable = name
 		defer func() { o.variable = "" }()
-		file, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
+		file, ok := o.parse(path, text)
 		switch {
-		case err != nil:
-			o.syntax(path, err)
+		case !ok:
 			o.rejected[path] = true
 		case len(file.Docs) != 1 || file.Docs[0].Body == nil:
 			o.reject(at, path, "must be one value, written as YAML writes it on one line")

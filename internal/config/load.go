@@ -10,11 +10,16 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
-// maxBytes is more than any configuration needs; beyond it the file is something else.
-const maxBytes = 1 << 20
+// Bounds beyond which a file is no configuration, and would only cost the parser time and memory.
+const (
+	maxBytes = 256 << 10
+	maxDepth = 32 // of lists and mappings in one another; the format itself needs 4
+)
 
 // Load reads the file at path, applies the SPATE_ variables of environ (each "NAME=value", as [os.Environ] gives them),
 // fills in defaults and validates. The error joins an [*Error] for every problem found.
@@ -58,16 +63,15 @@ func parse(name string, data []byte, environ []string, readFile func(string) ([]
 func (d *decoder) document(data []byte) ast.Node {
 	top := place{line: 1, column: 1}
 	if len(data) > maxBytes {
-		d.add(top, "", "is larger than 1 MiB: this is no configuration")
+		d.add(top, "", "is larger than 256 KiB: this is no configuration")
 		return nil
 	}
 	if at, ok := invalidUTF8(data); ok {
 		d.add(at, "", "is not valid UTF-8")
 		return nil
 	}
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		d.syntax("", err)
+	file, ok := d.parse("", string(data))
+	if !ok {
 		return nil
 	}
 	var body ast.Node
@@ -85,6 +89,44 @@ func (d *decoder) document(data []byte) ast.Node {
 		d.add(top, "", "is empty")
 	}
 	return body
+}
+
+// parse reads YAML that is not nested absurdly, whose errors belong to the value at path.
+func (d *decoder) parse(path, text string) (*ast.File, bool) {
+	tokens := lexer.Tokenize(text)
+	if t := tooDeep(tokens); t != nil {
+		d.add(d.place(t), path, "is nested more than %d levels deep", maxDepth)
+		return nil, false
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		d.syntax(path, err)
+		return nil, false
+	}
+	return file, true
+}
+
+// tooDeep is the token with which nesting passes maxDepth. Blocks are counted by the items and keys that open on one
+// line; those that open on lines of their own are bounded by the size of the file.
+func tooDeep(tokens token.Tokens) *token.Token {
+	flow, line, inLine := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			line, inLine = t.Position.Line, 0
+		}
+		switch t.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			flow++
+		case token.MappingEndType, token.SequenceEndType:
+			flow = max(0, flow-1)
+		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
+			inLine++
+		}
+		if flow > maxDepth || inLine > maxDepth {
+			return t
+		}
+	}
+	return nil
 }
 
 // syntax notes the parser's complaint about the value at path.
