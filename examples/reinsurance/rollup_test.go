@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -130,6 +131,7 @@ func TestTheRollupEqualsOnePlainLoopOverAllDeals(t *testing.T) {
 }
 
 func TestAnySmallPortfolioEqualsOnePlainLoop(t *testing.T) {
+	dir, runs := t.TempDir(), 0
 	rapid.Check(t, func(rt *rapid.T) {
 		p, err := portfolio.Generate(portfolio.Options{
 			Deals:   rapid.IntRange(1, 25).Draw(rt, "deals"),
@@ -140,10 +142,8 @@ func TestAnySmallPortfolioEqualsOnePlainLoop(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		root, err := os.MkdirTemp(t.TempDir(), "run")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		runs++
+		root := filepath.Join(dir, strconv.Itoa(runs))
 		runAll(t, jobLines(t, p), root)
 		compare(t, root, plainLoop(t, p))
 		if t.Failed() {

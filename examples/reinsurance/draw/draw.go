@@ -1,6 +1,9 @@
 package draw
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Uniform returns the number in the open interval (0, 1) named by seed and name: a multiple of 2⁻⁵² plus half of that,
 // so that neither end occurs and its normal quantile is finite.
@@ -16,7 +19,7 @@ func Normal(seed uint64, name ...uint64) float64 {
 
 // Below returns the integer in [0, n) named by seed and name. n must be positive. The bias is below n/2⁶⁴.
 func Below(n int, seed uint64, name ...uint64) int {
-	return int(Hash(seed, name...) % uint64(n)) //nolint:gosec // n is positive and the remainder is below it
+	return int(Hash(seed, name...) % uint64(n))
 }
 
 // Hash mixes seed and name into 64 bits. Names of different lengths are different names.
@@ -104,8 +107,8 @@ func Quantile(p float64) float64 {
 // horner evaluates the polynomial whose coefficients, lowest power first, are given, without fusing.
 func horner(x float64, coefficients ...float64) float64 {
 	sum := 0.0
-	for i := len(coefficients) - 1; i >= 0; i-- {
-		sum = float64(sum*x) + coefficients[i]
+	for _, coefficient := range slices.Backward(coefficients) {
+		sum = float64(sum*x) + coefficient
 	}
 	return sum
 }

@@ -53,7 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func writeRun(dir string, p portfolio.Portfolio) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // for others to read
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	const jobs = "jobs.jsonl"

@@ -48,5 +48,5 @@ func (c Category) validate() error {
 func (c Category) lognormal() (mu, sigma float64) {
 	variation := c.SD / c.Mean
 	variance := draw.Log(1 + float64(variation*variation))
-	return draw.Log(c.Mean) - variance/2, math.Sqrt(variance)
+	return draw.Log(c.Mean) - float64(variance/2), math.Sqrt(variance)
 }

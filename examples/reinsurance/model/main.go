@@ -130,11 +130,11 @@ func readInputs(ctx context.Context, dir string) (map[string][]byte, error) {
 }
 
 func writeOutputs(dir string, outputs map[string][]byte) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // outputs are for others to read
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make output directory: %w", err)
 	}
 	for _, name := range sortedNames(outputs) {
-		if err := os.WriteFile(filepath.Join(dir, name), outputs[name], 0o644); err != nil { //nolint:gosec // as above
+		if err := os.WriteFile(filepath.Join(dir, name), outputs[name], 0o644); err != nil {
 			return fmt.Errorf("write output: %w", err)
 		}
 	}

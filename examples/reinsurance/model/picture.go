@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // Sizes of the picture, in its own pixels.
 const (
 	pictureWidth  = 1080
-	pictureHeight = 540
+	pictureHeight = 560
 	panelWidth    = 430
 	panelHeight   = 330
 	panelTop      = 134
@@ -39,7 +40,7 @@ func picture(p Portfolio, net, gross years) []byte {
 	fmt.Fprintf(&b, "<title>Exceedance curves of the portfolio</title>\n")
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", pictureWidth, pictureHeight)
 	text(&b, 32, 40, `font-size="22" font-weight="600"`, "What a bad year costs")
-	text(&b, 32, 64, `fill="`+paleInk+`"`, fmt.Sprintf("US hurricane, %s simulated years, US dollars. Bands: 90 %% sampling error.", thousands(int64(p.Periods))))
+	text(&b, 32, 64, `fill="`+paleInk+`"`, fmt.Sprintf("US hurricane, %s simulated years, US dollars. Bands: 90 %% confidence, given the hazard.", thousands(int64(p.Periods))))
 
 	panels := []struct {
 		left  float64
@@ -52,7 +53,7 @@ func picture(p Portfolio, net, gross years) []byte {
 	}
 	for _, panel := range panels {
 		text(&b, panel.left, 96, `font-size="15" font-weight="600"`, panel.title)
-		text(&b, panel.left, 116, `fill="`+paleInk+`"`, fmt.Sprintf("average year %s ± %s · worst 1 %% of years %s on average",
+		text(&b, panel.left, 116, `fill="`+paleInk+`"`, fmt.Sprintf("average annual loss %s ± %s · 99 %% TVaR %s",
 			money(panel.view.AAL), money(panel.view.AALSE), money(panel.view.AEPTVaR)))
 		newChart(panel.left, panel.years).draw(&b)
 	}
@@ -159,8 +160,8 @@ func (c chart) curve(b *bytes.Buffer, sorted []int64, colour string) {
 		below = append(below, fmt.Sprintf("%.1f,%.1f", x, c.y(low)))
 	}
 	outline := above
-	for i := len(below) - 1; i >= 0; i-- {
-		outline = append(outline, below[i])
+	for _, point := range slices.Backward(below) {
+		outline = append(outline, point)
 	}
 	fmt.Fprintf(b, `<polygon points="%s" fill="%s" fill-opacity="0.14"/>`+"\n", strings.Join(outline, " "), colour)
 	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2.5" stroke-linejoin="round"/>`+"\n", strings.Join(line, " "), colour)

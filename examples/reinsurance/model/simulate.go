@@ -57,12 +57,12 @@ func Simulate(p SimulateParams) ([]Event, error) {
 	const dollars = 1e9 // in a billion
 	events := make([]Event, 0, int(1.1*yearly*float64(p.Periods)))
 	for period := range p.Periods {
-		period := uint64(period + 1) //nolint:gosec // positive
+		period := uint64(period + 1)
 		for i, c := range categories {
-			category := uint64(c.Category) //nolint:gosec // 1 to 9
+			category := uint64(c.Category)
 			u := draw.Uniform(p.Seed, period, category, drawCount)
 			count := draw.Poisson(c.Rate, u, maxEventsPerCategory)
-			for n := range uint64(count) { //nolint:gosec // not negative
+			for n := range uint64(count) {
 				z := draw.Normal(p.Seed, period, category, drawSeverity, n)
 				loss := math.Round(draw.Exp(severities[i].mu+float64(severities[i].sigma*z)) * dollars)
 				if loss > MaxAmount {

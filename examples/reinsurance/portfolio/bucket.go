@@ -34,7 +34,7 @@ func buckets(nominal int) []int {
 // bucketOf returns the first-level bucket of a deal. It depends on the id alone.
 func bucketOf(id string, count int) int {
 	sum := sha256.Sum256([]byte(id))
-	return int(binary.BigEndian.Uint64(sum[:]) % uint64(count)) //nolint:gosec // below count
+	return int(binary.BigEndian.Uint64(sum[:]) % uint64(count))
 }
 
 // combineJobs returns the combining jobs, lowest level first. Buckets that no deal falls into have no job.
@@ -112,18 +112,18 @@ func jobCount(ids []string, nominal int) int {
 }
 
 // ForJobs returns a number of deals whose portfolio, generated with nothing but that number, has at least n jobs, and
-// close to n: at most one deal could be left out, or the number of buckets has just doubled.
+// not many more: the last deal added may have opened a bucket, or doubled the number of buckets.
 func ForJobs(n int) int {
 	var ids []string
 	for deals := 1; ; {
 		for i := len(ids); i < deals; i++ {
-			ids = append(ids, fmt.Sprintf("deal-%05d", i+1))
+			ids = append(ids, dealID(i+1))
 		}
 		missing := n - jobCount(ids, deals)
 		if missing <= 0 {
 			return deals
 		}
-		// Each deal adds at most one job beside itself, except where the number of buckets doubles.
-		deals += (missing + 1) / 2
+		const jobsPerDeal = 3 // itself and, at most as a rule, a bucket at each of two levels
+		deals += max(missing/jobsPerDeal, 1)
 	}
 }

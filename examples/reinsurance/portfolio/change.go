@@ -13,13 +13,13 @@ import (
 // deals, ascending. The seed chooses the deals and the limits. A fraction is read as at least 0 and at most 1.
 func (p Portfolio) Change(fraction float64, seed uint64) (Portfolio, []string) {
 	const noise = 1e-9 // 0.07 × 100 is a little above 7
-	count := int(math.Ceil(min(max(fraction, 0), 1)*float64(len(p.Deals)) - noise))
+	count := int(math.Ceil(float64(min(max(fraction, 0), 1)*float64(len(p.Deals))) - noise))
 	order := make([]int, len(p.Deals))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Compare(draw.Hash(seed, drawChanged, uint64(a)), draw.Hash(seed, drawChanged, uint64(b))) //nolint:gosec // indexes
+		return cmp.Compare(draw.Hash(seed, drawChanged, uint64(a)), draw.Hash(seed, drawChanged, uint64(b)))
 	})
 	order = order[:count]
 	slices.Sort(order)
@@ -28,7 +28,7 @@ func (p Portfolio) Change(fraction float64, seed uint64) (Portfolio, []string) {
 	p.Deals = slices.Clone(p.Deals)
 	for _, i := range order {
 		terms := &p.Deals[i].Terms
-		factor := 1.1 + float64(0.4*draw.Uniform(seed, drawChange, uint64(i))) //nolint:gosec // an index
+		factor := 1.1 + float64(0.4*draw.Uniform(seed, drawChange, uint64(i)))
 		terms.Limit = max(round2(float64(terms.Limit)*factor), terms.Limit+1)
 		changed = append(changed, p.Deals[i].ID)
 	}

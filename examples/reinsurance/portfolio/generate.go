@@ -78,7 +78,7 @@ func Generate(o Options) (Portfolio, error) {
 		marketShare := max(math.Round(insured*weights[cedant]/total*1e6), 10) / 1e6
 		p.Deals = append(p.Deals, programme{
 			seed:        o.Seed,
-			cedant:      uint64(cedant), //nolint:gosec // an index
+			cedant:      uint64(cedant),
 			firstDeal:   len(p.Deals) + 1,
 			layers:      size,
 			marketShare: marketShare,
@@ -127,16 +127,17 @@ type programme struct {
 func (g programme) deals() []Deal {
 	const billion = 1e9
 	uniform := func(layer int, purpose uint64) float64 {
-		return draw.Uniform(g.seed, g.cedant, purpose, uint64(layer)) //nolint:gosec // 0 to 4
+		return draw.Uniform(g.seed, g.cedant, purpose, uint64(layer))
 	}
 	cascading := uniform(0, drawInuring) < 0.27
-	retention := 8 + float64(37*uniform(0, drawRetention))
+	u := uniform(0, drawRetention)
+	retention := 8 + float64(72*u*u)                          // most programmes start low
 	attachment := round2(retention * billion * g.marketShare) // on the loss before inuring recoveries
 	var deals []Deal
 	for layer := range g.layers {
-		width := (6 + float64(14*uniform(layer, drawLimit))) * (1 + float64(layer)/2)
+		width := (8 + float64(32*uniform(layer, drawLimit))) * (1 + float64(float64(layer)/2))
 		deal := Deal{
-			ID:     fmt.Sprintf("deal-%05d", g.firstDeal+layer),
+			ID:     dealID(g.firstDeal + layer),
 			Cedant: fmt.Sprintf("cedant-%05d", g.cedant+1),
 			Layer:  layer + 1,
 			Terms: model.DealParams{
@@ -161,6 +162,10 @@ func (g programme) deals() []Deal {
 		deals = append(deals, deal)
 	}
 	return deals
+}
+
+func dealID(number int) string {
+	return fmt.Sprintf("deal-%05d", number)
 }
 
 // round2 rounds US dollars to two significant digits, the way layers are quoted.
