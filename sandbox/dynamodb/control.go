@@ -55,7 +55,7 @@ type billingSummary struct{ BillingMode string }
 type tableDescription struct {
 	TableName             string
 	TableArn              string
-	TableId               string //nolint:revive // the service's spelling
+	TableId               string
 	TableStatus           string
 	CreationDateTime      float64
 	KeySchema             []keySchemaElement

@@ -28,8 +28,7 @@ func errConditionFailed(old attribute.Item) error {
 
 // classify turns what went wrong into what the client sees: values and expressions that are invalid become ValidationExceptions.
 func classify(err error) error {
-	var invalid *attribute.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*attribute.ValidationError](err); ok {
 		return awsjson.Errorf("com.amazon.coral.validate#ValidationException", "%s", invalid.Message)
 	}
 	return err
@@ -39,8 +38,7 @@ func classify(err error) error {
 func decode[In any](body []byte) (In, error) {
 	var in In
 	if err := json.Unmarshal(body, &in); err != nil {
-		var invalid *attribute.ValidationError
-		if errors.As(err, &invalid) {
+		if _, ok := errors.AsType[*attribute.ValidationError](err); ok {
 			return in, err
 		}
 		return in, awsjson.Errorf("com.amazon.coral.service#SerializationException", "%v", err)

@@ -92,7 +92,7 @@ func (s schema) partition(v attribute.Value) (string, error) {
 }
 
 func checkKeyValue(k keyAttribute, v attribute.Value) error {
-	kind := ""
+	var kind string
 	switch v {
 	case attribute.String(""):
 		kind = "string"

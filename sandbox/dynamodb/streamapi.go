@@ -68,7 +68,7 @@ func (s *Server) findStream(arn string) (*stream, error) {
 
 type describeStreamInput struct {
 	StreamArn             string
-	ExclusiveStartShardId string //nolint:revive // the service's spelling
+	ExclusiveStartShardId string
 	Limit                 *int
 }
 
@@ -78,8 +78,8 @@ type sequenceRange struct {
 }
 
 type shardDescription struct {
-	ShardId             string //nolint:revive // the service's spelling
-	ParentShardId       string `json:",omitempty"` //nolint:revive // the service's spelling
+	ShardId             string
+	ParentShardId       string `json:",omitempty"`
 	SequenceNumberRange sequenceRange
 }
 
@@ -92,7 +92,7 @@ type streamDescription struct {
 	TableName               string
 	KeySchema               []keySchemaElement
 	Shards                  []shardDescription
-	LastEvaluatedShardId    string `json:",omitempty"` //nolint:revive // the service's spelling
+	LastEvaluatedShardId    string `json:",omitempty"`
 }
 
 type describeStreamOutput struct{ StreamDescription streamDescription }
@@ -173,7 +173,7 @@ func parseIterator(text string) (iterator, error) {
 
 type getShardIteratorInput struct {
 	StreamArn         string
-	ShardId           string //nolint:revive // the service's spelling
+	ShardId           string
 	ShardIteratorType string
 	SequenceNumber    string
 }

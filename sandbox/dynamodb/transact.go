@@ -162,8 +162,7 @@ func evaluateAll(writes []*write) ([]change, error) {
 }
 
 func reasonOf(err error) cancellationReason {
-	var f *awsjson.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*awsjson.Error](err); ok {
 		item, _ := f.Fields["Item"].(attribute.Item)
 		return cancellationReason{Code: "ConditionalCheckFailed", Message: f.Message, Item: item}
 	}

@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"slices"
 	"time"
 
 	"spate/sandbox/dynamodb/attribute"
@@ -193,13 +194,8 @@ type returnInput struct {
 
 // check refuses return values other than those allowed.
 func (r returnInput) check(allowed ...string) error {
-	if r.ReturnValues == "" {
+	if r.ReturnValues == "" || slices.Contains(allowed, r.ReturnValues) {
 		return nil
-	}
-	for _, a := range allowed {
-		if r.ReturnValues == a {
-			return nil
-		}
 	}
 	switch r.ReturnValues {
 	case "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW":

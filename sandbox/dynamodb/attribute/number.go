@@ -146,7 +146,7 @@ func (n Number) Compare(m Number) int {
 		}
 		return 1
 	}
-	order := 0
+	var order int
 	switch {
 	case n.exponent < m.exponent:
 		order = -1

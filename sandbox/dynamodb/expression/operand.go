@@ -164,7 +164,7 @@ func anyEqual[V attribute.Value](members []V, v attribute.Value) bool {
 
 // sizeOf is the function size: characters, bytes or members; nil for values without a size.
 func sizeOf(v attribute.Value) attribute.Value {
-	n := 0
+	var n int
 	switch v := v.(type) {
 	case attribute.String:
 		n = utf8.RuneCountInString(string(v))

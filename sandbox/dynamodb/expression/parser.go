@@ -37,8 +37,7 @@ func parse[T any](clause, text string, bindings *Bindings, rule func(*parser) (T
 			return result, nil
 		}
 	}
-	var invalid *attribute.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*attribute.ValidationError](err); ok {
 		return zero, attribute.Invalid("Invalid %s: %s", clause, invalid.Message)
 	}
 	return zero, err

@@ -276,15 +276,18 @@ func (p Path) subtract(item attribute.Item, v attribute.Value) error {
 		switch v := v.(type) {
 		case attribute.StringSet:
 			if old, ok := old.(attribute.StringSet); ok {
-				return orNothing[attribute.StringSet](difference(old, v))
+				left := difference(old, v)
+				return orNothing(attribute.StringSet(left), left), nil
 			}
 		case attribute.NumberSet:
 			if old, ok := old.(attribute.NumberSet); ok {
-				return orNothing[attribute.NumberSet](difference(old, v))
+				left := difference(old, v)
+				return orNothing(attribute.NumberSet(left), left), nil
 			}
 		case attribute.BinarySet:
 			if old, ok := old.(attribute.BinarySet); ok {
-				return orNothing[attribute.BinarySet](difference(old, v))
+				left := difference(old, v)
+				return orNothing(attribute.BinarySet(left), left), nil
 			}
 		}
 		return nil, errUpdateOperand()
@@ -309,14 +312,12 @@ func difference[V comparable](a, b []V) []V {
 	return kept
 }
 
-func orNothing[S interface {
-	~[]V
-	attribute.Value
-}, V any](members []V) (attribute.Value, error) {
+// orNothing returns the set, or nil when it has no member.
+func orNothing[V any](set attribute.Value, members []V) attribute.Value {
 	if len(members) == 0 {
-		return nil, nil
+		return nil
 	}
-	return S(members), nil
+	return set
 }
 
 // edit replaces the value at the path by what change makes of it; nil stands for absent, before and after. It changes item's nested
