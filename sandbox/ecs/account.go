@@ -1,0 +1,161 @@
+package ecs
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// stoppedKept is how long a stopped task is still described; ECS says "at least
+// one hour".
+const stoppedKept = time.Hour
+
+// account is all that ECS knows of one account in one Region. It has no lock and
+// no clock.
+type account struct {
+	region, accountID string
+	limits            Limits
+
+	clusters map[string]*cluster      // by name
+	families map[string][]*definition // by family; the index is the revision less one
+	tasks    map[string]*task         // by id
+	buckets  map[string]*bucket       // by capacity provider
+	launches map[launchKey]launch     // answered requests, by clientToken
+	swept    time.Time                // when old tasks and answers were last dropped
+}
+
+func newAccount(region, accountID string, limits Limits) *account {
+	return &account{
+		region: region, accountID: accountID, limits: limits,
+		clusters: map[string]*cluster{}, families: map[string][]*definition{}, tasks: map[string]*task{},
+		buckets: map[string]*bucket{}, launches: map[launchKey]launch{},
+	}
+}
+
+func (a *account) arn(resource string) string {
+	return "arn:aws:ecs:" + a.region + ":" + a.accountID + ":" + resource
+}
+
+func (a *account) bucket(now time.Time, provider string) *bucket {
+	b := a.buckets[provider]
+	if b == nil {
+		b = newBucket(a.limits, now)
+		a.buckets[provider] = b
+	}
+	return b
+}
+
+// sweep forgets what stopped, or was answered, too long ago.
+func (a *account) sweep(now time.Time) {
+	if now.Sub(a.swept) < time.Minute {
+		return
+	}
+	a.swept = now
+	old := func(t *task) bool { return t.last == stopped && now.Sub(t.ended) >= stoppedKept }
+	for _, c := range a.clusters {
+		for _, t := range c.tasks {
+			if old(t) {
+				delete(a.tasks, t.id)
+			}
+		}
+		c.tasks = slices.DeleteFunc(c.tasks, old)
+	}
+	for key, l := range a.launches {
+		if l.forgotten(now) {
+			delete(a.launches, key)
+		}
+	}
+}
+
+// cluster is a name under which tasks run.
+type cluster struct {
+	name       string
+	arn        string
+	zone       string
+	containers string  // ARN of containers, up to the task's id
+	tasks      []*task // in the order of their launch
+	providers  []string
+	tags       []tag
+}
+
+func (c *cluster) containerARN(taskID string) string { return c.containers + taskID + "/main" }
+
+// createCluster makes a cluster, or returns the one of that name.
+func (a *account) createCluster(name string, providers []string, tags []tag) *cluster {
+	if name == "" {
+		name = "default"
+	}
+	if c := a.clusters[name]; c != nil {
+		return c
+	}
+	if providers == nil {
+		providers = []string{}
+	}
+	c := &cluster{
+		name: name, arn: a.arn("cluster/" + name), zone: a.region + "a", containers: a.arn("container/" + name + "/"),
+		providers: providers, tags: tags,
+	}
+	a.clusters[name] = c
+	return c
+}
+
+// cluster finds one by name or ARN; empty means "default".
+func (a *account) cluster(name string) (*cluster, error) {
+	if name == "" {
+		name = "default"
+	}
+	if c := a.clusters[lastPart(name)]; c != nil {
+		return c, nil
+	}
+	return nil, errNoCluster()
+}
+
+// task finds a cluster's task by id or ARN; nil if it is not there.
+func (a *account) task(c *cluster, name string) *task {
+	if t := a.tasks[lastPart(name)]; t != nil && t.cluster == c {
+		return t
+	}
+	return nil
+}
+
+type clusterView struct {
+	ClusterARN                        string     `json:"clusterArn"`
+	ClusterName                       string     `json:"clusterName"`
+	Status                            string     `json:"status"`
+	RegisteredContainerInstancesCount int        `json:"registeredContainerInstancesCount"`
+	RunningTasksCount                 int        `json:"runningTasksCount"`
+	PendingTasksCount                 int        `json:"pendingTasksCount"`
+	ActiveServicesCount               int        `json:"activeServicesCount"`
+	Statistics                        []keyValue `json:"statistics"`
+	Tags                              []tag      `json:"tags"`
+	CapacityProviders                 []string   `json:"capacityProviders"`
+}
+
+// view is the cluster on the wire; include may name STATISTICS and TAGS.
+func (c *cluster) view(include []string) clusterView {
+	view := clusterView{
+		ClusterARN: c.arn, ClusterName: c.name, Status: "ACTIVE",
+		Statistics: []keyValue{}, Tags: []tag{}, CapacityProviders: c.providers,
+	}
+	for _, t := range c.tasks {
+		switch t.last {
+		case provisioning, pending:
+			view.PendingTasksCount++
+		case running, deactivating, stopping:
+			view.RunningTasksCount++
+		case deprovisioning, stopped:
+		}
+	}
+	if slices.Contains(include, "STATISTICS") {
+		view.Statistics = []keyValue{
+			{"runningEC2TasksCount", "0"},
+			{"pendingEC2TasksCount", "0"},
+			{"runningFargateTasksCount", strconv.Itoa(view.RunningTasksCount)},
+			{"pendingFargateTasksCount", strconv.Itoa(view.PendingTasksCount)},
+		}
+	}
+	if slices.Contains(include, "TAGS") && c.tags != nil {
+		view.Tags = c.tags
+	}
+	return view
+}

@@ -1,0 +1,26 @@
+// Package ecs serves the part of ECS that runs standalone Fargate tasks, over
+// the awsJson1_1 protocol: clusters, task definitions, RunTask and StopTask,
+// listings, and the task metadata endpoint, version 4.
+//
+// A task goes PROVISIONING, PENDING, RUNNING, and on its way out DEACTIVATING,
+// STOPPING, DEPROVISIONING, STOPPED; it may leave from any of them. It stops
+// because its process ends (EssentialContainerExited), because it could not be
+// started (TaskFailedToStart), or because StopTask was called (UserInitiated). A
+// stopped task is described for an hour.
+//
+// RunTask draws on a launch bucket per capacity provider (FARGATE, FARGATE_SPOT);
+// one that finds too few tokens is refused with ThrottlingException and takes
+// none. A request with a clientToken that was answered before is given the same
+// answer, or ConflictException if it asks for something else.
+//
+// The account (account.go, launch.go, task.go, bucket.go) is a state machine
+// that takes the time as a parameter. [Server] locks it, and one goroutine a task
+// connects it with a [Runtime], which for [ProcessRuntime] means a child
+// process. [Server.Close] stops all tasks and waits for those goroutines.
+//
+// Left out: services, EC2 and external instances, more than one container a
+// task, quotas, subnets and addresses, images (the command must be on the
+// machine), and faults other than those above.
+//
+// Its neighbour is sandbox, which routes requests here.
+package ecs

@@ -1,0 +1,49 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"spate/sandbox/awsjson"
+)
+
+const (
+	metadataPath = "/_sandbox/metadata"
+	healthPath   = "/_sandbox/health"
+)
+
+// router finds the service that a request is for.
+type router struct {
+	targets  map[string]http.Handler // by the X-Amz-Target header up to its last dot
+	metadata http.Handler
+	objects  http.Handler
+	unknown  http.Handler
+}
+
+// ServeHTTP passes the request on.
+func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if target := request.Header.Get("X-Amz-Target"); target != "" {
+		service := r.targets[target[:strings.LastIndexByte(target, '.')+1]]
+		if service == nil {
+			service = r.unknown
+		}
+		service.ServeHTTP(w, request)
+		return
+	}
+	switch path := request.URL.Path; {
+	case path == healthPath:
+		fmt.Fprintln(w, `{"status":"ok"}`)
+	case strings.HasPrefix(path, metadataPath+"/"):
+		r.metadata.ServeHTTP(w, request)
+	default:
+		r.objects.ServeHTTP(w, request)
+	}
+}
+
+// unknownTarget answers for services that the sandbox does not have.
+func unknownTarget(log zerolog.Logger) http.Handler {
+	return &awsjson.Mux{ContentType: "application/x-amz-json-1.1", Log: log}
+}

@@ -1,0 +1,204 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"spate/sandbox/dynamodb"
+	"spate/sandbox/ecs"
+	"spate/sandbox/s3"
+	"spate/sandbox/sqs"
+)
+
+// Options configure a Sandbox. The zero value serves on free ports.
+type Options struct {
+	// Listen is the address of the AWS services; empty means "127.0.0.1:0".
+	Listen string
+	// RedisListen is the address of the Redis; empty means "127.0.0.1:0".
+	RedisListen string
+	// Region is the only one there is; empty means "us-east-1".
+	Region string
+	// AccountID appears in ARNs; empty means "000000000000".
+	AccountID string
+	// TaskPath are directories put before PATH for task processes.
+	TaskPath []string
+	// LogDir gets one file a task, <task id>.log, with its standard output and
+	// error. Empty means a temporary directory, removed at the end.
+	LogDir string
+	// Account are the launch limits; the zero value has those of a new account.
+	Account ecs.Limits
+	// StartDelay is how long an accepted task stays PENDING before it starts.
+	StartDelay time.Duration
+	// StopGrace is what tasks are given between SIGTERM and SIGKILL when the
+	// sandbox ends; 0 means 5 s. StopTask goes by the container's stopTimeout.
+	StopGrace time.Duration
+	// Log receives what goes wrong, and requests that are not implemented.
+	Log zerolog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Listen, "127.0.0.1:0")
+	setDefault(&o.RedisListen, "127.0.0.1:0")
+	setDefault(&o.Region, "us-east-1")
+	setDefault(&o.AccountID, "000000000000")
+	setDefault(&o.StopGrace, 5*time.Second)
+	return o
+}
+
+func setDefault[T comparable](value *T, fallback T) {
+	var zero T
+	if *value == zero {
+		*value = fallback
+	}
+}
+
+// Sandbox is one account of AWS on this machine.
+type Sandbox struct {
+	options  Options
+	listener net.Listener
+	redis    *redisServer
+	handler  http.Handler
+	ecs      *ecs.Server
+	tempDir  string // holds the tasks' directories, and their logs unless LogDir is set
+}
+
+// New opens the ports and prepares the services; it fails when an address is
+// taken or an option is out of range. Run must follow, also to release what New
+// took.
+func New(options Options) (*Sandbox, error) {
+	s := &Sandbox{options: options.withDefaults()}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *Sandbox) open() error {
+	var err error
+	if s.listener, err = net.Listen("tcp", s.options.Listen); err != nil { //nolint:noctx // binding a loopback port does not wait
+		return fmt.Errorf("listen for AWS clients: %w", err)
+	}
+	if s.redis, err = openRedis(s.options.RedisListen); err != nil {
+		return err
+	}
+	if s.tempDir, err = os.MkdirTemp("", "sandbox-"); err != nil {
+		return fmt.Errorf("make task directory: %w", err)
+	}
+	if s.options.LogDir == "" {
+		s.options.LogDir = filepath.Join(s.tempDir, "logs")
+	}
+	if err := os.MkdirAll(s.options.LogDir, 0o750); err != nil {
+		return fmt.Errorf("make log directory: %w", err)
+	}
+	return s.openServices()
+}
+
+func (s *Sandbox) openServices() error {
+	o := s.options
+	queues := sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log})
+	objects := s3.New(s3.Options{Region: o.Region, Queues: queues, Log: o.Log})
+	tables, err := dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log})
+	if err != nil {
+		return fmt.Errorf("open dynamodb: %w", err)
+	}
+	s.ecs, err = ecs.New(ecs.Options{
+		Region: o.Region, AccountID: o.AccountID, Limits: o.Account, StartDelay: o.StartDelay,
+		MetadataURL: s.Endpoint() + metadataPath,
+		Runtime: &ecs.ProcessRuntime{
+			Path: o.TaskPath, Environment: s.Env(), WorkDir: s.tempDir, LogDir: o.LogDir, Log: o.Log,
+		},
+		Log: o.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("open ecs: %w", err)
+	}
+	s.handler = &router{
+		targets: map[string]http.Handler{
+			ecs.Target:            s.ecs,
+			sqs.Target:            queues,
+			dynamodb.TablePrefix:  tables,
+			dynamodb.StreamPrefix: tables,
+		},
+		metadata: http.StripPrefix(metadataPath, http.HandlerFunc(s.ecs.ServeMetadata)),
+		objects:  objects,
+		unknown:  unknownTarget(o.Log),
+	}
+	return nil
+}
+
+// Endpoint is the URL for AWS_ENDPOINT_URL.
+func (s *Sandbox) Endpoint() string { return "http://" + s.listener.Addr().String() }
+
+// RedisURL is the URL of the Redis.
+func (s *Sandbox) RedisURL() string { return "redis://" + s.redis.address() }
+
+// Env is what an AWS client's environment needs, as "NAME=value", in a fixed
+// order.
+func (s *Sandbox) Env() []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + s.Endpoint(),
+		"AWS_REGION=" + s.options.Region,
+		"AWS_ACCESS_KEY_ID=sandbox",
+		"AWS_SECRET_ACCESS_KEY=sandbox",
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+}
+
+// Handler answers the requests of AWS clients without a connection, for tests
+// with an in-process transport. It works before Run too; tasks that it launches
+// are stopped when Run ends.
+func (s *Sandbox) Handler() http.Handler { return s.handler }
+
+// Run serves until ctx ends, then stops everything and waits for it. It returns
+// nil after such an end, or the error that ended it before.
+func (s *Sandbox) Run(ctx context.Context) error {
+	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer endRequests()
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve AWS clients: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error { return s.redis.run(ctx) })
+	group.Go(func() error {
+		<-ctx.Done()
+		s.ecs.Close(s.options.StopGrace)
+		endRequests() // long polls return
+		return server.Close()
+	})
+	err := group.Wait()
+	return errors.Join(err, s.close())
+}
+
+// close releases what New took, as far as it came.
+func (s *Sandbox) close() error {
+	if s.listener != nil {
+		_ = s.listener.Close() // Run's server has closed it already
+	}
+	if s.redis != nil {
+		s.redis.close()
+	}
+	if s.tempDir == "" {
+		return nil
+	}
+	if err := os.RemoveAll(s.tempDir); err != nil {
+		return fmt.Errorf("remove task directory: %w", err)
+	}
+	return nil
+}
