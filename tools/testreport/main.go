@@ -30,7 +30,7 @@ func run(in io.Reader, out io.Writer, skips string) error {
 		return fmt.Errorf("read test output: %w", err)
 	}
 	if skips != "" {
-		f, err := os.OpenFile(skips, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		f, err := os.OpenFile(skips, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("open skips: %w", err)
 		}
