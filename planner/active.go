@@ -1,0 +1,80 @@
+package planner
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"spate/job"
+)
+
+// activeRun is a run that is being worked on: its record, its graph and what is remembered of each job on its way. The
+// planner's loop owns it.
+type activeRun struct {
+	*Run
+	graph     *Graph
+	spool     *spool
+	firstJob  []int32 // by node: the number of the first job of that key
+	catalogue job.Catalogue
+
+	attempts map[int32]int       // by node, where it is not 1
+	failures map[int32][]Failure // by node, in order of attempts
+	sent     map[int32]time.Time // by queued node: when it was last sent or looked for
+	unsent   []release           // written and not known to be sent
+	releases int                 // written so far
+	retried  int
+	reused   int
+	lost     int // outputs that proved gone
+
+	verified bool // all hits were found in S3
+	closing  bool // its outcome is being written
+
+	saved       Progress // as last written, with the reason
+	savedReason string
+	savedAt     time.Time
+}
+
+// newActiveRun builds the graph from a spooled normalised manifest.
+func newActiveRun(r *Run, s *spool) (*activeRun, error) {
+	a := &activeRun{
+		Run: r, graph: NewGraph(s.len()), spool: s,
+		attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{},
+	}
+	if err := json.Unmarshal([]byte(r.Catalogue), &a.catalogue); err != nil {
+		return nil, fmt.Errorf("read pinned catalogue of run %s: %w", r.ID, err)
+	}
+	var parents []job.Key
+	for i := range s.len() {
+		planned, err := s.planned(i)
+		if err != nil {
+			return nil, fmt.Errorf("read manifest of run %s, line %d: %w", r.ID, i+1, err)
+		}
+		parents = parents[:0]
+		for _, need := range planned.Needs {
+			parents = append(parents, need.Key)
+		}
+		nodes := a.graph.Nodes()
+		if err := a.graph.Add(planned.Key, parents); err != nil {
+			return nil, fmt.Errorf("read manifest of run %s, line %d: %w", r.ID, i+1, err)
+		}
+		if a.graph.Nodes() > nodes {
+			a.firstJob = append(a.firstJob, int32(i))
+		}
+	}
+	return a, nil
+}
+
+// planned reads the first job of a node.
+func (a *activeRun) planned(n int32) (job.Planned, error) { return a.spool.planned(int(a.firstJob[n])) }
+
+func (a *activeRun) attempt(n int32) int { return max(1, a.attempts[n]) }
+
+// progress is the run's figures now.
+func (a *activeRun) progress(running int) Progress {
+	p := progress(a.graph)
+	p.Running = min(running, p.Queued)
+	p.Retried, p.Reused = a.retried, min(a.reused, p.Done)
+	p.Executed = p.Done - p.Reused
+	return p
+}

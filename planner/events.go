@@ -1,0 +1,173 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"spate/job"
+)
+
+// apply changes the runs by one event. It is level-triggered: applied twice, or late, it changes nothing more. An
+// error means that the event must come again.
+func (p *Planner) apply(ctx context.Context, e job.Event) error {
+	p.metrics.events.WithLabelValues(string(e.Type)).Inc()
+	switch e.Type {
+	case job.EventSucceeded:
+		p.succeeded(e)
+		return nil
+	case job.EventFailed:
+		return p.failed(ctx, e, Failure{})
+	case job.EventInputChanged:
+		return p.failed(ctx, e, Failure{Final: true})
+	case job.EventParentLost:
+		return p.parentLost(ctx, e)
+	}
+	return nil
+}
+
+// succeeded frees the dependents in every run that has the key.
+func (p *Planner) succeeded(e job.Event) {
+	for _, a := range p.active {
+		if a.closing {
+			continue
+		}
+		n, ok := a.graph.Find(e.Key)
+		if !ok || a.graph.State(n).HasOutput() {
+			continue
+		}
+		// A job that another run computed, before or beside this one, is not this run's work.
+		if e.Reused || e.Run != a.ID {
+			a.reused += a.graph.Weight(n)
+		}
+		p.done(a, n)
+	}
+}
+
+func (p *Planner) done(a *activeRun, n int32) {
+	a.graph.Done(n)
+	delete(a.sent, n)
+	delete(a.failures, n)
+	p.land(a, n)
+}
+
+// failed records a failed attempt and decides whether there is another.
+func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
+	a := p.active[e.Run]
+	if a == nil || a.closing {
+		return nil
+	}
+	n, ok := a.graph.Find(e.Key)
+	if !ok || a.graph.State(n) != job.Queued || e.Attempt != a.attempt(n) {
+		return nil
+	}
+	planned, err := a.planned(n)
+	if err != nil {
+		return err
+	}
+	f.JobKey, f.Job, f.Attempt = e.Key.String(), planned.ID, e.Attempt
+	f.ExitCode, f.Cause, f.LastLines, f.Worker, f.At = e.ExitCode, e.Cause, e.LastLines, e.Worker, e.At
+	verdict := Judge(a.catalogue[planned.Task], append(a.failures[n], f))
+	f.Retried, f.Verdict = verdict.Retry, verdict.Reason
+	if err := p.store.saveFailure(ctx, a.ID, f); err != nil {
+		return err
+	}
+	p.fail(a, n, f)
+	p.Log.Info().Str("run", a.ID).Str("job", planned.ID).Int("attempt", f.Attempt).Str("cause", f.Cause).
+		Bool("retried", f.Retried).Str("verdict", f.Verdict).Msg("attempt failed")
+	return nil
+}
+
+// fail applies a recorded failure to the graph.
+func (p *Planner) fail(a *activeRun, n int32, f Failure) {
+	a.failures[n] = append(a.failures[n], f)
+	delete(a.sent, n)
+	if f.Retried {
+		a.attempts[n] = f.Attempt + 1
+		a.retried++
+		a.graph.Requeue(n)
+		return
+	}
+	a.graph.Fail(n)
+	p.land(a, n)
+}
+
+// parentLost makes a parent's output again when S3 denies it, and lets the job wait for it.
+func (p *Planner) parentLost(ctx context.Context, e job.Event) error {
+	exists, err := p.exists(ctx, *e.Lost)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		if err := p.Outputs.Forget(ctx, *e.Lost); err != nil {
+			return fmt.Errorf("forget output %s: %w", e.Lost.Short(), err)
+		}
+	}
+	for _, a := range p.active {
+		if a.closing {
+			continue // it looks at all its outputs itself
+		}
+		if parent, ok := a.graph.Find(*e.Lost); ok && !exists {
+			p.lose(a, parent)
+		}
+		if n, ok := a.graph.Find(e.Key); ok && a.ID == e.Run && a.graph.State(n) == job.Queued && e.Attempt == a.attempt(n) {
+			delete(a.sent, n)
+			p.land(a, n)
+			a.graph.Requeue(n)
+		}
+	}
+	return nil
+}
+
+func (p *Planner) lose(a *activeRun, n int32) {
+	if !a.graph.State(n).HasOutput() {
+		return
+	}
+	a.graph.Lose(n)
+	a.lost++
+	a.verified = false
+	p.Log.Warn().Str("run", a.ID).Stringer("key", a.graph.Key(n)).Msg("an output proved gone; making it again")
+}
+
+// Silence and emptiness after which a job that was sent is looked for.
+const (
+	silence   = time.Minute     // without an event: ask S3
+	emptiness = 3 * time.Minute // of a queue that shows nothing at all, while jobs are out: send them again
+	sweepMost = 500             // lookups of one sweep
+)
+
+// sweep looks in S3 for jobs that have been silent for long, and sends those again that S3 denies and no queue holds.
+func (p *Planner) sweep(ctx context.Context, a *activeRun, now time.Time) error {
+	var nodes []int32
+	for n, at := range a.sent {
+		if now.Sub(at) >= silence && len(nodes) < sweepMost {
+			nodes = append(nodes, n)
+		}
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	exist, err := p.exist(ctx, a, nodes)
+	if err != nil {
+		return err
+	}
+	empty := p.pools[a.Pool].emptySince
+	again := 0
+	for i, n := range nodes {
+		switch {
+		case exist[i]:
+			p.done(a, n)
+		case !empty.IsZero() && now.Sub(empty) >= emptiness:
+			delete(a.sent, n)
+			p.land(a, n)
+			a.graph.Requeue(n)
+			again++
+		default:
+			a.sent[n] = now
+		}
+	}
+	if again > 0 {
+		p.Log.Warn().Str("run", a.ID).Int("jobs", again).Msg("the queue is empty and S3 has no output: sending jobs again")
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+
+	"spate/job"
+)
+
+// Graph is a run's jobs and what is known of each: a pure state machine, told what happened and asked what is ready.
+// Jobs of equal key are one node, since one output serves them all. Done is a property of nodes; counts are derived.
+//
+// A Graph is built by Add in the order of the normalised manifest, then Resolve for every node, then Start. It is not
+// safe for concurrent use.
+type Graph struct {
+	byKey map[job.Key]int32
+	nodes []node
+	jobs  []int32 // the node of each job of the manifest
+
+	parents  []int32 // of all nodes, in order
+	children []int32 // of all nodes, in order; made by Start
+
+	ready   []int32 // nodes that became Ready; entries may be stale
+	counts  [job.Blocked + 1]int
+	settled int // nodes
+}
+
+type node struct {
+	key         job.Key
+	state       job.State
+	missing     int32 // parents without output
+	weight      int32 // jobs of this key
+	cause       int32 // of Blocked: the failed node
+	firstParent int32
+	endParent   int32
+	firstChild  int32
+	endChild    int32
+}
+
+// NewGraph makes an empty graph; jobs is how many are expected.
+func NewGraph(jobs int) *Graph {
+	return &Graph{byKey: make(map[job.Key]int32, jobs), nodes: make([]node, 0, jobs), jobs: make([]int32, 0, jobs)}
+}
+
+// Add adds the next job of the manifest. Its parents must have been added before.
+func (g *Graph) Add(key job.Key, parents []job.Key) error {
+	if n, ok := g.byKey[key]; ok {
+		// Equal keys have equal parents.
+		g.nodes[n].weight++
+		g.jobs = append(g.jobs, n)
+		g.counts[job.Pending]++
+		return nil
+	}
+	n := node{key: key, weight: 1, firstParent: int32(len(g.parents))}
+	for _, p := range parents {
+		at, ok := g.byKey[p]
+		if !ok {
+			g.parents = g.parents[:n.firstParent]
+			return fmt.Errorf("add job %s: its parent %s was not added before it", key.Short(), p.Short())
+		}
+		if !slices.Contains(g.parents[n.firstParent:], at) {
+			g.parents = append(g.parents, at)
+		}
+	}
+	n.endParent = int32(len(g.parents))
+	g.byKey[key] = int32(len(g.nodes))
+	g.jobs = append(g.jobs, int32(len(g.nodes)))
+	g.nodes = append(g.nodes, n)
+	g.counts[job.Pending]++
+	return nil
+}
+
+// Jobs is the number of jobs of the manifest; Nodes that of distinct keys.
+func (g *Graph) Jobs() int { return len(g.jobs) }
+
+// Nodes is the number of distinct keys.
+func (g *Graph) Nodes() int { return len(g.nodes) }
+
+// Key is a node's key.
+func (g *Graph) Key(n int32) job.Key { return g.nodes[n].key }
+
+// Weight is how many jobs of the manifest have the node's key.
+func (g *Graph) Weight(n int32) int { return int(g.nodes[n].weight) }
+
+// State is a node's state.
+func (g *Graph) State(n int32) job.State { return g.nodes[n].state }
+
+// Cause is the failed node on whose account n is Blocked.
+func (g *Graph) Cause(n int32) int32 { return g.nodes[n].cause }
+
+// NodeOf is the node of a job of the manifest.
+func (g *Graph) NodeOf(jobNumber int) int32 { return g.jobs[jobNumber] }
+
+// Find returns the node of a key.
+func (g *Graph) Find(key job.Key) (int32, bool) {
+	n, ok := g.byKey[key]
+	return n, ok
+}
+
+// Counts is the number of jobs (not nodes) in each state.
+func (g *Graph) Counts() map[job.State]int {
+	counts := make(map[job.State]int, len(g.counts))
+	for state, n := range g.counts {
+		counts[job.State(state)] = n
+	}
+	return counts
+}
+
+// Settled reports whether nothing more will happen by itself.
+func (g *Graph) Settled() bool { return g.settled == len(g.nodes) }
+
+// Resolve says what is known of a node before the graph starts. Anything but a hit is a miss: the worker looks again.
+// released says that this run has sent the job out before, so that a hit is its own work.
+func (g *Graph) Resolve(n int32, p job.Presence, released bool) {
+	switch {
+	case g.nodes[n].state != job.Pending || p != job.Hit:
+	case released:
+		g.set(n, job.Done)
+	default:
+		g.set(n, job.Cached)
+	}
+}
+
+// Start moves every unresolved node to Waiting or Ready. No job may be added after it.
+func (g *Graph) Start() {
+	degree := make([]int32, len(g.nodes)+1)
+	for _, p := range g.parents {
+		degree[p+1]++
+	}
+	for i := range g.nodes {
+		degree[i+1] += degree[i]
+		g.nodes[i].firstChild, g.nodes[i].endChild = degree[i], degree[i]
+	}
+	g.children = make([]int32, len(g.parents))
+	for i := range g.nodes {
+		for _, p := range g.parentsOf(int32(i)) {
+			g.children[g.nodes[p].endChild] = int32(i)
+			g.nodes[p].endChild++
+			if !g.nodes[p].state.HasOutput() {
+				g.nodes[i].missing++
+			}
+		}
+	}
+	for i := range g.nodes {
+		if g.nodes[i].state == job.Pending {
+			g.wait(int32(i))
+		}
+	}
+}
+
+func (g *Graph) parentsOf(n int32) []int32 {
+	return g.parents[g.nodes[n].firstParent:g.nodes[n].endParent]
+}
+
+func (g *Graph) childrenOf(n int32) []int32 {
+	return g.children[g.nodes[n].firstChild:g.nodes[n].endChild]
+}
+
+func (g *Graph) set(n int32, to job.State) {
+	at := &g.nodes[n]
+	g.counts[at.state] -= int(at.weight)
+	g.counts[to] += int(at.weight)
+	if at.state.Settled() {
+		g.settled--
+	}
+	if to.Settled() {
+		g.settled++
+	}
+	at.state = to
+	if to == job.Ready {
+		g.ready = append(g.ready, n)
+	}
+}
+
+// wait puts a node where its parents let it be.
+func (g *Graph) wait(n int32) {
+	for _, p := range g.parentsOf(n) {
+		switch g.nodes[p].state {
+		case job.Failed:
+			g.nodes[n].cause = p
+		case job.Blocked:
+			g.nodes[n].cause = g.nodes[p].cause
+		case job.Pending, job.Cached, job.Waiting, job.Ready, job.Shared, job.Queued, job.Done:
+			continue
+		}
+		if g.nodes[n].state != job.Blocked {
+			g.set(n, job.Blocked)
+		}
+		return
+	}
+	to := job.Ready
+	if g.nodes[n].missing > 0 {
+		to = job.Waiting
+	}
+	if g.nodes[n].state != to {
+		g.set(n, to)
+	}
+}
+
+// TakeReady returns up to limit nodes that are Ready, in the order they became so. The caller releases or shares each;
+// one that it does neither with must be given back by Requeue.
+func (g *Graph) TakeReady(limit int) []int32 {
+	var taken []int32
+	for len(g.ready) > 0 && len(taken) < limit {
+		n := g.ready[0]
+		g.ready = g.ready[1:]
+		if g.nodes[n].state == job.Ready && !slices.Contains(taken, n) {
+			taken = append(taken, n)
+		}
+	}
+	return taken
+}
+
+// Release says that a ready node is on its way to a worker.
+func (g *Graph) Release(n int32) {
+	if s := g.nodes[n].state; s == job.Ready || s == job.Waiting || s == job.Shared {
+		g.set(n, job.Queued)
+	}
+}
+
+// Share says that a ready node's key is in flight for another run.
+func (g *Graph) Share(n int32) {
+	if g.nodes[n].state == job.Ready {
+		g.set(n, job.Shared)
+	}
+}
+
+// Requeue takes a node back that was queued or shared (or taken and not released), so that it is released again once
+// its parents' outputs exist.
+func (g *Graph) Requeue(n int32) {
+	switch g.nodes[n].state {
+	case job.Ready:
+		g.ready = append(g.ready, n)
+	case job.Queued, job.Shared:
+		g.wait(n)
+	case job.Pending, job.Cached, job.Waiting, job.Done, job.Failed, job.Blocked:
+	}
+}
+
+// Done says that a node's output exists. It frees the children, also of a node that had counted as failed: outputs are
+// the truth.
+func (g *Graph) Done(n int32) {
+	before := g.nodes[n].state
+	if before.HasOutput() {
+		return
+	}
+	g.set(n, job.Done)
+	for _, c := range g.childrenOf(n) {
+		g.nodes[c].missing--
+		if g.nodes[c].state == job.Waiting {
+			g.wait(c)
+		}
+	}
+	if before == job.Failed || before == job.Blocked {
+		g.unblock(n)
+	}
+}
+
+// unblock looks again at the blocked descendants of n.
+func (g *Graph) unblock(n int32) {
+	queue := slices.Clone(g.childrenOf(n))
+	for len(queue) > 0 {
+		c := queue[0]
+		queue = queue[1:]
+		if g.nodes[c].state != job.Blocked {
+			continue
+		}
+		g.wait(c)
+		if g.nodes[c].state != job.Blocked {
+			queue = append(queue, g.childrenOf(c)...)
+		}
+	}
+}
+
+// Fail says that no further attempt at a node will be made. Its descendants are blocked, except those whose output
+// exists and those on their way.
+func (g *Graph) Fail(n int32) {
+	if g.nodes[n].state.Settled() {
+		return
+	}
+	g.set(n, job.Failed)
+	queue := slices.Clone(g.childrenOf(n))
+	for len(queue) > 0 {
+		c := queue[0]
+		queue = queue[1:]
+		switch g.nodes[c].state {
+		case job.Waiting, job.Ready, job.Shared:
+			g.nodes[c].cause = n
+			g.set(c, job.Blocked)
+			queue = append(queue, g.childrenOf(c)...)
+		case job.Pending, job.Cached, job.Queued, job.Done, job.Failed, job.Blocked:
+		}
+	}
+}
+
+// Lose says that a node's output proved gone: it is made again, and children that have not been released wait for it.
+func (g *Graph) Lose(n int32) {
+	if !g.nodes[n].state.HasOutput() {
+		return
+	}
+	for _, c := range g.childrenOf(n) {
+		g.nodes[c].missing++
+		if g.nodes[c].state == job.Ready {
+			g.set(c, job.Waiting)
+		}
+	}
+	g.set(n, job.Waiting)
+	g.wait(n)
+}

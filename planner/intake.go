@@ -1,0 +1,402 @@
+package planner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/errgroup"
+
+	"spate/internal/objects"
+	"spate/job"
+)
+
+// inputLookups is how many inputs are asked for in S3 at once.
+const inputLookups = 32
+
+// messageOverhead is room for what a message holds beside the document and the inputs' URLs.
+const messageOverhead = 2 << 10
+
+// rejection is why a run cannot be planned: the submitter's fault, not ours.
+type rejection struct {
+	reason string
+	errs   *job.Errors
+}
+
+func (r *rejection) Error() string { return r.reason }
+
+func reject(format string, args ...any) error {
+	return &rejection{reason: fmt.Sprintf(format, args...)}
+}
+
+// plan turns a received run into one whose jobs are keyed: it reads and checks the submission, pins image and inputs,
+// derives the keys and stores the normalised manifest. Doing it again is harmless as long as nothing was released. A
+// *rejection is final; other errors pass.
+func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
+	file, err := p.readSubmission(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	r.Name, r.Pool, r.Owner, r.Labels = file.Name, file.Pool, file.Owner, file.Labels
+	r.JobsFrom, r.JobsSHA256 = file.JobsFrom, file.JobsSHA256
+	pool, ok := p.pools[r.Pool]
+	if !ok {
+		return nil, reject("there is no pool %q; the configuration has %v", r.Pool, slices.Sorted(maps.Keys(p.pools)))
+	}
+	image, err := p.Images.Resolve(ctx, pool.TaskDefinition)
+	if err != nil {
+		return nil, fmt.Errorf("resolve image of pool %s: %w", r.Pool, err)
+	}
+	r.Image, r.Platform, r.TaskDefinition, r.Container = image.Digest, image.Platform, image.TaskDefinition, image.Container
+	if r.Catalogue, err = encodeCatalogue(p.Catalogue); err != nil {
+		return nil, err
+	}
+
+	raw, err := p.readJobs(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	defer raw.spool.close()
+	inputs, err := p.pinInputs(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	a, err := p.key(r, file, raw, inputs)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.spool.upload(ctx, p.Objects, job.RunManifestPath(r.ID)); err != nil {
+		a.spool.close()
+		return nil, fmt.Errorf("store manifest of run %s: %w", r.ID, err)
+	}
+	return a, nil
+}
+
+func (p *Planner) readSubmission(ctx context.Context, id string) (*job.RunFile, error) {
+	data, _, err := p.Objects.Get(ctx, job.SubmissionPath(id))
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, reject("the submission %s names a run file that is not in S3: %s", id, job.ObjectURL(p.Objects.Bucket(), job.SubmissionPath(id)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read submission %s: %w", id, err)
+	}
+	file, err := job.ParseRunFile(job.ObjectURL(p.Objects.Bucket(), job.SubmissionPath(id)), data)
+	var errs *job.Errors
+	if errors.As(err, &errs) {
+		return nil, &rejection{reason: fmt.Sprintf("the run file has %d errors", errs.Len()), errs: errs}
+	}
+	return file, err
+}
+
+// rawJobs is a submission's jobs, checked, in a local file.
+type rawJobs struct {
+	file  string // its name, for errors
+	spool *spool
+	lines []int32 // where each job stood in the file
+	order []int32 // parents before children
+	urls  map[string]inputPlace
+}
+
+type inputPlace struct {
+	job    string
+	line   int
+	sha256 string
+}
+
+// readJobs streams the submission's jobs to a local file, checking all of them.
+func (p *Planner) readJobs(ctx context.Context, file *job.RunFile) (_ *rawJobs, err error) {
+	raw := &rawJobs{file: file.JobsFrom, urls: map[string]inputPlace{}}
+	next, hash, done, err := p.jobSource(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if raw.spool, err = newSpool(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			raw.spool.close()
+		}
+	}()
+	errs := &job.Errors{}
+	checker := job.NewChecker(raw.file, p.Catalogue, errs)
+	w := raw.spool.writer()
+	for {
+		spec, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var many *job.Errors
+		if errors.As(err, &many) {
+			errs.Merge(many)
+		} else if err != nil {
+			return nil, fmt.Errorf("read jobs: %w", err)
+		}
+		if spec.Params, err = job.MergeParams(file.Params, spec.Params); err != nil {
+			return nil, fmt.Errorf("read job %s: %w", spec.ID, err)
+		}
+		checker.Add(spec, spec.Params)
+		if errs.Len() > 0 {
+			continue
+		}
+		for _, in := range spec.Inputs {
+			if in.SHA256 == "" {
+				raw.urls[in.URL] = inputPlace{job: spec.ID, line: spec.Line()}
+			}
+		}
+		raw.lines = append(raw.lines, int32(spec.Line()))
+		line, err := json.Marshal(spec, json.Deterministic(true))
+		if err != nil {
+			return nil, fmt.Errorf("read job %s: %w", spec.ID, err)
+		}
+		if err := w.append(line); err != nil {
+			return nil, err
+		}
+	}
+	raw.order = checker.Finish()
+	if sum := hash(); file.JobsSHA256 != "" && sum != file.JobsSHA256 {
+		return nil, reject("%s has SHA-256 %s, the run file says %s: it was changed after it was submitted", file.JobsFrom, sum, file.JobsSHA256)
+	}
+	if errs.Len() > 0 {
+		return nil, &rejection{reason: fmt.Sprintf("the jobs have %d errors", errs.Len()), errs: errs}
+	}
+	return raw, w.flush()
+}
+
+// jobSource yields a submission's jobs; hash is the SHA-256 of what was read.
+func (p *Planner) jobSource(ctx context.Context, file *job.RunFile) (next func() (job.Spec, error), hash func() string, done func(), err error) {
+	if file.JobsFrom == "" {
+		jobs := file.Jobs
+		next = func() (job.Spec, error) {
+			if len(jobs) == 0 {
+				return job.Spec{}, io.EOF
+			}
+			spec := jobs[0]
+			jobs = jobs[1:]
+			return spec, nil
+		}
+		return next, func() string { return file.JobsSHA256 }, func() {}, nil
+	}
+	bucket, object, err := job.ParseObjectURL(file.JobsFrom)
+	if err != nil {
+		return nil, nil, nil, reject("jobs_from: %v", err)
+	}
+	body, _, err := p.Objects.In(bucket).Open(ctx, object, objects.Condition{})
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, nil, nil, reject("jobs_from: there is no object %s", file.JobsFrom)
+	}
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("open jobs: %w", err)
+	}
+	sum := sha256.New()
+	next = job.NewReader(file.JobsFrom, io.TeeReader(body, sum)).Next
+	return next, func() string { return hex.EncodeToString(sum.Sum(nil)) }, func() { body.Close() }, nil
+}
+
+// pinInputs asks S3 what each input is now.
+func (p *Planner) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.InputIdentity, error) {
+	urls := slices.Sorted(maps.Keys(raw.urls))
+	identities := make([]job.InputIdentity, len(urls))
+	missing := make([]bool, len(urls))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(inputLookups)
+	for i, url := range urls {
+		group.Go(func() error {
+			bucket, object, err := job.ParseObjectURL(url)
+			if err != nil {
+				return err
+			}
+			info, err := p.Objects.In(bucket).Head(ctx, object)
+			if errors.Is(err, objects.ErrNotFound) {
+				missing[i] = true
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("pin input %s: %w", url, err)
+			}
+			identities[i] = job.InputIdentity{ETag: info.ETag, Size: info.Size}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	errs := &job.Errors{}
+	pinned := make(map[string]job.InputIdentity, len(urls))
+	for i, url := range urls {
+		if missing[i] {
+			place := raw.urls[url]
+			errs.Add(&job.Error{File: raw.file, Line: place.line, Message: fmt.Sprintf("job %q: there is no input %s", place.job, url)})
+			continue
+		}
+		pinned[url] = identities[i]
+	}
+	if errs.Len() > 0 {
+		return nil, &rejection{reason: fmt.Sprintf("%d inputs are missing", errs.Len()), errs: errs}
+	}
+	return pinned, nil
+}
+
+// key derives every job's key, parents first, and writes the normalised manifest to a local file.
+func (p *Planner) key(r *Run, file *job.RunFile, raw *rawJobs, inputs map[string]job.InputIdentity) (_ *activeRun, err error) {
+	out, err := newSpool()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			out.close()
+		}
+	}()
+	common := p.commonDocuments(r)
+	keys := make(map[string]job.Key, len(raw.order))
+	errs := &job.Errors{}
+	w := out.writer()
+	var buf []byte
+	for _, at := range raw.order {
+		line, err := raw.spool.line(int(at))
+		if err != nil {
+			return nil, err
+		}
+		var spec job.Spec
+		if err := json.Unmarshal(line, &spec); err != nil {
+			return nil, fmt.Errorf("read spooled job: %w", err)
+		}
+		planned := pin(spec, inputs, keys)
+		doc := planned.Document(common[spec.Task])
+		if planned.Key, err = doc.Key(); err != nil {
+			return nil, fmt.Errorf("key job %s: %w", spec.ID, err)
+		}
+		keys[spec.ID] = planned.Key
+		if buf, err = planned.AppendLine(buf[:0]); err != nil {
+			return nil, err
+		}
+		if len(buf)+messageOverhead > job.MaxMessageBytes {
+			errs.Add(&job.Error{File: raw.file, Line: int(raw.lines[at]), Message: fmt.Sprintf(
+				"job %q makes a message of more than %d KiB, which no queue takes: pass large params as an input, and combine many parents in steps", spec.ID, job.MaxMessageBytes>>10)})
+		}
+		if err := w.append(buf); err != nil {
+			return nil, err
+		}
+	}
+	if errs.Len() > 0 {
+		return nil, &rejection{reason: fmt.Sprintf("%d jobs are too large", errs.Len()), errs: errs}
+	}
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
+	return newActiveRun(r, out)
+}
+
+// commonDocuments is, by task type, what the documents of all its jobs share.
+func (p *Planner) commonDocuments(r *Run) map[string]job.SpecDocument {
+	return commonDocuments(r, p.Namespace, p.Catalogue)
+}
+
+func commonDocuments(r *Run, namespace string, catalogue job.Catalogue) map[string]job.SpecDocument {
+	common := make(map[string]job.SpecDocument, len(catalogue))
+	for name, task := range catalogue {
+		doc := job.SpecDocument{
+			V: job.DocumentVersion, Namespace: namespace, Image: r.Image, Platform: r.Platform, Task: task.Document(), Env: task.Env,
+		}
+		if !task.Deterministic {
+			doc.Run = r.ID
+		}
+		common[name] = doc
+	}
+	return common
+}
+
+func pin(spec job.Spec, inputs map[string]job.InputIdentity, keys map[string]job.Key) job.Planned {
+	planned := job.Planned{ID: spec.ID, Task: spec.Task, Params: spec.Params, Labels: spec.Labels}
+	if len(spec.Inputs) > 0 {
+		planned.Inputs = make(map[string]job.PlannedInput, len(spec.Inputs))
+	}
+	for name, in := range spec.Inputs {
+		identity := job.InputIdentity{SHA256: in.SHA256}
+		if in.SHA256 == "" {
+			identity = inputs[in.URL]
+		}
+		planned.Inputs[name] = job.PlannedInput{URL: in.URL, InputIdentity: identity}
+	}
+	if len(spec.Needs) > 0 {
+		planned.Needs = make(map[string]job.PlannedNeed, len(spec.Needs))
+	}
+	for name, need := range spec.Needs {
+		planned.Needs[name] = job.PlannedNeed{Job: need.Job, Key: keys[need.Job], Files: need.Files}
+	}
+	return planned
+}
+
+// resolve asks which outputs exist and starts the graph. released are the nodes that this run sent out before; what the
+// cache does not know of them is asked of S3 itself, since their events may have been consumed.
+func (p *Planner) resolve(ctx context.Context, a *activeRun, released map[int32]bool) error {
+	const chunk = 10_000
+	var doubtful []int32
+	for start := 0; start < a.graph.Nodes(); start += chunk {
+		keys := make([]job.Key, 0, chunk)
+		for n := start; n < min(start+chunk, a.graph.Nodes()); n++ {
+			keys = append(keys, a.graph.Key(int32(n)))
+		}
+		for i, presence := range p.Outputs.Lookup(ctx, keys) {
+			n := int32(start + i)
+			a.graph.Resolve(n, presence, released[n])
+			if presence != job.Hit && released[n] {
+				doubtful = append(doubtful, n)
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	exist, err := p.exist(ctx, a, doubtful)
+	if err != nil {
+		return err
+	}
+	for i, n := range doubtful {
+		if exist[i] {
+			a.graph.Resolve(n, job.Hit, true)
+		}
+	}
+	a.graph.Start()
+	a.Planned = time.Now()
+	return nil
+}
+
+// headLookups is how many manifests are asked for in S3 at once.
+const headLookups = 64
+
+// exist asks S3 which nodes have a live output.
+func (p *Planner) exist(ctx context.Context, a *activeRun, nodes []int32) ([]bool, error) {
+	found := make([]bool, len(nodes))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(headLookups)
+	for i, n := range nodes {
+		group.Go(func() error {
+			var err error
+			found[i], err = p.exists(ctx, a.graph.Key(n))
+			return err
+		})
+	}
+	return found, group.Wait()
+}
+
+// exists asks S3 whether a live output exists: the truth.
+func (p *Planner) exists(ctx context.Context, key job.Key) (bool, error) {
+	info, err := p.Objects.Head(ctx, job.ManifestPath(key))
+	if errors.Is(err, objects.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for output %s: %w", key.Short(), err)
+	}
+	return time.Since(info.LastModified) < p.Retention, nil
+}

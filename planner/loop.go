@@ -1,0 +1,552 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/errgroup"
+
+	"spate/internal/queue"
+	"spate/job"
+)
+
+// How the loop waits.
+const (
+	tick             = time.Second
+	sweepEvery       = 10 * time.Second
+	saveEvery        = 500 * time.Millisecond // the least time between two writes of one run's progress
+	receivers        = 4                      // that take events at once
+	receiveWait      = 20 * time.Second
+	eventVisibility  = 20 * time.Second // long enough to apply a batch, short enough that a dead planner's events return soon
+	submitVisibility = time.Minute
+	retryFirst       = time.Second
+	retryMost        = 30 * time.Second
+	drainMost        = 100 // batches of events that one round applies
+)
+
+// eventBatch is one receive's events; the loop answers whether they may be deleted.
+type eventBatch struct {
+	events   []job.Event
+	receipts []string
+	applied  chan bool
+}
+
+// intake is a run that has been planned, or why not.
+type intake struct {
+	run    *Run
+	active *activeRun
+	err    error
+}
+
+// loop is the state of one Run beside the planner's own.
+type loop struct {
+	*Planner
+	received chan *Run
+	batches  chan eventBatch
+	intakes  chan intake
+	endeds   chan ended
+	depths   chan map[string]depthReading
+
+	waiting    []*Run // to be planned
+	planning   bool
+	retryIn    time.Duration
+	retryAt    time.Time
+	sweptAt    time.Time
+	background errgroup.Group
+}
+
+type depthReading struct {
+	depth queue.Depth
+	err   error
+}
+
+// Run takes up every unended run and works until ctx ends or another controller takes over. It returns when everything
+// it started is gone.
+func (p *Planner) Run(ctx context.Context) error {
+	l := &loop{
+		Planner: p, received: make(chan *Run), batches: make(chan eventBatch), intakes: make(chan intake, 1),
+		endeds: make(chan ended, 16), depths: make(chan map[string]depthReading),
+	}
+	defer func() {
+		for _, a := range p.active {
+			a.spool.close()
+		}
+	}()
+	if err := l.takeUp(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.receiveSubmissions(ctx) })
+	for range receivers {
+		group.Go(func() error { return l.receiveEvents(ctx) })
+	}
+	group.Go(func() error { return l.readDepths(ctx) })
+	group.Go(func() error {
+		err := l.work(ctx)
+		return errors.Join(err, l.background.Wait())
+	})
+	return group.Wait()
+}
+
+// takeUp reads the runs that have not ended. Nothing is decided before all are known: unknown is not none.
+func (l *loop) takeUp(ctx context.Context) error {
+	return l.insist(ctx, "take up runs", func() error {
+		runs, err := ReadRuns(ctx, l.Table)
+		if err != nil {
+			return err
+		}
+		for i := len(runs) - 1; i >= 0; i-- { // the oldest first
+			r := runs[i]
+			switch {
+			case r.State.Ended() || l.active[r.ID] != nil:
+			case r.State != job.RunActive:
+				l.waiting = append(l.waiting, r)
+			case l.pools[r.Pool] == nil:
+				l.Log.Error().Str("run", r.ID).Str("pool", r.Pool).Msg("an active run's pool is not in the configuration; leaving it alone")
+			default:
+				a, err := l.reload(ctx, r)
+				if err != nil {
+					l.waiting = nil
+					return err
+				}
+				l.active[r.ID] = a
+				l.Log.Info().Str("run", r.ID).Interface("progress", a.progress(0)).Msg("run taken up")
+			}
+		}
+		return nil
+	})
+}
+
+// insist repeats do with growing pauses until it succeeds or ctx ends.
+func (l *loop) insist(ctx context.Context, what string, do func() error) error {
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		l.Log.Error().Err(err).Dur("pause", pause).Msg("cannot " + what + "; trying again")
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// receiveSubmissions makes a record of each submission, then deletes its message.
+func (l *loop) receiveSubmissions(ctx context.Context) error {
+	for ctx.Err() == nil {
+		messages, err := l.Submissions.Receive(ctx, queue.MaxBatch, receiveWait, submitVisibility)
+		if err != nil {
+			if ctx.Err() == nil {
+				l.Log.Error().Err(err).Msg("cannot receive submissions")
+			}
+			_ = sleep(ctx, retryFirst)
+			continue
+		}
+		for _, m := range messages {
+			if err := l.receive(ctx, m); err != nil && ctx.Err() == nil {
+				l.Log.Error().Err(err).Int("receive_count", m.ReceiveCount).Msg("cannot take a submission; it stays on the queue")
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+func (l *loop) receive(ctx context.Context, m queue.Message) error {
+	s, err := job.ParseSubmission([]byte(m.Body))
+	if err != nil {
+		return err
+	}
+	r := &Run{ID: s.ID, Name: s.ID, State: job.RunReceived, Received: time.Now()}
+	created, err := l.store.create(ctx, r)
+	if err != nil {
+		return err
+	}
+	if created {
+		l.Log.Info().Str("run", r.ID).Msg("run received")
+		select {
+		case l.received <- r:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return l.Submissions.Delete(ctx, m.Receipt)
+}
+
+// receiveEvents hands events to the loop and deletes them once they are applied. Messages that are no events stay on
+// the queue, for its redrive policy.
+func (l *loop) receiveEvents(ctx context.Context) error {
+	for ctx.Err() == nil {
+		messages, err := l.Events.Receive(ctx, queue.MaxBatch, receiveWait, eventVisibility)
+		if err != nil {
+			if ctx.Err() == nil {
+				l.Log.Error().Err(err).Msg("cannot receive events")
+			}
+			_ = sleep(ctx, retryFirst)
+			continue
+		}
+		b := eventBatch{applied: make(chan bool, 1)}
+		for _, m := range messages {
+			e, err := job.ParseEvent([]byte(m.Body))
+			if err != nil {
+				l.Log.Error().Err(err).Int("receive_count", m.ReceiveCount).Msg("a message on the events queue is no event; it stays there")
+				continue
+			}
+			b.events, b.receipts = append(b.events, e), append(b.receipts, m.Receipt)
+		}
+		if len(b.events) == 0 {
+			continue
+		}
+		select {
+		case l.batches <- b:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if applied := <-b.applied; applied {
+			if err := l.Events.Delete(ctx, b.receipts...); err != nil && ctx.Err() == nil {
+				l.Log.Warn().Err(err).Msg("cannot delete events; they will come again")
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// readDepths asks for the depth of each pool's queue once a second. What is done with an answer, and whether there is
+// one, is the loop's business.
+func (l *loop) readDepths(ctx context.Context) error {
+	for {
+		if err := sleep(ctx, tick); err != nil {
+			return err
+		}
+		readings := make(map[string]depthReading, len(l.pools))
+		for name, pool := range l.pools {
+			if d, ok := l.Demand(name); !ok || d.Outstanding == 0 {
+				continue
+			}
+			depth, err := pool.Jobs.Depth(ctx)
+			readings[name] = depthReading{depth, err}
+		}
+		select {
+		case l.depths <- readings:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// work is the loop: it waits for something to happen, applies it, and does what follows.
+func (l *loop) work(ctx context.Context) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		if err := l.advance(ctx, time.Now()); err != nil {
+			return err
+		}
+		var batches []eventBatch
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		case r := <-l.received:
+			l.waiting = append(l.waiting, r)
+		case b := <-l.batches:
+			batches = l.drain(b)
+		case in := <-l.intakes:
+			if err := l.taken(ctx, in); err != nil {
+				return err
+			}
+		case e := <-l.endeds:
+			if err := l.close(ctx, e); err != nil {
+				return err
+			}
+		case readings := <-l.depths:
+			l.note(readings, time.Now())
+		}
+		if err := l.applyAll(ctx, batches); err != nil {
+			return err
+		}
+	}
+}
+
+// drain takes what else has arrived, so that one release serves many events.
+func (l *loop) drain(first eventBatch) []eventBatch {
+	batches := []eventBatch{first}
+	for len(batches) < drainMost {
+		select {
+		case b := <-l.batches:
+			batches = append(batches, b)
+		default:
+			return batches
+		}
+	}
+	return batches
+}
+
+// applyAll applies events, releases what became ready, and only then lets the events be deleted.
+func (l *loop) applyAll(ctx context.Context, batches []eventBatch) error {
+	applied := make([]bool, len(batches))
+	for i, b := range batches {
+		applied[i] = true
+		for _, e := range b.events {
+			if err := l.apply(ctx, e); err != nil {
+				l.Log.Error().Err(err).Str("run", e.Run).Str("job", e.Job).Msg("cannot apply an event; it will come again")
+				applied[i] = false
+			}
+		}
+	}
+	var err error
+	if len(batches) > 0 {
+		err = l.advance(ctx, time.Now())
+	}
+	for i, b := range batches {
+		b.applied <- applied[i] && err == nil
+	}
+	return err
+}
+
+// advance does everything that is due.
+func (l *loop) advance(ctx context.Context, now time.Time) error {
+	l.startPlanning(ctx, now)
+	sweeping := now.Sub(l.sweptAt) >= sweepEvery
+	if sweeping {
+		l.sweptAt = now
+	}
+	for _, a := range l.runs() {
+		if a.closing {
+			continue
+		}
+		if sweeping {
+			if err := l.sweep(ctx, a, now); err != nil && ctx.Err() == nil {
+				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot look for silent jobs")
+			}
+		}
+		mine, reason := l.turn(a)
+		a.Reason = reason
+		if mine {
+			if _, err := l.flush(ctx, a); err != nil && ctx.Err() == nil {
+				a.Reason = "cannot release jobs: " + err.Error()
+				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot release jobs; trying again")
+			}
+		}
+		if a.graph.Settled() {
+			l.startClosing(ctx, a)
+			continue
+		}
+		if err := l.saveProgress(ctx, a, now); err != nil {
+			return err
+		}
+	}
+	l.metrics.active.Set(float64(len(l.active)))
+	l.publishDemand(now)
+	return nil
+}
+
+// saveProgress writes a run's figures when they changed, for people who watch.
+func (l *loop) saveProgress(ctx context.Context, a *activeRun, now time.Time) error {
+	p := a.progress(l.pools[a.Pool].depth.InFlight)
+	if p == a.saved && a.Reason == a.savedReason || now.Sub(a.savedAt) < saveEvery {
+		return nil
+	}
+	a.Progress = p
+	err := l.store.save(ctx, a.Run)
+	if errors.Is(err, errFenced) {
+		return err
+	}
+	if err != nil && ctx.Err() == nil {
+		l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot save progress; trying again")
+	}
+	if err == nil {
+		a.saved, a.savedReason = p, a.Reason
+	}
+	a.savedAt = now
+	return nil
+}
+
+// startPlanning plans the next received run, one at a time, beside the loop.
+func (l *loop) startPlanning(ctx context.Context, now time.Time) {
+	if l.planning || len(l.waiting) == 0 || now.Before(l.retryAt) {
+		return
+	}
+	r := l.waiting[0]
+	l.waiting = l.waiting[1:]
+	l.planning = true
+	l.background.Go(func() error {
+		a, err := l.planAndResolve(ctx, r)
+		l.intakes <- intake{r, a, err}
+		return nil
+	})
+}
+
+func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
+	r.State = job.RunPlanning
+	if err := l.store.save(ctx, r); err != nil {
+		return nil, err
+	}
+	a, err := l.plan(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.resolve(ctx, a, nil); err != nil {
+		a.spool.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// taken makes a planned run active, a rejected one ended, and tries again otherwise.
+func (l *loop) taken(ctx context.Context, in intake) error {
+	l.planning = false
+	var rejected *rejection
+	switch {
+	case in.err == nil:
+		in.run.State, in.run.Reason = job.RunActive, ""
+		in.run.Progress = in.active.progress(0)
+		if err := l.store.save(ctx, in.run); err != nil {
+			in.active.spool.close()
+			return l.replan(in.run, err)
+		}
+		l.retryIn = 0
+		l.active[in.run.ID] = in.active
+		l.Log.Info().Str("run", in.run.ID).Str("pool", in.run.Pool).Interface("progress", in.run.Progress).Msg("run planned")
+		return nil
+	case errors.As(in.err, &rejected):
+		in.run.State, in.run.Reason, in.run.Ended = job.RunRejected, rejected.reason, time.Now()
+		in.run.Errors = rejected.lines()
+		if err := l.store.save(ctx, in.run); err != nil {
+			return l.replan(in.run, err)
+		}
+		l.retryIn = 0
+		l.metrics.runs.WithLabelValues(string(job.RunRejected)).Inc()
+		l.Log.Warn().Str("run", in.run.ID).Str("reason", rejected.reason).Msg("run rejected")
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return l.replan(in.run, in.err)
+}
+
+// replan puts a run back that could not be planned for reasons that may pass.
+func (l *loop) replan(r *Run, err error) error {
+	if errors.Is(err, errFenced) {
+		return err
+	}
+	l.retryIn = min(max(2*l.retryIn, retryFirst), retryMost)
+	l.retryAt = time.Now().Add(l.retryIn)
+	r.Reason = "planning failed, trying again: " + err.Error()
+	l.waiting = append(l.waiting, r)
+	l.Log.Error().Err(err).Str("run", r.ID).Dur("pause", l.retryIn).Msg("cannot plan run; trying again")
+	return nil
+}
+
+// lines are a rejection's errors as a run's record keeps them.
+func (r *rejection) lines() []string {
+	if r.errs == nil {
+		return []string{r.reason}
+	}
+	var lines []string
+	for _, e := range r.errs.List[:min(len(r.errs.List), maxErrors)] {
+		lines = append(lines, e.Error())
+	}
+	if more := r.errs.Len() - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return lines
+}
+
+// startClosing ends a settled run beside the loop, which leaves the run alone meanwhile.
+func (l *loop) startClosing(ctx context.Context, a *activeRun) {
+	a.closing = true
+	l.background.Go(func() error {
+		e := l.finish(ctx, a)
+		select {
+		case l.endeds <- e:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+}
+
+// close writes a run's end, or goes on with it.
+func (l *loop) close(ctx context.Context, e ended) error {
+	a := e.run
+	a.closing = false
+	if e.err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		l.Log.Error().Err(e.err).Str("run", a.ID).Msg("cannot close run; trying again")
+		return sleep(ctx, retryFirst)
+	}
+	if len(e.lost) > 0 {
+		for _, n := range e.lost {
+			if err := l.Outputs.Forget(ctx, a.graph.Key(n)); err != nil && ctx.Err() == nil {
+				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot forget an output that is gone")
+			}
+			l.lose(a, n)
+		}
+		return nil
+	}
+	a.verified = true
+	a.Progress = a.progress(0)
+	a.State, a.Reason, a.Ended = job.RunSucceeded, "", time.Now()
+	if a.Progress.Failed > 0 {
+		a.State, a.Reason = job.RunFailed, a.summary()
+	}
+	if err := l.store.save(ctx, a.Run); err != nil {
+		a.State, a.Ended = job.RunActive, time.Time{}
+		if errors.Is(err, errFenced) {
+			return err
+		}
+		l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot close run; trying again")
+		return sleep(ctx, retryFirst)
+	}
+	a.spool.close()
+	delete(l.active, a.ID)
+	l.metrics.runs.WithLabelValues(string(a.State)).Inc()
+	l.Log.Info().Str("run", a.ID).Str("state", string(a.State)).Interface("progress", a.Progress).
+		Dur("took", a.Ended.Sub(a.Received)).Msg("run ended")
+	return nil
+}
+
+// note keeps the queues' depths, and since when each has shown nothing at all. A depth that could not be read says
+// nothing.
+func (l *loop) note(readings map[string]depthReading, now time.Time) {
+	for name, pool := range l.pools {
+		r, asked := readings[name]
+		switch {
+		case !asked:
+			pool.depth, pool.emptySince = queue.Depth{}, time.Time{}
+		case r.err != nil:
+			pool.emptySince = time.Time{}
+		default:
+			pool.depth = r.depth
+			if r.depth != (queue.Depth{}) {
+				pool.emptySince = time.Time{}
+			} else if pool.emptySince.IsZero() {
+				pool.emptySince = now
+			}
+		}
+	}
+}
+
+// encodeCatalogue pins task types in a run's record.
+func encodeCatalogue(c job.Catalogue) (string, error) {
+	data, err := json.Marshal(c, json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("pin catalogue: %w", err)
+	}
+	return string(data), nil
+}

@@ -1,0 +1,155 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"spate/job"
+)
+
+// Result is one line of a run's results index.
+type Result struct {
+	ID       string            `json:"id"`
+	Task     string            `json:"task"`
+	Key      job.Key           `json:"key"`
+	State    string            `json:"state"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Manifest string            `json:"manifest,omitzero"` // URL of the output's manifest
+	Cause    string            `json:"cause,omitzero"`    // why there is no output
+}
+
+// ended is what closing a settled run found.
+type ended struct {
+	run  *activeRun
+	lost []int32 // hits whose output S3 denies; the run goes on
+	err  error
+}
+
+// finish closes a settled run: it looks for all hits in S3, and when all are there writes the results index. It reads
+// the run, which the loop leaves alone meanwhile.
+func (p *Planner) finish(ctx context.Context, a *activeRun) ended {
+	if !a.verified {
+		var hits []int32
+		for n := range int32(a.graph.Nodes()) {
+			if a.graph.State(n) == job.Cached {
+				hits = append(hits, n)
+			}
+		}
+		exist, err := p.exist(ctx, a, hits)
+		if err != nil {
+			return ended{run: a, err: err}
+		}
+		var lost []int32
+		for i, n := range hits {
+			if !exist[i] {
+				lost = append(lost, n)
+			}
+		}
+		if len(lost) > 0 {
+			return ended{run: a, lost: lost}
+		}
+	}
+	return ended{run: a, err: p.writeIndex(ctx, a)}
+}
+
+func (p *Planner) writeIndex(ctx context.Context, a *activeRun) error {
+	out, err := newSpool()
+	if err != nil {
+		return err
+	}
+	defer out.close()
+	w := out.writer()
+	for i := range a.graph.Jobs() {
+		planned, err := a.spool.planned(i)
+		if err != nil {
+			return err
+		}
+		line, err := json.Marshal(a.result(planned, a.graph.NodeOf(i), p.Objects.Bucket()), json.Deterministic(true))
+		if err != nil {
+			return fmt.Errorf("write index of run %s: %w", a.ID, err)
+		}
+		if err := w.append(append(line, '\n')); err != nil {
+			return err
+		}
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := out.upload(ctx, p.Objects, job.ResultsIndexPath(a.ID)); err != nil {
+		return fmt.Errorf("write index of run %s: %w", a.ID, err)
+	}
+	return nil
+}
+
+func (a *activeRun) result(planned job.Planned, n int32, bucket string) Result {
+	r := Result{ID: planned.ID, Task: planned.Task, Key: planned.Key, State: a.graph.State(n).String(), Labels: a.labels(planned)}
+	switch {
+	case a.graph.State(n).HasOutput():
+		r.Manifest = job.ObjectURL(bucket, job.ManifestPath(planned.Key))
+	case a.graph.State(n) == job.Failed:
+		r.Cause = a.failureText(n)
+	case a.graph.State(n) == job.Blocked:
+		cause := a.graph.Cause(n)
+		if failed, err := a.planned(cause); err == nil {
+			r.Cause = fmt.Sprintf("job %s failed: %s", failed.ID, a.failureText(cause))
+		}
+	}
+	return r
+}
+
+// labels are the run's with the job's over them.
+func (a *activeRun) labels(planned job.Planned) map[string]string {
+	if len(planned.Labels) == 0 {
+		return a.Labels
+	}
+	labels := maps.Clone(a.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, planned.Labels)
+	return labels
+}
+
+func (a *activeRun) failureText(n int32) string {
+	failures := a.failures[n]
+	if len(failures) == 0 {
+		return "failed"
+	}
+	last := failures[len(failures)-1]
+	return last.Cause + "; " + last.Verdict
+}
+
+// summary is why a run ended as it did: a sentence for its record.
+func (a *activeRun) summary() string {
+	var failed []string
+	for _, n := range slices.Sorted(maps.Keys(a.failures)) {
+		if a.graph.State(n) != job.Failed {
+			continue
+		}
+		if len(failed) == 3 {
+			failed = append(failed, "…")
+			break
+		}
+		if planned, err := a.planned(n); err == nil {
+			failed = append(failed, fmt.Sprintf("%s (%s)", planned.ID, a.failureText(n)))
+		}
+	}
+	p := progress(a.graph)
+	text := fmt.Sprintf("%s failed: %s", jobs(p.Failed), strings.Join(failed, ", "))
+	if p.Blocked > 0 {
+		text += fmt.Sprintf("; %s blocked by that", jobs(p.Blocked))
+	}
+	return text
+}
+
+func jobs(n int) string {
+	if n == 1 {
+		return "1 job"
+	}
+	return fmt.Sprintf("%d jobs", n)
+}

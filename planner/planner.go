@@ -1,0 +1,218 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"spate/internal/objects"
+	"spate/internal/queue"
+	"spate/internal/table"
+	"spate/job"
+)
+
+// Sender puts messages on a queue, each at least once. A *queue.SendError names those that were not taken; after any
+// other error each may or may not have been.
+type Sender interface {
+	Send(ctx context.Context, bodies ...string) error
+}
+
+// Receiver takes messages from a queue. One that is not deleted comes again after its visibility timeout.
+type Receiver interface {
+	Receive(ctx context.Context, limit int, wait, visibility time.Duration) ([]queue.Message, error)
+	Delete(ctx context.Context, receipts ...string) error
+}
+
+// JobQueue is where a pool's workers take their jobs from. Depth is approximate: zero is no proof of emptiness.
+type JobQueue interface {
+	Sender
+	Depth(ctx context.Context) (queue.Depth, error)
+}
+
+// Outputs knows which outputs exist. Lookup answers per key and errs towards a miss; an answer it cannot have is
+// Unknown. Forget makes it say nothing of a key whose output proved gone.
+type Outputs interface {
+	Lookup(ctx context.Context, keys []job.Key) []job.Presence
+	Forget(ctx context.Context, key job.Key) error
+}
+
+// Image is what a task definition's newest revision runs, pinned.
+type Image struct {
+	TaskDefinition string // ARN with its revision
+	Container      string
+	Digest         string // "sha256:…"
+	Platform       string // "linux/amd64"
+}
+
+// Images resolves a task definition family to its newest revision.
+type Images interface {
+	Resolve(ctx context.Context, family string) (Image, error)
+}
+
+// Pool is what the planner needs to know of one.
+type Pool struct {
+	Name           string
+	Jobs           JobQueue
+	TaskDefinition string // family
+}
+
+// Options of a Planner. All but Log, Registerer and Wake are required.
+type Options struct {
+	Table       *table.Table
+	Fence       int64 // of the lease under which this planner works
+	Objects     *objects.Store
+	Submissions Receiver
+	Events      Receiver
+	Outputs     Outputs
+	Images      Images
+	Pools       []Pool
+	Catalogue   job.Catalogue
+	Namespace   string
+	Retention   time.Duration // after which an output counts as absent
+	Wake        func()        // called when a pool's demand has grown
+	Log         zerolog.Logger
+	Registerer  prometheus.Registerer
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.Table == nil, o.Objects == nil, o.Submissions == nil, o.Events == nil, o.Outputs == nil, o.Images == nil:
+		return errors.New("planner: table, objects, submissions, events, outputs and images are required")
+	case len(o.Pools) == 0:
+		return errors.New("planner: no pools")
+	case o.Namespace == "":
+		return errors.New("planner: no namespace")
+	case o.Retention <= 0:
+		return errors.New("planner: retention must be more than 0")
+	}
+	return nil
+}
+
+// Planner runs runs. Make it with New, start it with Run.
+type Planner struct {
+	Options
+	store   store
+	metrics metrics
+	pools   map[string]*poolState
+
+	// Owned by the loop.
+	active  map[string]*activeRun
+	flights map[flightKey]*flight
+
+	mu     sync.Mutex
+	demand map[string]Demand
+}
+
+type poolState struct {
+	Pool
+	depth      queue.Depth
+	emptySince time.Time // zero while the queue shows anything, or cannot be asked
+}
+
+// Demand is how much work a pool has.
+type Demand struct {
+	Outstanding    int    // distinct keys released or about to be, unfinished
+	TaskDefinition string // ARN of the revision that must do it
+	Container      string // of the task definition
+	At             time.Time
+}
+
+// New checks the options. Nothing is started.
+func New(o Options) (*Planner, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.Wake == nil {
+		o.Wake = func() {}
+	}
+	p := &Planner{
+		Options: o, store: store{o.Table, o.Fence}, metrics: newMetrics(o.Registerer), pools: map[string]*poolState{},
+		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, demand: map[string]Demand{},
+	}
+	for _, pool := range o.Pools {
+		p.pools[pool.Name] = &poolState{Pool: pool}
+	}
+	return p, nil
+}
+
+// Demand is a pool's demand as of the loop's last round. ok is false until the runs have been read: unknown, not zero.
+func (p *Planner) Demand(pool string) (d Demand, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d, ok = p.demand[pool]
+	return d, ok
+}
+
+// publishDemand tells Demand's callers how much work there is, and wakes them when it grew.
+func (p *Planner) publishDemand(now time.Time) {
+	next := make(map[string]Demand, len(p.pools))
+	for name := range p.pools {
+		d := Demand{At: now}
+		for _, a := range p.poolRuns(name) {
+			if d.TaskDefinition == "" {
+				d.TaskDefinition, d.Container = a.TaskDefinition, a.Container
+			}
+			if a.TaskDefinition == d.TaskDefinition {
+				counts := a.graph.Counts()
+				d.Outstanding += counts[job.Ready] + counts[job.Queued]
+			}
+		}
+		next[name] = d
+	}
+	p.mu.Lock()
+	previous := p.demand
+	p.demand = next
+	p.mu.Unlock()
+	for name, d := range next {
+		p.metrics.outstanding.WithLabelValues(name).Set(float64(d.Outstanding))
+		if d.Outstanding > previous[name].Outstanding {
+			p.Wake()
+		}
+	}
+}
+
+// poolRuns are a pool's unsettled runs, the oldest first.
+func (p *Planner) poolRuns(pool string) []*activeRun {
+	var runs []*activeRun
+	for _, a := range p.active {
+		if a.Pool == pool && !a.graph.Settled() {
+			runs = append(runs, a)
+		}
+	}
+	slices.SortFunc(runs, byAge)
+	return runs
+}
+
+func byAge(a, b *activeRun) int {
+	if c := a.Received.Compare(b.Received); c != 0 {
+		return c
+	}
+	if a.ID < b.ID {
+		return -1
+	}
+	return 1
+}
+
+// runs are the active runs, the oldest first.
+func (p *Planner) runs() []*activeRun {
+	return slices.SortedFunc(maps.Values(p.active), byAge)
+}
+
+// turn reports whether a run may release jobs now. A pool works on one image at a time: workers of another would only
+// hand its messages back. The oldest run goes first.
+func (p *Planner) turn(a *activeRun) (bool, string) {
+	for _, first := range p.poolRuns(a.Pool) {
+		if first.Image != a.Image {
+			return false, fmt.Sprintf("waits for run %s of pool %s, which works with another image", first.ID, a.Pool)
+		}
+		return true, ""
+	}
+	return true, ""
+}

@@ -1,0 +1,206 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"spate/internal/table"
+	"spate/job"
+)
+
+// Run is a run's record, as kept in the runs table: everything about it that people ask for and that does not follow
+// from its manifest.
+type Run struct {
+	table.Key
+	ID     string            `dynamodbav:"id"`
+	Name   string            `dynamodbav:"name"`
+	Pool   string            `dynamodbav:"pool"`
+	Owner  string            `dynamodbav:"owner"`
+	Labels map[string]string `dynamodbav:"labels"`
+
+	State  job.RunState `dynamodbav:"state"`
+	Reason string       `dynamodbav:"reason"` // why it is in this state, when that needs saying
+	Errors []string     `dynamodbav:"errors"` // of a rejected run, at most maxErrors
+	Fence  int64        `dynamodbav:"fence"`  // of the controller that wrote it last
+
+	Received time.Time `dynamodbav:"received"`
+	Planned  time.Time `dynamodbav:"planned"` // when its jobs were keyed and looked up
+	Ended    time.Time `dynamodbav:"ended"`
+
+	Image          string `dynamodbav:"image"`    // digest, pinned
+	Platform       string `dynamodbav:"platform"` // of the image
+	TaskDefinition string `dynamodbav:"task_definition"`
+	Container      string `dynamodbav:"container"` // of the task definition, that runs the worker
+	JobsFrom       string `dynamodbav:"jobs_from"`
+	JobsSHA256     string `dynamodbav:"jobs_sha256"`
+	Catalogue      string `dynamodbav:"catalogue"` // task types as JSON, pinned
+
+	Progress Progress `dynamodbav:"progress"`
+}
+
+// Progress is how many jobs of a run stand where. Running is an estimate from the queue.
+type Progress struct {
+	Jobs     int `dynamodbav:"jobs" json:"jobs"`
+	Cached   int `dynamodbav:"cached" json:"cached"`
+	Done     int `dynamodbav:"done" json:"done"`
+	Running  int `dynamodbav:"running" json:"running"`
+	Queued   int `dynamodbav:"queued" json:"queued"`
+	Ready    int `dynamodbav:"ready" json:"ready"`
+	Waiting  int `dynamodbav:"waiting" json:"waiting"`
+	Shared   int `dynamodbav:"shared" json:"shared"`
+	Failed   int `dynamodbav:"failed" json:"failed"`
+	Blocked  int `dynamodbav:"blocked" json:"blocked"`
+	Retried  int `dynamodbav:"retried" json:"retried"`   // attempts beyond the first
+	Reused   int `dynamodbav:"reused" json:"reused"`     // of Done: the worker found the output there
+	Executed int `dynamodbav:"executed" json:"executed"` // of Done: computed for this run
+}
+
+// maxErrors is how many errors of a rejected run its record keeps; a DynamoDB item holds 400 KB.
+const maxErrors = 100
+
+// progress summarises a graph.
+func progress(g *Graph) Progress {
+	c := g.Counts()
+	return Progress{
+		Jobs: g.Jobs(), Cached: c[job.Cached], Done: c[job.Done], Queued: c[job.Queued], Ready: c[job.Ready],
+		Waiting: c[job.Waiting] + c[job.Pending], Shared: c[job.Shared], Failed: c[job.Failed], Blocked: c[job.Blocked],
+	}
+}
+
+// Failure is one failed attempt at a job, as kept in the runs table.
+type Failure struct {
+	table.Key
+	JobKey    string    `dynamodbav:"key"`
+	Job       string    `dynamodbav:"job"`
+	Attempt   int       `dynamodbav:"attempt"`
+	ExitCode  *int      `dynamodbav:"exit_code"`
+	Cause     string    `dynamodbav:"cause"`
+	LastLines []string  `dynamodbav:"last_lines"`
+	Worker    string    `dynamodbav:"worker"`
+	At        time.Time `dynamodbav:"at"`
+	Final     bool      `dynamodbav:"final"`   // whatever the task type says, there is no further attempt
+	Verdict   string    `dynamodbav:"verdict"` // why it was, or was not, tried again
+	Retried   bool      `dynamodbav:"retried"`
+}
+
+// release is one batch of jobs on their way to the queue: written before it is sent, marked after.
+type release struct {
+	table.Key
+	Nodes    []int32   `dynamodbav:"nodes"`
+	Attempts []int32   `dynamodbav:"attempts"`
+	Sent     bool      `dynamodbav:"sent"`
+	At       time.Time `dynamodbav:"at"`
+}
+
+const (
+	releasePrefix = "RELEASE#"
+	failurePrefix = "FAILURE#"
+)
+
+// store keeps runs, releases and failures in the runs table. Every write carries the fencing number: once another
+// controller has written a run, an older one cannot.
+type store struct {
+	table *table.Table
+	fence int64
+}
+
+// errFenced says that another controller has taken the run over.
+var errFenced = errors.New("another controller has taken over")
+
+// create writes a run's first record. It returns false when there is one already.
+func (s store) create(ctx context.Context, r *Run) (bool, error) {
+	r.Key, r.Fence = table.Key{PK: table.RunRecords, SK: r.ID}, s.fence
+	err := s.table.Put(ctx, r, table.Absent())
+	if errors.Is(err, table.ErrCondition) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("create run %s: %w", r.ID, err)
+	}
+	return true, nil
+}
+
+func (s store) save(ctx context.Context, r *Run) error {
+	r.Fence = s.fence
+	err := s.table.Put(ctx, r, table.Condition{Expression: "attribute_not_exists(pk) OR fence <= :fence", Values: map[string]any{":fence": s.fence}})
+	if errors.Is(err, table.ErrCondition) {
+		return fmt.Errorf("save run %s: %w", r.ID, errFenced)
+	}
+	if err != nil {
+		return fmt.Errorf("save run %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+func runKey(id, sk string) table.Key { return table.Key{PK: table.RunPrefix + id, SK: sk} }
+
+func releaseKey(run string, number int) table.Key {
+	return runKey(run, fmt.Sprintf("%s%08d", releasePrefix, number))
+}
+
+func (s store) saveRelease(ctx context.Context, r release) error {
+	if err := s.table.Put(ctx, r, table.Condition{}); err != nil {
+		return fmt.Errorf("save release: %w", err)
+	}
+	return nil
+}
+
+func (s store) saveFailure(ctx context.Context, run string, f Failure) error {
+	f.Key = runKey(run, fmt.Sprintf("%s%s#%06d", failurePrefix, f.JobKey, f.Attempt))
+	if err := s.table.Put(ctx, f, table.Condition{}); err != nil {
+		return fmt.Errorf("save failure: %w", err)
+	}
+	return nil
+}
+
+// ReadRun reads one run's record; nil when there is none.
+func ReadRun(ctx context.Context, t *table.Table, id string) (*Run, error) {
+	var r Run
+	ok, err := t.Get(ctx, table.Key{PK: table.RunRecords, SK: id}, &r)
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", id, err)
+	}
+	if !ok {
+		return nil, nil //nolint:nilnil // the doc comment promises it
+	}
+	return &r, nil
+}
+
+// ReadRuns reads every run's record, the newest first.
+func ReadRuns(ctx context.Context, t *table.Table) ([]*Run, error) {
+	var runs []*Run
+	for r, err := range table.Query[Run](ctx, t, table.RunRecords, "") {
+		if err != nil {
+			return nil, fmt.Errorf("read runs: %w", err)
+		}
+		runs = append(runs, &r)
+	}
+	slices.SortStableFunc(runs, func(a, b *Run) int { return b.Received.Compare(a.Received) })
+	return runs, nil
+}
+
+// ReadFailures reads a run's failed attempts, by key and attempt.
+func ReadFailures(ctx context.Context, t *table.Table, run string) ([]Failure, error) {
+	var failures []Failure
+	for f, err := range table.Query[Failure](ctx, t, table.RunPrefix+run, failurePrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("read failures of run %s: %w", run, err)
+		}
+		failures = append(failures, f)
+	}
+	return failures, nil
+}
+
+func (s store) releases(ctx context.Context, run string) ([]release, error) {
+	var all []release
+	for r, err := range table.Query[release](ctx, s.table, table.RunPrefix+run, releasePrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("read releases of run %s: %w", run, err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}

@@ -1,0 +1,227 @@
+package planner
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"spate/internal/objects"
+	"spate/job"
+)
+
+// Prepared is a run file read and checked on the submitter's side, its jobs in a local file of JSON lines. Close it.
+type Prepared struct {
+	RunFile *job.RunFile
+	Jobs    int // 0 when the jobs lie in S3, where the controller counts them
+
+	file *os.File // nil when the jobs lie in S3
+}
+
+// Close frees the local file.
+func (p *Prepared) Close() error {
+	if p.file == nil {
+		return nil
+	}
+	return p.file.Close()
+}
+
+// Prepare reads the run file at path and the jobs that it names, and checks all of them as the controller will. Its
+// error names every fault with file, line and column. A nil catalogue leaves task types to the controller.
+func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read run file: %w", err)
+	}
+	run, err := job.ParseRunFile(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(run.JobsFrom, "s3://") {
+		if _, _, err := job.ParseObjectURL(run.JobsFrom); err != nil {
+			return nil, fmt.Errorf("%s: jobs_from: %w", path, err)
+		}
+		return &Prepared{RunFile: run}, nil
+	}
+	file, err := os.CreateTemp("", "spate-submit-*.jsonl")
+	if err != nil {
+		return nil, fmt.Errorf("prepare jobs: %w", err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("prepare jobs: %w", err)
+	}
+	p := &Prepared{RunFile: run, file: file}
+	if err := p.collect(path, catalogue); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// collect checks the jobs and copies them into the local file.
+func (p *Prepared) collect(path string, catalogue job.Catalogue) error {
+	errs := &job.Errors{}
+	hash := sha256.New()
+	out := bufio.NewWriterSize(io.MultiWriter(p.file, hash), 1<<20)
+	next, done, err := p.source(path)
+	if err != nil {
+		return err
+	}
+	defer done()
+	source := path
+	if p.RunFile.JobsFrom != "" {
+		source = localJobs(path, p.RunFile.JobsFrom)
+	}
+	checker := job.NewChecker(source, catalogue, errs)
+	for {
+		spec, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var many *job.Errors
+		if errors.As(err, &many) {
+			errs.Merge(many)
+		} else if err != nil {
+			return err
+		}
+		params, err := job.MergeParams(p.RunFile.Params, spec.Params)
+		if err != nil {
+			return err
+		}
+		checker.Add(spec, params)
+		if errs.Len() > 0 {
+			continue // nothing will be sent
+		}
+		if err := json.MarshalWrite(out, spec, json.Deterministic(true)); err != nil {
+			return fmt.Errorf("prepare job %s: %w", spec.ID, err)
+		}
+		if err := out.WriteByte('\n'); err != nil {
+			return fmt.Errorf("prepare jobs: %w", err)
+		}
+	}
+	checker.Finish()
+	if err := errs.Err(); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("prepare jobs: %w", err)
+	}
+	p.Jobs = checker.Len()
+	p.RunFile.JobsSHA256 = hex.EncodeToString(hash.Sum(nil))
+	return nil
+}
+
+// source yields the jobs, inline or from a local file.
+func (p *Prepared) source(path string) (next func() (job.Spec, error), done func(), err error) {
+	if p.RunFile.JobsFrom == "" {
+		jobs := p.RunFile.Jobs
+		return func() (job.Spec, error) {
+			if len(jobs) == 0 {
+				return job.Spec{}, io.EOF
+			}
+			spec := jobs[0]
+			jobs = jobs[1:]
+			return spec, nil
+		}, func() {}, nil
+	}
+	name := localJobs(path, p.RunFile.JobsFrom)
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: jobs_from: %w", path, err)
+	}
+	return job.NewReader(name, f).Next, func() { f.Close() }, nil
+}
+
+// localJobs is where a run file's jobs_from lies: relative to the run file.
+func localJobs(runFile, jobsFrom string) string {
+	if filepath.IsAbs(jobsFrom) {
+		return jobsFrom
+	}
+	return filepath.Join(filepath.Dir(runFile), jobsFrom)
+}
+
+// ErrSubmitted says that a submission's id was used for something else.
+var ErrSubmitted = errors.New("this submission id was used for another run")
+
+// Submit puts a prepared run in S3 and tells the controller. The same id with the same content is the same run, however
+// often it is submitted; an empty id makes a new one. It returns the id, which is the run's.
+func Submit(ctx context.Context, store *objects.Store, submissions Sender, id string, p *Prepared) (string, error) {
+	if id == "" {
+		id = NewSubmissionID(p.RunFile.Name, time.Now())
+	}
+	if err := job.CheckName(id); err != nil {
+		return "", fmt.Errorf("submission id: %w", err)
+	}
+	run := *p.RunFile
+	run.Jobs = nil
+	if p.file != nil {
+		object := job.SubmissionJobsPath(id, run.JobsSHA256)
+		run.JobsFrom = job.ObjectURL(store.Bucket(), object)
+	}
+	data, err := json.Marshal(run, json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("submit run: %w", err)
+	}
+	existing, _, err := store.Get(ctx, job.SubmissionPath(id))
+	switch {
+	case errors.Is(err, objects.ErrNotFound):
+	case err != nil:
+		return "", fmt.Errorf("submit run: %w", err)
+	case !bytes.Equal(existing, data):
+		return "", fmt.Errorf("submit run %s: %w; leave the id out to get a new one", id, ErrSubmitted)
+	}
+	if existing == nil {
+		if err := p.put(ctx, store, id, run.JobsSHA256, data); err != nil {
+			return "", err
+		}
+	}
+	body, err := job.Submission{V: job.MessageVersion, ID: id}.Encode()
+	if err != nil {
+		return "", fmt.Errorf("submit run: %w", err)
+	}
+	if err := submissions.Send(ctx, string(body)); err != nil {
+		return "", fmt.Errorf("submit run %s: %w", id, err)
+	}
+	return id, nil
+}
+
+// put uploads the jobs, then the run file, which makes them a submission.
+func (p *Prepared) put(ctx context.Context, store *objects.Store, id, sha string, runFile []byte) error {
+	if p.file != nil {
+		size, err := p.file.Seek(0, io.SeekEnd)
+		if err != nil {
+			return fmt.Errorf("submit run: %w", err)
+		}
+		if _, err := store.PutStream(ctx, job.SubmissionJobsPath(id, sha), io.NewSectionReader(p.file, 0, size), size); err != nil {
+			return fmt.Errorf("submit run: %w", err)
+		}
+	}
+	_, err := store.Put(ctx, job.SubmissionPath(id), runFile, objects.Condition{IfAbsent: true})
+	if errors.Is(err, objects.ErrPrecondition) {
+		return fmt.Errorf("submit run %s: %w", id, ErrSubmitted)
+	}
+	if err != nil {
+		return fmt.Errorf("submit run: %w", err)
+	}
+	return nil
+}
+
+// NewSubmissionID makes an id that sorts by time among its namesakes: the run's name, the time, and something random.
+func NewSubmissionID(name string, now time.Time) string {
+	var random [3]byte
+	rand.Read(random[:])
+	suffix := now.UTC().Format("-20060102-150405-") + hex.EncodeToString(random[:])
+	return name[:min(len(name), job.MaxNameLength-len(suffix))] + suffix
+}
