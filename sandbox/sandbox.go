@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,8 +30,11 @@ type Options struct {
 	Region string
 	// AccountID appears in ARNs; empty means "000000000000".
 	AccountID string
-	// TaskPath are directories put before PATH for task processes.
+	// TaskPath are directories put before Path for task processes.
 	TaskPath []string
+	// Path is the search path of task processes, as in PATH; empty means the
+	// usual directories of a container.
+	Path string
 	// LogDir gets one file a task, <task id>.log, with its standard output and
 	// error. Empty means a temporary directory, removed at the end.
 	LogDir string
@@ -50,6 +54,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.RedisListen, "127.0.0.1:0")
 	setDefault(&o.Region, "us-east-1")
 	setDefault(&o.AccountID, "000000000000")
+	setDefault(&o.Path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	setDefault(&o.StopGrace, 5*time.Second)
 	return o
 }
@@ -114,7 +119,7 @@ func (s *Sandbox) openServices() error {
 		Region: o.Region, AccountID: o.AccountID, Limits: o.Account, StartDelay: o.StartDelay,
 		MetadataURL: s.Endpoint() + metadataPath,
 		Runtime: &ecs.ProcessRuntime{
-			Path: o.TaskPath, Environment: s.Env(), WorkDir: s.tempDir, LogDir: o.LogDir, Log: o.Log,
+			Path: slices.Concat(o.TaskPath, filepath.SplitList(o.Path)), Environment: s.Env(), WorkDir: s.tempDir, LogDir: o.LogDir, Log: o.Log,
 		},
 		Log: o.Log,
 	})

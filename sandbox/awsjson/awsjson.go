@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -70,9 +71,7 @@ func (e *Error) status() int {
 
 func (e *Error) body() map[string]any {
 	body := make(map[string]any, len(e.Fields)+2)
-	for name, value := range e.Fields {
-		body[name] = value
-	}
+	maps.Copy(body, e.Fields)
 	body["__type"] = e.Code
 	body["message"] = e.Message
 	return body
@@ -164,7 +163,7 @@ func senderOf(status int) string {
 
 func requestID() string {
 	var id [16]byte
-	rand.Read(id[:]) //nolint:errcheck // crypto/rand.Read never fails; it ends the program instead
+	rand.Read(id[:]) // never fails: it ends the program instead
 	text := hex.EncodeToString(id[:])
 	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
 }

@@ -178,7 +178,7 @@ func (r *launchRequest) complete() error {
 // fingerprint is equal for requests that ask for the same.
 func (r launchRequest) fingerprint() (string, error) {
 	r.ClientToken = ""
-	text, err := json.Marshal(r)
+	text, err := json.Marshal(r) //nolint:gosec // the token is no secret, and is empty here
 	if err != nil {
 		return "", fmt.Errorf("marshal request: %w", err)
 	}
@@ -254,7 +254,7 @@ func spread(count int, strategy []strategyItem) []string {
 		next := -1
 		for i, item := range strategy {
 			// given/weight, compared without dividing
-			if item.Weight > 0 && (next < 0 || given[i]*strategy[next].Weight < given[next]*item.Weight) {
+			if item.Weight > 0 && (next < 0 || given[i]*strategy[next].Weight < given[next]*item.Weight) { //nolint:gosec // next is an index or -1
 				next = i
 			}
 		}

@@ -26,7 +26,13 @@ func testRequest(count int) launchRequest {
 	return launchRequest{Cluster: "hpc", TaskDefinition: "worker", Count: &count, LaunchType: "FARGATE"}
 }
 
-func wantFault(t *testing.T, err error, code string) *awsjson.Error {
+func wantFault(t *testing.T, err error, code string) {
+	t.Helper()
+	_ = faultOf(t, err, code)
+}
+
+// faultOf is the error as AWS has it; the test ends if it has another code.
+func faultOf(t *testing.T, err error, code string) *awsjson.Error {
 	t.Helper()
 	var fault *awsjson.Error
 	if !errors.As(err, &fault) || fault.Code != code {
@@ -43,7 +49,7 @@ func TestTheLaunchBucketGivesItsBurstThenItsRate(t *testing.T) {
 		for {
 			answer, _, err := a.launch(now, testRequest(10))
 			if err != nil {
-				if fault := wantFault(t, err, "ThrottlingException"); fault.Message != "Rate exceeded" {
+				if fault := faultOf(t, err, "ThrottlingException"); fault.Message != "Rate exceeded" {
 					t.Fatalf("message %q", fault.Message)
 				}
 				return total
@@ -140,7 +146,7 @@ func TestAChangedRequestWithAKnownTokenConflicts(t *testing.T) {
 	}
 	request.StartedBy = "somebody else"
 	_, _, err = a.launch(start, request)
-	ids := wantFault(t, err, "ConflictException").Fields["resourceIds"]
+	ids := faultOf(t, err, "ConflictException").Fields["resourceIds"]
 	if want := []string{first.Tasks[0].TaskARN, first.Tasks[1].TaskARN}; !slices.Equal(ids.([]string), want) { //nolint:forcetypeassert // a test may panic
 		t.Errorf("resourceIds %v, want %v", ids, want)
 	}

@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -78,9 +79,7 @@ func (t *task) containerMetadata() containerMetadata {
 		"com.amazonaws.ecs.task-definition-family":  t.definition.Family,
 		"com.amazonaws.ecs.task-definition-version": strconv.Itoa(t.definition.revision),
 	}
-	for name, value := range c.DockerLabels {
-		labels[name] = value
-	}
+	maps.Copy(labels, c.DockerLabels)
 	return containerMetadata{
 		DockerID: t.runtimeID(), Name: c.Name, DockerName: c.Name, Image: c.Image, ImageID: imageDigest(c.Image),
 		Labels: labels, DesiredStatus: t.desired, KnownStatus: t.last, CreatedAt: t.created.UTC(),

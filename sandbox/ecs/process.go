@@ -21,7 +21,7 @@ import (
 // temporary directory of its own. The image is not used: the command must be on
 // this machine.
 type ProcessRuntime struct {
-	// Path are directories searched before those of this process's PATH.
+	// Path are the directories of PATH, in order.
 	Path []string
 	// Environment is given to every task, as "NAME=value".
 	Environment []string
@@ -39,7 +39,7 @@ func (r *ProcessRuntime) Start(_ context.Context, spec TaskSpec) (Process, error
 	if len(spec.Command) == 0 {
 		return nil, cannotStart("no command specified")
 	}
-	path := strings.Join(append(slices.Clone(r.Path), os.Getenv("PATH")), string(os.PathListSeparator))
+	path := strings.Join(r.Path, string(os.PathListSeparator))
 	program, err := lookUp(spec.Command[0], path)
 	if err != nil {
 		return nil, err
@@ -71,11 +71,11 @@ type child struct {
 }
 
 func startChild(program string, spec TaskSpec, dir string, environment []string, logPath string) (*child, error) {
-	output, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	output, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open task log: %w", err)
 	}
-	command := exec.Command(program, spec.Command[1:]...) //nolint:gosec,noctx // running the task's command is the purpose; Stop ends it
+	command := exec.Command(program, spec.Command[1:]...) //nolint:noctx // Stop ends it
 	command.Args[0] = spec.Command[0]
 	command.Dir, command.Env = dir, environment
 	command.Stdout, command.Stderr = output, output
@@ -170,7 +170,7 @@ func executable(path string) error {
 
 // cannotStart words a failure as Fargate does.
 func cannotStart(cause string) error {
-	return fmt.Errorf("CannotStartContainerError: failed to create task for container: %s", cause) //nolint:staticcheck // ECS's own wording
+	return fmt.Errorf("CannotStartContainerError: failed to create task for container: %s", cause)
 }
 
 // lastOfEach keeps the last value of each name.

@@ -72,6 +72,6 @@ func lastPart(text string) string { return text[strings.LastIndexByte(text, '/')
 // newID makes a random identifier of 32 hexadecimal digits.
 func newID() string {
 	var id [16]byte
-	rand.Read(id[:]) //nolint:errcheck // crypto/rand.Read never fails; it ends the program instead
+	rand.Read(id[:]) // never fails: it ends the program instead
 	return hex.EncodeToString(id[:])
 }

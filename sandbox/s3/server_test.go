@@ -267,13 +267,11 @@ func TestIfMatchGuardsPutGetAndDelete(t *testing.T) {
 func TestAbsentThingsHaveTheirOwnErrors(t *testing.T) {
 	c := newClient(t)
 	_, err := c.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: bucket, Key: aws.String("missing")})
-	var noKey *types.NoSuchKey
-	if !errors.As(err, &noKey) {
+	if _, ok := errors.AsType[*types.NoSuchKey](err); !ok {
 		t.Errorf("get: %v is not NoSuchKey", err)
 	}
 	_, err = c.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: bucket, Key: aws.String("missing")})
-	var notFound *types.NotFound
-	if !errors.As(err, &notFound) {
+	if _, ok := errors.AsType[*types.NotFound](err); !ok {
 		t.Errorf("head: %v is not NotFound", err)
 	}
 	_, err = c.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String("nowhere"), Key: aws.String("k")})

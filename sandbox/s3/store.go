@@ -227,7 +227,7 @@ func (s *store) ForceDeleteBucket(name string) error {
 }
 
 // PutObject stores one object; meta holds the request's headers.
-func (s *store) PutObject(bucketName, key string, meta map[string]string, input io.Reader, size int64, given *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
+func (s *store) PutObject(bucketName, key string, meta map[string]string, input io.Reader, size int64, given *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) { //nolint:revive // the library's interface has so many arguments
 	body, err := gofakes3.ReadAll(input, size)
 	if err != nil {
 		return gofakes3.PutObjectResult{}, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -56,9 +57,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	if length := r.Header.Get("X-Amz-Decoded-Content-Length"); length != "" && length != strconv.Itoa(len(body)) {
 		return nil, fmt.Errorf("x-amz-decoded-content-length is %s, the body has %d bytes", length, len(body))
 	}
-	for name, values := range trailer {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, trailer)
 	r.Header.Del("X-Amz-Content-Sha256")
 	withoutChunked(r.Header)
 	return body, nil
@@ -67,7 +66,7 @@ func readBody(r *http.Request) ([]byte, error) {
 // withoutChunked takes the transfer's own encoding off the object's.
 func withoutChunked(headers http.Header) {
 	var kept []string
-	for _, encoding := range strings.Split(headers.Get("Content-Encoding"), ",") {
+	for encoding := range strings.SplitSeq(headers.Get("Content-Encoding"), ",") {
 		if encoding = strings.TrimSpace(encoding); encoding != "" && encoding != "aws-chunked" {
 			kept = append(kept, encoding)
 		}

@@ -268,8 +268,7 @@ func TestFaultsHaveSQSsCodes(t *testing.T) {
 	_, err := c.ReceiveMessage(t.Context(), &awssqs.ReceiveMessageInput{QueueUrl: &missing})
 	wantCode(t, err, "AWS.SimpleQueueService.NonExistentQueue")
 	_, err = c.GetQueueUrl(t.Context(), &awssqs.GetQueueUrlInput{QueueName: aws.String("missing")})
-	var typed *types.QueueDoesNotExist
-	if !errors.As(err, &typed) {
+	if _, ok := errors.AsType[*types.QueueDoesNotExist](err); !ok {
 		t.Errorf("GetQueueUrl: %v is not QueueDoesNotExist", err)
 	}
 	_, err = c.ReceiveMessage(t.Context(), &awssqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 11})
