@@ -181,14 +181,15 @@ func (s *Server) setStream(t *table, spec *streamSpecification, now time.Time) e
 		if !slices.Contains([]view{viewKeys, viewNew, viewOld, viewNewAndOld}, spec.StreamViewType) {
 			return outOfRange(spec.StreamViewType, "streamSpecification.streamViewType", "Member must satisfy enum value set: [NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_IMAGES, KEYS_ONLY]")
 		}
-		created := now
-		if t.stream != nil && created.Sub(t.stream.created) < time.Millisecond { // labels are unique
-			created = t.stream.created.Add(time.Millisecond)
+		next := newStream(t, spec.StreamViewType, s.options.StreamShards, now)
+		for s.streams[next.arn] != nil { // labels, which tell a table's streams apart, have milliseconds
+			now = now.Add(time.Millisecond)
+			next = newStream(t, spec.StreamViewType, s.options.StreamShards, now)
 		}
-		t.stream = newStream(t, spec.StreamViewType, s.options.StreamShards, created)
+		t.stream = next
 		s.streams[t.stream.arn] = t.stream
 	case on:
-		t.stream.disable()
+		t.stream.disable(now)
 	}
 	return nil
 }
@@ -235,7 +236,7 @@ func (s *Server) missing(name string, err error) error {
 	return fault("ResourceNotFoundException", "Requested resource not found: Table: %s not found", name)
 }
 
-func (s *Server) deleteTable(_ time.Time, in tableNameInput) (tableDescriptionOutput, error) {
+func (s *Server) deleteTable(now time.Time, in tableNameInput) (tableDescriptionOutput, error) {
 	t, err := s.table(in.TableName)
 	if err != nil {
 		return tableDescriptionOutput{}, s.missing(in.TableName, err)
@@ -249,7 +250,7 @@ func (s *Server) deleteTable(_ time.Time, in tableNameInput) (tableDescriptionOu
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stream != nil && t.stream.isEnabled() {
-		t.stream.disable()
+		t.stream.disable(now)
 	}
 	return tableDescriptionOutput{t.describe("DELETING")}, nil
 }
@@ -312,7 +313,7 @@ func (s *Server) updateTable(now time.Time, in updateTableInput) (tableDescripti
 	if len(in.GlobalSecondaryIndexUpdates) > 0 {
 		return tableDescriptionOutput{}, attribute.Invalid("the sandbox has no secondary indexes")
 	}
-	if in.StreamSpecification == nil {
+	if in.StreamSpecification == nil || in.BillingMode != "" || in.ProvisionedThroughput != nil {
 		return tableDescriptionOutput{}, attribute.Invalid("the sandbox updates nothing of a table but its StreamSpecification")
 	}
 	s.mu.Lock()

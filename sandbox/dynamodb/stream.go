@@ -41,12 +41,13 @@ type streamRecord struct {
 // came after.
 type shard struct {
 	id        string
-	parent    string // id; empty for a first shard
-	low, high uint64 // the range of hashes, both included
-	start     int64  // the first sequence number it could hold
-	end       int64  // the last it holds; 0 while open
-	trimmed   int    // records dropped from the front
-	lastGone  int64  // sequence number of the last dropped
+	parent    string    // id; empty for a first shard
+	low, high uint64    // the range of hashes, both included
+	start     int64     // the first sequence number it could hold
+	end       int64     // the last it holds; 0 while open
+	closed    time.Time // when it was given its end
+	trimmed   int       // records dropped from the front
+	lastGone  int64     // sequence number of the last dropped
 	records   []streamRecord
 }
 
@@ -137,15 +138,15 @@ func (s *stream) isEnabled() bool {
 }
 
 // close ends a shard at the last sequence number given. mu must be held.
-func (s *stream) close(sh *shard) {
+func (s *stream) close(sh *shard, now time.Time) {
 	if s.sequence < sh.start { // an empty shard still has a range of sequence numbers
 		s.sequence = sh.start
 	}
-	sh.end = s.sequence
+	sh.end, sh.closed = s.sequence, now
 }
 
 // split closes every open shard and opens two children for each.
-func (s *stream) split() {
+func (s *stream) split(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.enabled {
@@ -155,7 +156,7 @@ func (s *stream) split() {
 		if sh.end != 0 || sh.low == sh.high {
 			continue
 		}
-		s.close(sh)
+		s.close(sh, now)
 		middle := sh.low + (sh.high-sh.low)/2
 		s.addShard(sh.id, sh.low, middle)
 		s.addShard(sh.id, middle+1, sh.high)
@@ -163,19 +164,19 @@ func (s *stream) split() {
 }
 
 // disable closes the stream; what it holds can still be read.
-func (s *stream) disable() {
+func (s *stream) disable(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.enabled = false
 	for _, sh := range s.shards {
 		if sh.end == 0 {
-			s.close(sh)
+			s.close(sh, now)
 		}
 	}
 }
 
-// trim drops the records older than the horizon, and the closed shards that are thereby empty.
-func (s *stream) trim(horizon time.Time) {
+// trim drops the records older than the horizon and the shards closed before it. It returns whether nothing is left of the stream.
+func (s *stream) trim(horizon time.Time) (over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, sh := range s.shards {
@@ -188,8 +189,9 @@ func (s *stream) trim(horizon time.Time) {
 		sh.records = slices.Delete(sh.records, 0, gone)
 	}
 	s.shards = slices.DeleteFunc(s.shards, func(sh *shard) bool {
-		return sh.end != 0 && sh.trimmed > 0 && len(sh.records) == 0
+		return sh.end != 0 && sh.closed.Before(horizon)
 	})
+	return len(s.shards) == 0
 }
 
 // shard finds a shard by id, or returns nil. mu must be held.
@@ -231,7 +233,7 @@ func (s *Server) SplitStream(tableName string) error {
 	if t.stream == nil {
 		return fmt.Errorf("split stream of %s: the table has no stream", tableName)
 	}
-	t.stream.split()
+	t.stream.split(time.Now())
 	return nil
 }
 

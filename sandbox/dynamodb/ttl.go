@@ -126,6 +126,10 @@ func (s *Server) sweep(now time.Time) {
 		}
 	}
 	for _, st := range streams {
-		st.trim(now.Add(-streamRetention))
+		if st.trim(now.Add(-streamRetention)) {
+			s.mu.Lock()
+			delete(s.streams, st.arn)
+			s.mu.Unlock()
+		}
 	}
 }

@@ -191,6 +191,38 @@ func TestRecordsOlderThanADayAreTrimmed(t *testing.T) {
 	})
 }
 
+func TestAStreamTurnedOffIsForgottenAfterADay(t *testing.T) {
+	running(t, time.Second, func(s *Server, things *table) {
+		arn := things.stream.arn
+		if _, err := s.deleteTable(time.Now(), tableNameInput{TableName: "things"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(23 * time.Hour)
+		if _, err := s.findStream(arn); err != nil {
+			t.Errorf("after 23 hours: %v", err)
+		}
+		time.Sleep(2 * time.Hour)
+		_, err := s.findStream(arn)
+		wantFault(t, err, "ResourceNotFoundException")
+	})
+}
+
+func TestStreamsMadeInTheSameMillisecondDiffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, things := newThings(t, time.Second)
+		off, on := &streamSpecification{}, &streamSpecification{StreamEnabled: true, StreamViewType: viewKeys}
+		first := things.stream.arn
+		for _, spec := range []*streamSpecification{off, on} {
+			if _, err := s.updateTable(time.Now(), updateTableInput{TableName: "things", StreamSpecification: spec}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if things.stream.arn == first || len(s.streams) != 2 {
+			t.Errorf("streams are %s and %s, %d in all", first, things.stream.arn, len(s.streams))
+		}
+	})
+}
+
 func wantFault(t *testing.T, err error, code string) {
 	t.Helper()
 	f, ok := errors.AsType[*awsjson.Error](err)
