@@ -1,0 +1,201 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"spate/internal/queue"
+	"spate/job"
+)
+
+// report is what is known of a job's process.
+type report struct {
+	seconds float64
+	lines   []string
+}
+
+// handle takes one message all the way: to an event and its deletion, or back to the queue. It reports what became of
+// it. Not even a panic loses the message.
+func (w *Worker) handle(ctx context.Context, slot int, received queue.Message) (what outcome) {
+	log := w.opt.Log.With().Int("slot", slot).Logger()
+	ctx = log.WithContext(ctx)
+	held := startHold(ctx, w.opt.Jobs, received.Receipt, w.opt.Visibility)
+	defer held.release()
+	defer func() {
+		if r := recover(); r != nil {
+			log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Msg("a job's handling panicked")
+			what = postponed
+			w.giveBack(ctx, held, postponedFor)
+		}
+		w.metrics.jobs.WithLabelValues(string(what)).Inc()
+	}()
+
+	m, doc, err := job.ParseMessage([]byte(received.Body))
+	if err != nil {
+		return w.settle(ctx, held, verdict{outcome: unreadable, after: unreadableFor, err: err})
+	}
+	log = log.With().Str("run", m.Run).Str("job", m.Job).Stringer("key", m.Key).Int("attempt", m.Attempt).Logger()
+	ctx = log.WithContext(ctx)
+	return w.settle(ctx, held, w.attempt(ctx, held, slot, m, doc))
+}
+
+// settle sends the event and deletes the message, in this order, or gives the message back.
+func (w *Worker) settle(ctx context.Context, held *hold, v verdict) outcome {
+	log := zerolog.Ctx(ctx)
+	if v.event == nil {
+		log.Warn().Err(v.err).Str("outcome", string(v.outcome)).Dur("after", v.after).Msg("message given back")
+		w.giveBack(ctx, held, v.after)
+		return v.outcome
+	}
+	if err := w.send(ctx, held, *v.event); err != nil {
+		back := verdictOf(err, *v.event, report{})
+		log.Warn().Err(err).Str("outcome", string(v.outcome)).Msg("the event was not accepted; message given back")
+		w.giveBack(ctx, held, back.after)
+		return back.outcome
+	}
+	log.Info().Err(v.err).Str("outcome", string(v.outcome)).Float64("seconds", v.event.Seconds).Int64("bytes", v.event.Bytes).Msg("job done")
+	err := persist(ctx, held, "delete message", func() error {
+		call, cancel := context.WithTimeout(ctx, sendTime)
+		defer cancel()
+		return w.opt.Jobs.Delete(call, held.receipt)
+	})
+	if err != nil {
+		log.Warn().Err(err).Msg("could not delete the message; it will come again and find the output")
+	}
+	return v.outcome
+}
+
+// giveBackTime bounds the giving back of a message; a stopping worker has little time.
+const giveBackTime = 3 * time.Second
+
+// giveBack shows the message to others again. If that fails, its visibility timeout does.
+func (w *Worker) giveBack(ctx context.Context, held *hold, after time.Duration) {
+	held.release() // a heartbeat afterwards would hide it again
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
+	defer cancel()
+	if err := w.opt.Jobs.Extend(call, held.receipt, after); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("could not give the message back; it comes again by itself")
+	}
+}
+
+// attempt does what a message asks for and decides what to do with it.
+func (w *Worker) attempt(ctx context.Context, held *hold, slot int, m job.Message, doc job.Document) verdict {
+	if doc.Spec.Image != w.opt.Identity.Image {
+		return verdict{outcome: otherImage, err: fmt.Errorf("the job wants image %s, this is %s", doc.Spec.Image, w.opt.Identity.Image)}
+	}
+	event := newEvent(m, w.opt.Identity.TaskARN, time.Now())
+	found, err := w.find(ctx, held, m.Key)
+	if err != nil {
+		return verdictOf(err, event, report{})
+	}
+	if decide(found, w.opt.Retention, time.Now()).done {
+		return succeededEvent(event, found.manifest, true)
+	}
+	ws, err := layOut(filepath.Join(w.dir, "slot-"+strconv.Itoa(slot)), doc.Spec.Task)
+	if err != nil {
+		return verdictOf(err, event, report{})
+	}
+	defer func() {
+		if err := removeTree(ws.root); err != nil {
+			zerolog.Ctx(ctx).Error().Err(err).Msg("could not clean up after a job")
+		}
+	}()
+	manifest, ran, err := w.execute(ctx, held, ws, m, doc)
+	event.At = time.Now().UTC()
+	if err != nil {
+		return verdictOf(err, event, ran)
+	}
+	return succeededEvent(event, manifest, false)
+}
+
+// execute stages, runs and publishes, and returns the manifest that stands in the end.
+func (w *Worker) execute(ctx context.Context, held *hold, ws workspace, m job.Message, doc job.Document) (*job.Manifest, report, error) {
+	if err := ws.make(); err != nil {
+		return nil, report{}, err
+	}
+	s := stager{w: w, held: held, m: m, doc: doc, dir: ws.input}
+	if err := s.stage(ctx); err != nil {
+		return nil, report{}, err
+	}
+	if err := ws.writeParams(doc.Spec.Params); err != nil {
+		return nil, report{}, err
+	}
+	ran, err := w.runTask(ctx, ws, m, doc)
+	if err != nil {
+		return nil, ran, err
+	}
+	out, err := collect(ws.work, doc.Spec.Task.OutputDirs)
+	if err != nil {
+		return nil, ran, err
+	}
+	defer out.close()
+	p := publisher{w: w, held: held, out: out}
+	manifest, err := p.publish(ctx, &job.Manifest{
+		V: job.MessageVersion, Key: m.Key, Attempt: attemptName(m.Attempt), Files: out.manifestFiles(),
+		Image: doc.Spec.Image, Seconds: ran.seconds, Run: m.Run, Worker: w.opt.Identity.TaskARN, Document: m.Document,
+		At: time.Now().UTC(),
+	})
+	return manifest, ran, err
+}
+
+// explainTime is what a task's on_failure hook has, also after the job's own time is over.
+const explainTime = time.Minute
+
+// runTask runs the hooks and the command of a task, one after another, within the job's timeout.
+func (w *Worker) runTask(ctx context.Context, ws workspace, m job.Message, doc job.Document) (report, error) {
+	timeout := time.Duration(m.Timeout)
+	lines := &tail{emit: func(line string) { zerolog.Ctx(ctx).Debug().Str("line", line).Msg("output") }}
+	env := environment(ws, m, doc, w.opt.Path)
+	start := time.Now()
+	run := func(ctx context.Context, args []string) error {
+		end := w.run(ctx, command{args: args, dir: ws.work, env: env, path: w.opt.Path, output: lines})
+		return judge(args[0], end, timeout)
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, timeout, errTimedOut)
+	defer cancel()
+	task := doc.Spec.Task
+	var err error
+	for _, step := range []struct {
+		name string
+		args []string
+	}{{"before", task.Before}, {"", task.Command}, {"after", task.After}} {
+		if len(step.args) == 0 {
+			if step.name == "" {
+				err = jobErrorf("task %q has no command", task.Name)
+			}
+		} else {
+			err = inStep(step.name, run(limited, step.args))
+		}
+		if err != nil {
+			break
+		}
+	}
+	ran := report{seconds: time.Since(start).Seconds()}
+	w.metrics.seconds.Observe(ran.seconds)
+	var own *jobError
+	if len(task.OnFailure) > 0 && errors.As(err, &own) {
+		explaining, cancel := context.WithTimeoutCause(ctx, explainTime, errTimedOut)
+		defer cancel()
+		if err := run(explaining, task.OnFailure); err != nil {
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("the on_failure hook failed")
+		}
+	}
+	ran.lines = lines.lines()
+	return ran, err
+}
+
+// inStep says of a hook's failure which hook it was.
+func inStep(name string, err error) error {
+	var own *jobError
+	if name == "" || !errors.As(err, &own) {
+		return err
+	}
+	return &jobError{Cause: name + ": " + own.Cause, ExitCode: own.ExitCode}
+}
