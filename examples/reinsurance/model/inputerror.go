@@ -38,7 +38,7 @@ func decodeParams(content []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		line, column := position(content, errorOffset(err, decoder.InputOffset()))
+		line, column := position(content, errorOffset(err, content, decoder.InputOffset()))
 		return &InputError{File: paramsFile, Line: line, Column: column, Reason: strings.TrimPrefix(err.Error(), "json: ")}
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
@@ -48,12 +48,19 @@ func decodeParams(content []byte, into any) error {
 	return nil
 }
 
-func errorOffset(err error, otherwise int64) int64 {
+// errorOffset returns where the error is: just behind the byte at fault.
+func errorOffset(err error, content []byte, otherwise int64) int64 {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return syntax.Offset
 	}
 	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return kind.Offset
+	}
+	// The decoder names an unknown field without saying where it is.
+	if _, field, ok := strings.Cut(err.Error(), "unknown field "); ok {
+		if at := bytes.Index(content, []byte(field)); at >= 0 {
+			return int64(at) + 1
+		}
 	}
 	return otherwise
 }
