@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"crypto/md5"  //nolint:gosec // the Content-MD5 header
 	"crypto/sha1" //nolint:gosec // one of S3's checksums
 	"crypto/sha256"
 	"encoding/base64"
@@ -42,6 +43,12 @@ func isChecksum(header string) bool {
 // verifyChecksums compares the checksums that a request's headers give with its
 // body.
 func verifyChecksums(headers http.Header, body []byte) error {
+	if given := headers.Get("Content-Md5"); given != "" {
+		sum := md5.Sum(body) //nolint:gosec // what the header holds
+		if base64.StdEncoding.EncodeToString(sum[:]) != given {
+			return gofakes3.ErrorMessage(gofakes3.ErrBadDigest, "The Content-MD5 you specified did not match what we received.")
+		}
+	}
 	for name := range headers {
 		sum := newChecksum(name)
 		if sum == nil {

@@ -1,12 +1,13 @@
 // Package s3 serves S3 buckets from memory, addressed by path.
 //
-// The library gofakes3 routes the requests, keeps multipart uploads and speaks
-// the XML; [Server] stands in front of it for what the library does not do:
-// conditional reads and deletes, copies with their metadata directive, streamed
-// uploads with checksums in trailers, checksums verified and given back, and
-// bucket notifications to SQS queues. Behind it stands a store of our own, whose
-// conditional writes are one step under the bucket's lock and whose listings by
-// prefix stay quick with hundreds of thousands of keys.
+// The library gofakes3 answers for buckets, listings, multipart uploads and
+// deletions of many keys. [Server] stands in front of it and answers for single
+// objects itself, because there the library lacks conditional reads and deletes,
+// the copies' metadata directive, uploads with checksums in trailers, and
+// checksums at all; and for bucket notifications to SQS queues. Behind both
+// stands a store of our own, whose conditional writes are one step under the
+// bucket's lock and whose listings by prefix stay quick with hundreds of
+// thousands of keys.
 //
 // An object is absent or present; each put replaces it whole, and readers never
 // see half of one. Every change takes the next sequencer number while the

@@ -10,6 +10,14 @@ import (
 	"github.com/johannesboyne/gofakes3"
 )
 
+// Limits of one object, from the S3 user guide.
+const (
+	maxKeyBytes      = 1024
+	maxMetadataBytes = 2 << 10
+)
+
+const metadataPrefix = "X-Amz-Meta-"
+
 // read answers GET and HEAD of one object.
 func (s *Server) read(bucketName, key string, w http.ResponseWriter, r *http.Request) error {
 	o, err := s.store.get(bucketName, key)
@@ -30,7 +38,11 @@ func (s *Server) read(bucketName, key string, w http.ResponseWriter, r *http.Req
 	whole := length == len(o.body)
 	withChecksums := whole && r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED"
 	for name, value := range o.headers {
-		if withChecksums || !isChecksum(name) {
+		switch {
+		case isChecksum(name) && !withChecksums:
+		case strings.HasPrefix(name, metadataPrefix):
+			header[strings.ToLower(name)] = []string{value} // S3 does not capitalise it, and clients show it as it comes
+		default:
 			header.Set(name, value)
 		}
 	}
@@ -51,6 +63,46 @@ func (s *Server) read(bucketName, key string, w http.ResponseWriter, r *http.Req
 	if _, err := w.Write(o.body[start : start+length]); err != nil {
 		s.options.Log.Debug().Err(err).Msg("client left before its object was written")
 	}
+	return nil
+}
+
+// write answers PutObject.
+func (s *Server) write(bucketName string, o *object, w http.ResponseWriter, r *http.Request) error {
+	if len(o.key) > maxKeyBytes {
+		return gofakes3.ErrKeyTooLong
+	}
+	metadata := 0
+	for name, value := range o.headers {
+		if name, ok := strings.CutPrefix(name, metadataPrefix); ok {
+			metadata += len(name) + len(value)
+		}
+	}
+	if metadata > maxMetadataBytes {
+		return gofakes3.ErrMetadataTooLarge
+	}
+	if err := s.store.put(bucketName, o, conditionsOf(r.Header), "ObjectCreated:Put"); err != nil {
+		return err
+	}
+	w.Header().Set("ETag", `"`+o.etag+`"`)
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// flat keeps the first value of each header.
+func flat(headers http.Header) map[string]string {
+	first := map[string]string{}
+	for name := range headers {
+		first[name] = headers.Get(name)
+	}
+	return first
+}
+
+// remove answers DeleteObject.
+func (s *Server) remove(bucketName, key string, w http.ResponseWriter, r *http.Request) error {
+	if err := s.store.remove(bucketName, key, conditionsOf(r.Header)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
@@ -129,11 +181,7 @@ func (s *Server) copy(bucketName, key string, w http.ResponseWriter, r *http.Req
 	}
 	headers := source.headers
 	if replace {
-		headers = map[string]string{}
-		for name := range r.Header {
-			headers[name] = r.Header.Get(name)
-		}
-		headers = storedHeaders(headers)
+		headers = storedHeaders(flat(r.Header))
 		for name, value := range source.headers {
 			if isChecksum(name) {
 				headers[name] = value

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/rs/zerolog"
@@ -67,8 +68,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if key == "" && query.Has("notification") {
 		return s.serveNotification(bucketName, w, r)
 	}
+	var body []byte
 	if r.Method == http.MethodPut {
-		if err := readUpload(w, r); err != nil {
+		var err error
+		if body, err = readUpload(w, r); err != nil {
 			return err
 		}
 	}
@@ -80,16 +83,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		return s.read(bucketName, key, w, r)
 	case r.Method == http.MethodDelete:
-		if err := s.store.remove(bucketName, key, conditionsOf(r.Header)); err != nil {
-			return err
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return s.remove(bucketName, key, w, r)
 	case r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") != "":
 		return s.copy(bucketName, key, w, r)
+	case r.Method == http.MethodPut:
+		return s.write(bucketName, newObject(key, body, storedHeaders(flat(r.Header)), time.Now()), w, r)
 	default:
-		s.library.ServeHTTP(w, r)
-		return nil
+		return gofakes3.ErrMethodNotAllowed
 	}
 }
 
@@ -114,13 +114,17 @@ func conditionsOf(headers http.Header) conditions {
 	return conditions{ifMatch: headers.Get("If-Match"), ifNoneMatch: headers.Get("If-None-Match")}
 }
 
-// statusOf is the HTTP status of an error code, also of those that the library
-// does not name.
+// statusOf is the HTTP status of an error code, also where the library has none
+// or another.
 func statusOf(code gofakes3.ErrorCode) int {
-	if code == errInvalidRequest {
+	switch code {
+	case errInvalidRequest:
 		return http.StatusBadRequest
+	case gofakes3.ErrMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	default:
+		return code.Status()
 	}
-	return code.Status()
 }
 
 type errorBody struct {
@@ -144,7 +148,14 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.WriteHeader(code.Status())
 		return
 	}
-	s.writeXML(w, statusOf(code), errorBody{Code: string(code), Message: err.Error(), Resource: r.URL.Path})
+	message := err.Error()
+	if message == string(code) {
+		message = code.Message()
+	}
+	if code == gofakes3.ErrNoSuchKey {
+		message = "The specified key does not exist."
+	}
+	s.writeXML(w, statusOf(code), errorBody{Code: string(code), Message: message, Resource: r.URL.Path})
 }
 
 func (s *Server) writeXML(w http.ResponseWriter, status int, body any) {

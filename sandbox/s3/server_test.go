@@ -124,13 +124,13 @@ func TestAnObjectComesBackAsItWasPut(t *testing.T) {
 	c := newClient(t)
 	_, err := c.PutObject(t.Context(), &awss3.PutObjectInput{
 		Bucket: bucket, Key: aws.String("a/b c+é.txt"), Body: strings.NewReader("hello"),
-		ContentType: aws.String("text/plain"), Metadata: map[string]string{"origin": "test"},
+		ContentType: aws.String("text/plain"), CacheControl: aws.String("no-cache"), Metadata: map[string]string{"origin": "test"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	body, out := c.get(t, awss3.GetObjectInput{Key: aws.String("a/b c+é.txt")})
-	if body != "hello" || *out.ContentType != "text/plain" || out.Metadata["origin"] != "test" || out.ContentEncoding != nil {
+	if body != "hello" || *out.ContentType != "text/plain" || out.Metadata["origin"] != "test" || out.ContentEncoding != nil || aws.ToString(out.CacheControl) != "no-cache" {
 		t.Errorf("got %q with type %v, metadata %v, encoding %v", body, *out.ContentType, out.Metadata, out.ContentEncoding)
 	}
 	if want := `"5d41402abc4b2a76b9719d911017c592"`; *out.ETag != want {
@@ -366,6 +366,13 @@ func TestACopyOntoItselfRenewsTheObject(t *testing.T) {
 func TestAMultipartUploadBecomesOneObject(t *testing.T) {
 	c := newClient(t)
 	key := aws.String("big")
+	if _, err := c.PutBucketNotificationConfiguration(t.Context(), &awss3.PutBucketNotificationConfigurationInput{
+		Bucket: bucket, NotificationConfiguration: &types.NotificationConfiguration{QueueConfigurations: []types.QueueConfiguration{{
+			QueueArn: aws.String(queueARN), Events: []types.Event{"s3:ObjectCreated:CompleteMultipartUpload"},
+		}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
 	started, err := c.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
 	if err != nil {
 		t.Fatal(err)
@@ -388,6 +395,9 @@ func TestAMultipartUploadBecomesOneObject(t *testing.T) {
 	}
 	if body, _ := c.get(t, awss3.GetObjectInput{Key: key}); len(body) != 5<<20+3 || !strings.HasSuffix(body, "aend") {
 		t.Errorf("got %d bytes", len(body))
+	}
+	if bodies := c.inbox.take(); len(bodies) != 2 || !strings.Contains(bodies[1], `"eventName":"ObjectCreated:CompleteMultipartUpload"`) {
+		t.Errorf("notified %q after the test event", bodies)
 	}
 }
 

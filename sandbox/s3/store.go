@@ -226,21 +226,15 @@ func (s *store) ForceDeleteBucket(name string) error {
 	return nil
 }
 
-// PutObject stores one object; meta holds the request's headers.
-func (s *store) PutObject(bucketName, key string, meta map[string]string, input io.Reader, size int64, given *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) { //nolint:revive // the library's interface has so many arguments
+// PutObject stores an object that the library has put together of parts; plain
+// puts, and with them all conditions, are answered in front of it.
+func (s *store) PutObject(bucketName, key string, meta map[string]string, input io.Reader, size int64, _ *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) { //nolint:revive // the library's interface has so many arguments
 	body, err := gofakes3.ReadAll(input, size)
 	if err != nil {
 		return gofakes3.PutObjectResult{}, err
 	}
-	var c conditions
-	if given != nil && given.IfMatch != nil {
-		c.ifMatch = *given.IfMatch
-	}
-	if given != nil && given.IfNoneMatch != nil {
-		c.ifNoneMatch = *given.IfNoneMatch
-	}
 	o := newObject(key, body, storedHeaders(meta), time.Now())
-	return gofakes3.PutObjectResult{}, s.put(bucketName, o, c, "ObjectCreated:Put")
+	return gofakes3.PutObjectResult{}, s.put(bucketName, o, conditions{}, "ObjectCreated:CompleteMultipartUpload")
 }
 
 // storedHeaders keeps those of a request's headers that belong to the object.
@@ -250,15 +244,14 @@ func storedHeaders(headers map[string]string) map[string]string {
 		switch {
 		case name == "Content-Type", name == "Content-Encoding", name == "Content-Disposition",
 			name == "Content-Language", name == "Cache-Control", name == "Expires",
-			strings.HasPrefix(name, "X-Amz-Meta-"), isChecksum(name):
+			strings.HasPrefix(name, metadataPrefix), isChecksum(name):
 			stored[name] = value
 		}
 	}
 	return stored
 }
 
-// GetObject and HeadObject serve gofakes3's own needs: clients' reads are
-// answered in front of it.
+// GetObject is for the library; clients' reads are answered in front of it.
 func (s *store) GetObject(bucketName, key string, wanted *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
 	o, err := s.get(bucketName, key)
 	if err != nil {
@@ -309,15 +302,7 @@ func (s *store) DeleteMulti(bucketName string, keys ...string) (gofakes3.MultiDe
 	return result, nil
 }
 
-// CopyObject stores the source's body under another key.
+// CopyObject is for the library; clients' copies are answered in front of it.
 func (s *store) CopyObject(fromBucket, fromKey, toBucket, toKey string, meta map[string]string) (gofakes3.CopyObjectResult, error) {
-	source, err := s.get(fromBucket, fromKey)
-	if err != nil {
-		return gofakes3.CopyObjectResult{}, err
-	}
-	o := newObject(toKey, source.body, storedHeaders(meta), time.Now())
-	if err := s.put(toBucket, o, conditions{}, "ObjectCreated:Copy"); err != nil {
-		return gofakes3.CopyObjectResult{}, err
-	}
-	return gofakes3.CopyObjectResult{ETag: `"` + o.etag + `"`, LastModified: gofakes3.NewContentTime(o.modified)}, nil
+	return gofakes3.CopyObject(s, fromBucket, fromKey, toBucket, toKey, meta)
 }

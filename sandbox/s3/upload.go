@@ -20,15 +20,15 @@ const maxUploadBytes = 5 << 30
 
 // readUpload reads a request's body whole, undoes the aws-chunked encoding in
 // which SDKs stream uploads with their checksum in a trailer, verifies the
-// checksums, and leaves a request that looks like a plain upload.
-func readUpload(w http.ResponseWriter, r *http.Request) error {
+// checksums, and leaves a request that looks like a plain upload of that body.
+func readUpload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxUploadBytes)
 	body, err := readBody(r)
 	if err != nil {
-		return gofakes3.ErrorMessage(gofakes3.ErrIncompleteBody, err.Error())
+		return nil, gofakes3.ErrorMessage(gofakes3.ErrIncompleteBody, err.Error())
 	}
 	if err := verifyChecksums(r.Header, body); err != nil {
-		return err
+		return nil, err
 	}
 	for name := range r.Header {
 		if isChecksum(name) {
@@ -38,7 +38,7 @@ func readUpload(w http.ResponseWriter, r *http.Request) error {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.ContentLength = int64(len(body))
 	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
-	return nil
+	return body, nil
 }
 
 func readBody(r *http.Request) ([]byte, error) {
