@@ -187,8 +187,13 @@ func TestASplitClosesAParentAndNamesItInItsChildren(t *testing.T) {
 	if parent.SequenceNumberRange.EndingSequenceNumber == nil {
 		t.Error("the parent is still open")
 	}
-	if _, open := b.drain(t, b.iterator(t, parent.ShardId, streamtypes.ShardIteratorTypeTrimHorizon, nil), 10); open {
+	b.put(t, item{"pk": str("b")})
+	old, open := b.drain(t, b.iterator(t, parent.ShardId, streamtypes.ShardIteratorTypeTrimHorizon, nil), 10)
+	if open {
 		t.Error("a closed shard, read to its end, has a next iterator")
+	}
+	if len(old) != 1 {
+		t.Errorf("the closed shard has %d records, want the one from before the split", len(old))
 	}
 	for _, child := range shards[1:] {
 		if aws.ToString(child.ParentShardId) != *parent.ShardId || child.SequenceNumberRange.EndingSequenceNumber != nil {

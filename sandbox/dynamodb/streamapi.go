@@ -223,14 +223,7 @@ func (sh *shard) place(in getShardIteratorInput) (int, error) {
 		return 0, attribute.Invalid("Invalid SequenceNumber %q for shard %s", in.SequenceNumber, sh.id)
 	}
 	if in.ShardIteratorType == "AFTER_SEQUENCE_NUMBER" {
-		if sequence == sh.lastGone { // the next one is still there
-			return sh.trimmed, nil
-		}
-		position, ok := sh.position(sequence + 1)
-		if !ok {
-			return 0, errTrimmed()
-		}
-		return position, nil
+		sequence++
 	}
 	position, ok := sh.position(sequence)
 	if !ok {

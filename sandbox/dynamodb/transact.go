@@ -103,9 +103,7 @@ func (s *Server) transactWriteItems(now time.Time, in transactWriteInput) (trans
 	for i, w := range writes {
 		c := changes[i]
 		c.now = now
-		if !w.checkOnly {
-			w.table.commit(c)
-		}
+		w.table.commit(c)
 		used[w.table.name] += 2 * writeUnits(c.old, c.next)
 	}
 	return transactWriteOutput{ConsumedCapacity: used.list(in.returnInput)}, nil

@@ -93,7 +93,7 @@ func (t *table) sweep(now, deadline time.Time) int {
 	return deleted
 }
 
-// Run deletes expired items and trims streams until ctx ends, and then returns ctx's error. Without it nothing expires.
+// Run deletes expired items and trims streams until ctx ends, and then returns nil. Without it nothing expires.
 func (s *Server) Run(ctx context.Context) error {
 	interval := min(max(s.options.TTLDelay/4, 10*time.Millisecond), time.Second)
 	ticker := time.NewTicker(interval)
@@ -101,7 +101,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		case now := <-ticker.C:
 			s.sweep(now)
 		}

@@ -17,7 +17,6 @@ type write struct {
 	update    *expression.Update                               // for UpdateItem; nil changes nothing but makes the item exist
 	next      func(old attribute.Item) (attribute.Item, error) // old and the result: nil when there is no item
 	showOld   bool                                             // return the item when the condition fails
-	checkOnly bool                                             // leave the item as it is
 }
 
 // evaluate returns the item as the write makes it of old, or why it must not: an exception, or something invalid.
@@ -127,12 +126,7 @@ func (s *Server) prepareCheck(in deleteInput) (*write, error) {
 	if in.ConditionExpression == nil {
 		return nil, outOfRange("null", "transactItems.member.conditionCheck.conditionExpression", "Member must not be null")
 	}
-	w, err := s.prepareByKey(in, func(old attribute.Item) (attribute.Item, error) { return old, nil })
-	if err != nil {
-		return nil, err
-	}
-	w.checkOnly = true
-	return w, nil
+	return s.prepareByKey(in, func(old attribute.Item) (attribute.Item, error) { return old, nil })
 }
 
 func (s *Server) prepareByKey(in deleteInput, next func(attribute.Item) (attribute.Item, error)) (*write, error) {
