@@ -1,0 +1,69 @@
+package cache
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+)
+
+// Options make a Cache. All but Prefix, WritesPerSecond, Log and Registerer are required.
+type Options struct {
+	Redis           redis.UniversalClient
+	Prefix          string // of all keys in Redis; default "spate"
+	DynamoDB        DynamoDB
+	Streams         Streams
+	OutputsTable    string
+	Records         Records
+	Queue           Queue // of S3's notifications
+	Objects         Objects
+	Bucket          string
+	Retention       time.Duration // outputs older than this count as absent
+	WritesPerSecond int           // ledger items; default 2000
+	Log             zerolog.Logger
+	Registerer      prometheus.Registerer
+}
+
+// Cache is the whole of it. Lookup and Forget work in any process; of Updater and Follower at most one each is meant to
+// run. It is safe for concurrent use.
+type Cache struct {
+	View     *View
+	Ledger   *Ledger
+	Epochs   *Epochs
+	Updater  *Updater
+	Follower *Follower
+
+	log     zerolog.Logger
+	metrics *Metrics
+}
+
+// New checks the options and connects the parts. It starts nothing.
+func New(o Options) (*Cache, error) {
+	if o.Redis == nil {
+		return nil, errors.New("cache: redis is required")
+	}
+	if o.Prefix == "" {
+		o.Prefix = "spate"
+	}
+	ledger, err := NewLedger(LedgerOptions{Client: o.DynamoDB, Table: o.OutputsTable, WritesPerSecond: o.WritesPerSecond})
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{View: NewView(o.Redis, o.Prefix), Ledger: ledger, log: o.Log, metrics: NewMetrics(o.Registerer)}
+	c.Epochs = NewEpochs(o.Records, o.Log)
+	c.Updater, err = NewUpdater(UpdaterOptions{
+		Queue: o.Queue, Objects: o.Objects, Ledger: ledger, Bucket: o.Bucket, Retention: o.Retention, Log: o.Log, Metrics: c.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Follower, err = NewFollower(FollowerOptions{
+		View: c.View, Ledger: ledger, Streams: o.Streams, Records: o.Records, Epochs: c.Epochs, Log: o.Log, Metrics: c.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}

@@ -1,0 +1,56 @@
+// Package cache answers which outputs exist, for hundreds of thousands of keys at once, and errs towards a miss: a job
+// that runs again costs money, a job that is skipped wrongly costs the result.
+//
+// # Parts
+//
+//   - S3 is the truth: an output exists when its manifest does.
+//   - The [Ledger] is a DynamoDB table, one item an output, which expires with the output. The [Updater] writes it from
+//     S3's notifications, and the ledger's keys are locked meanwhile, so that a retraction waits for a put under way.
+//   - The [View] is integer sets in Redis that hold 80 bits of each key. The [Follower] writes it from the ledger's
+//     stream and is its only writer.
+//   - [Cache.Lookup] asks the view; what that does not know, it asks the ledger; what that does not tell stays unknown.
+//
+// Notifications and stream records are hints about which key changed. What is true of the key is read where it is
+// known: the updater reads S3, the follower reads the ledger, strongly consistent. So repetition, disorder and replay
+// need no care.
+//
+// # Epochs
+//
+// The view's content belongs to an epoch, a number that is part of every Redis key and never given twice. An epoch is
+// Building → Live → Suspect → Live | Retired; Building → Abandoned. Only Live answers.
+//
+// In Redis an epoch has a sequence number, which grows with each batch of changes, in the same transaction, and once a
+// second without any. Whoever reads the view reads the sequence before and after, on the same connection, and compares
+// it with what it remembers; a process that remembers nothing takes the number from the runs table. The epoch's keys
+// share one hash slot, so that a cluster loses all of them or none.
+//
+//	what happened               what is seen                 who loses
+//	Redis was emptied           no sequence                  unknown; the epoch is retired, another is built
+//	failover lost some writes   the sequence went backwards  the same
+//	an old snapshot came back   backwards, or no sequence    the same
+//	a replica lags              backwards to one reader      unknown, until the follower's next write succeeds
+//	Redis is slow or away       errors                       unknown for the keys of the failed commands
+//
+// # Races and their losers
+//
+//   - A lookup and a removal: the lookup may still say hit until the follower has seen the removal, about a second. Hits
+//     of a run are verified against S3 before the run counts as a success.
+//   - A scan that builds an epoch and a removal behind its back: the removal wins; removals during a build are applied
+//     again, from the ledger, before the epoch goes live.
+//   - Two followers, because a paused one does not know that it has been replaced: each write of the epoch record
+//     carries a version, each write of the view the sequence; the older follower finds either ahead of it and ends with
+//     [ErrSuperseded], without having changed anything.
+//   - A crash between an effect and its checkpoint: the records are read again, which changes nothing. The sequence is
+//     remembered before the checkpoints, so that what is checkpointed cannot be lost from Redis unseen.
+//
+// # Failure modes
+//
+// Without Redis, lookups cost one ledger read a key. Without DynamoDB, the view answers and grows old. Without both,
+// everything is unknown and jobs run. A stream whose records were trimmed (24 hours behind) or that was replaced leads
+// to a new epoch.
+//
+// # Neighbours
+//
+// The planner asks which keys need no job and retracts outputs that proved gone; the controller runs the updater and
+// the follower while it holds the lease. Workers never come here.
+package cache

@@ -1,0 +1,189 @@
+package cache
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// State is where an epoch of the view is in its life.
+type State string
+
+// The states of an epoch. Only a live one answers.
+const (
+	StateBuilding  State = "building"  // being filled from the ledger
+	StateLive      State = "live"      // answers
+	StateSuspect   State = "suspect"   // something was read that contradicts what was written
+	StateRetired   State = "retired"   // will not answer again; its keys are being removed
+	StateAbandoned State = "abandoned" // its build failed; its keys are being removed
+)
+
+// Mark is how far an epoch is known to have been written. The zero Mark is of no epoch.
+type Mark struct {
+	Epoch    int64
+	Sequence int64
+}
+
+// believable decides whether content that was read between two readings of the sequence is the epoch's: both are there,
+// neither is older than what is remembered, and the second not older than the first.
+func believable(at Mark, before, after int64) bool {
+	return before > 0 && before >= at.Sequence && after >= before
+}
+
+// Record is what the runs table remembers of the epochs. Its methods are the transitions; they change a copy.
+type Record struct {
+	Last     int64     `dynamodbav:"last"`     // the last epoch number given out
+	Live     int64     `dynamodbav:"live"`     // 0 when none is
+	Sequence int64     `dynamodbav:"sequence"` // the live epoch had at least this
+	Building int64     `dynamodbav:"building"` // 0 when none is
+	Dead     []int64   `dynamodbav:"dead"`     // retired and abandoned, whose keys are not yet removed
+	Stream   string    `dynamodbav:"stream"`   // ARN of the ledger's stream that the checkpoints belong to
+	At       time.Time `dynamodbav:"at"`       // when all changes before the checkpoints were in the live epoch
+	Follower string    `dynamodbav:"follower"` // who wrote this
+	Version  int64     `dynamodbav:"version"`  // grows with each write
+}
+
+// State is that of the epoch that matters to lookups.
+func (r Record) State() State {
+	switch {
+	case r.Live != 0:
+		return StateLive
+	case r.Building != 0:
+		return StateBuilding
+	default:
+		return StateRetired
+	}
+}
+
+// begin gives out a number for an epoch to build.
+func (r Record) begin() Record {
+	r = r.abandon()
+	r.Last++
+	r.Building = r.Last
+	return r
+}
+
+// abandon gives up the epoch that is being built.
+func (r Record) abandon() Record {
+	r.Dead = withEpoch(r.Dead, r.Building)
+	r.Building = 0
+	return r
+}
+
+// retire gives up the live epoch.
+func (r Record) retire() Record {
+	r.Dead = withEpoch(r.Dead, r.Live)
+	r.Live, r.Sequence = 0, 0
+	return r
+}
+
+// flip makes the built epoch the live one.
+func (r Record) flip(sequence int64) Record {
+	r = r.retire()
+	r.Live, r.Sequence, r.Building = r.Building, sequence, 0
+	return r
+}
+
+// cleared forgets an epoch whose keys are gone.
+func (r Record) cleared(epoch int64) Record {
+	r.Dead = slices.DeleteFunc(slices.Clone(r.Dead), func(e int64) bool { return e == epoch })
+	return r
+}
+
+func withEpoch(dead []int64, epoch int64) []int64 {
+	if epoch == 0 || slices.Contains(dead, epoch) {
+		return dead
+	}
+	return append(slices.Clone(dead), epoch)
+}
+
+// reloadInterval is how often a process without a live epoch asks the runs table for one.
+const reloadInterval = time.Second
+
+// Epochs is what this process remembers: the live epoch and the highest sequence seen of it. Followers tell it what
+// they wrote; in a process without one the runs table does. It is safe for concurrent use.
+type Epochs struct {
+	records Records
+	log     zerolog.Logger
+
+	mu     sync.Mutex
+	mark   Mark // kept while suspect, so that what comes back must not be older
+	state  State
+	loaded time.Time
+}
+
+// NewEpochs remembers nothing yet.
+func NewEpochs(records Records, log zerolog.Logger) *Epochs {
+	return &Epochs{records: records, log: log, state: StateRetired}
+}
+
+// State is that of the epoch as this process knows it.
+func (e *Epochs) State() State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state
+}
+
+// Current is the live epoch, or false when this process knows of none. Without one it asks the runs table, at most once
+// a second.
+func (e *Epochs) Current(ctx context.Context, now time.Time) (Mark, bool) {
+	e.mu.Lock()
+	mark, state := e.mark, e.state
+	ask := state != StateLive && now.Sub(e.loaded) >= reloadInterval
+	if ask {
+		e.loaded = now
+	}
+	e.mu.Unlock()
+	if state == StateLive {
+		return mark, true
+	}
+	if !ask {
+		return Mark{}, false
+	}
+	record, found, err := e.records.LoadEpoch(ctx)
+	if err != nil {
+		e.log.Warn().Err(err).Msg("epoch record cannot be read; the view does not answer")
+		return Mark{}, false
+	}
+	if !found || record.Live == 0 {
+		return Mark{}, false
+	}
+	return e.confirm(Mark{record.Live, record.Sequence}), true
+}
+
+// confirm takes an epoch for live, and remembers the highest sequence of it that was ever seen.
+func (e *Epochs) confirm(mark Mark) Mark {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if mark.Epoch < e.mark.Epoch {
+		return e.mark // epochs are never given twice: an older one comes from a slow reader
+	}
+	if mark.Epoch == e.mark.Epoch {
+		mark.Sequence = max(mark.Sequence, e.mark.Sequence)
+	}
+	e.mark, e.state = mark, StateLive
+	return mark
+}
+
+// seen remembers a sequence that a lookup read.
+func (e *Epochs) seen(mark Mark) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if mark.Epoch == e.mark.Epoch {
+		e.mark.Sequence = max(e.mark.Sequence, mark.Sequence)
+	}
+}
+
+// doubt makes an epoch suspect until somebody confirms it. It reports whether it was live.
+func (e *Epochs) doubt(epoch int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if epoch != e.mark.Epoch || e.state != StateLive {
+		return false
+	}
+	e.state = StateSuspect
+	return true
+}

@@ -1,0 +1,321 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"spate/job"
+)
+
+// DynamoDB is what the ledger uses of *dynamodb.Client, whose contract it is.
+type DynamoDB interface {
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
+	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
+	DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error)
+}
+
+// Limits of one call (DynamoDB quotas), and of what is tried.
+const (
+	maxWrites      = 25  // items of a BatchWriteItem
+	maxReads       = 100 // items of a BatchGetItem
+	tries          = 8   // of a call, progress or not
+	lookupTries    = 3   // of a call that somebody waits for
+	parallelReads  = 16  // BatchGetItem calls of one lookup at the same time
+	failedReads    = 8   // after which a lookup asks no more
+	attributeKey   = "key"
+	defaultWriting = 2000 // items a second
+)
+
+// Output is a ledger item: an output whose manifest is in S3.
+type Output struct {
+	Key       job.Key
+	CreatedAt time.Time // the manifest's LastModified; whole seconds
+	ExpiresAt time.Time // never later than CreatedAt plus the retention; whole seconds
+	Bytes     int64     // of all its files together
+	Run       string    // the run that caused it
+}
+
+type outputItem struct {
+	Key       string `dynamodbav:"key"`
+	CreatedAt int64  `dynamodbav:"created_at"`
+	ExpiresAt int64  `dynamodbav:"expires_at"`
+	Bytes     int64  `dynamodbav:"bytes"`
+	Run       string `dynamodbav:"run_id"`
+}
+
+// LedgerOptions configure a Ledger. Client and Table are required.
+type LedgerOptions struct {
+	Client          DynamoDB
+	Table           string
+	WritesPerSecond int // items; default 2000
+}
+
+func (o *LedgerOptions) validate() error {
+	switch {
+	case o.Client == nil || o.Table == "":
+		return errors.New("ledger: client and table are required")
+	case o.WritesPerSecond < 0:
+		return errors.New("ledger: writes per second is negative")
+	}
+	if o.WritesPerSecond == 0 {
+		o.WritesPerSecond = defaultWriting
+	}
+	return nil
+}
+
+// Ledger is the durable half of the cache: one DynamoDB item an output. Readers take an item past its expiry for
+// absent, whether or not the table's time to live has deleted it. It is safe for concurrent use.
+type Ledger struct {
+	client  DynamoDB
+	table   string
+	limiter *rate.Limiter
+	locks   keyLocks
+}
+
+// NewLedger checks the options.
+func NewLedger(o LedgerOptions) (*Ledger, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	burst := max(maxWrites, o.WritesPerSecond/10)
+	return &Ledger{client: o.Client, table: o.Table, limiter: rate.NewLimiter(rate.Limit(o.WritesPerSecond), burst)}, nil
+}
+
+// Write puts and deletes items. Of several puts of one key the last to expire counts; a key must not be both put and
+// deleted. After an error any part may have been written, and the caller may repeat the whole.
+func (l *Ledger) Write(ctx context.Context, puts []Output, deletes []job.Key) error {
+	byKey := make(map[job.Key]Output, len(puts))
+	for _, o := range puts {
+		if have, ok := byKey[o.Key]; !ok || o.ExpiresAt.After(have.ExpiresAt) {
+			byKey[o.Key] = o
+		}
+	}
+	requests := make([]types.WriteRequest, 0, len(byKey)+len(deletes))
+	for _, o := range byKey {
+		item, err := attributevalue.MarshalMap(outputItem{o.Key.String(), o.CreatedAt.Unix(), o.ExpiresAt.Unix(), o.Bytes, o.Run})
+		if err != nil {
+			return fmt.Errorf("write ledger: %w", err)
+		}
+		requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: item}})
+	}
+	for _, k := range distinct(deletes) {
+		if _, both := byKey[k]; both {
+			return fmt.Errorf("write ledger: %s is both put and deleted", k.Short())
+		}
+		requests = append(requests, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: itemKey(k)}})
+	}
+	for batch := range slices.Chunk(requests, maxWrites) {
+		if err := l.write(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Ledger) write(ctx context.Context, requests []types.WriteRequest) error {
+	err := retry(ctx, tries, func() (bool, error) {
+		if err := l.limiter.WaitN(ctx, len(requests)); err != nil {
+			return false, err
+		}
+		out, err := l.client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{
+			RequestItems: map[string][]types.WriteRequest{l.table: requests},
+		})
+		if err != nil {
+			return false, err
+		}
+		requests = out.UnprocessedItems[l.table]
+		return len(requests) == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("write %d items to ledger: %w", len(requests), err)
+	}
+	return nil
+}
+
+// Get reads items, strongly consistent. Keys that are absent, or expired at now, are not in the result.
+func (l *Ledger) Get(ctx context.Context, now time.Time, keys ...job.Key) (map[job.Key]Output, error) {
+	out := make(map[job.Key]Output, len(keys))
+	for batch := range slices.Chunk(distinct(keys), maxReads) {
+		if err := l.get(ctx, now, tries, batch, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// get reads up to maxReads distinct keys into a map.
+func (l *Ledger) get(ctx context.Context, now time.Time, tries int, keys []job.Key, into map[job.Key]Output) error {
+	ask := types.KeysAndAttributes{ConsistentRead: aws.Bool(true), Keys: make([]map[string]types.AttributeValue, len(keys))}
+	for i, k := range keys {
+		ask.Keys[i] = itemKey(k)
+	}
+	err := retry(ctx, tries, func() (bool, error) {
+		out, err := l.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{l.table: ask}})
+		if err != nil {
+			return false, err
+		}
+		for _, item := range out.Responses[l.table] {
+			o, err := parseOutput(item)
+			if err != nil {
+				return false, err
+			}
+			if o.ExpiresAt.After(now) {
+				into[o.Key] = o
+			}
+		}
+		left, more := out.UnprocessedKeys[l.table]
+		if more && len(left.Keys) > 0 {
+			ask = left
+			ask.ConsistentRead = aws.Bool(true)
+			return false, nil
+		}
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("read %d items of ledger: %w", len(keys), err)
+	}
+	return nil
+}
+
+// Lookup answers for each key, in order. Keys whose call failed are unknown, and after a few failed calls so are all
+// that were not asked yet; the error is the first failure.
+func (l *Ledger) Lookup(ctx context.Context, now time.Time, keys []job.Key) ([]job.Presence, error) {
+	unique := distinct(keys)
+	found := make(map[job.Key]job.Presence, len(unique))
+	batches := slices.Collect(slices.Chunk(unique, maxReads))
+	parts := make([]map[job.Key]Output, len(batches))
+	errs := make([]error, len(batches))
+	var failed atomic.Int64
+	var calls errgroup.Group
+	calls.SetLimit(parallelReads)
+	for i, batch := range batches {
+		calls.Go(func() error {
+			if failed.Load() >= failedReads {
+				errs[i] = errors.New("too many reads failed")
+				return nil
+			}
+			parts[i] = make(map[job.Key]Output, len(batch))
+			errs[i] = l.get(ctx, now, lookupTries, batch, parts[i])
+			if errs[i] != nil {
+				failed.Add(1)
+			}
+			return nil
+		})
+	}
+	_ = calls.Wait() // errs has what went wrong
+	var first error
+	for i, batch := range batches {
+		if errs[i] != nil {
+			if first == nil {
+				first = errs[i]
+			}
+			continue
+		}
+		for _, k := range batch {
+			found[k] = job.Miss
+			if _, ok := parts[i][k]; ok {
+				found[k] = job.Hit
+			}
+		}
+	}
+	presence := make([]job.Presence, len(keys))
+	for i, k := range keys {
+		presence[i] = found[k]
+	}
+	return presence, first
+}
+
+// Scan yields the items of one of total segments, page by page, strongly consistent, without those expired at now.
+// An error ends it.
+func (l *Ledger) Scan(ctx context.Context, now time.Time, segment, total int) iter.Seq2[[]Output, error] {
+	return func(yield func([]Output, error) bool) {
+		in := &dynamodb.ScanInput{
+			TableName: &l.table, ConsistentRead: aws.Bool(true),
+			Segment: aws.Int32(int32(segment)), TotalSegments: aws.Int32(int32(total)),
+		}
+		for {
+			var page *dynamodb.ScanOutput
+			err := retry(ctx, tries, func() (done bool, err error) {
+				page, err = l.client.Scan(ctx, in)
+				return err == nil, err
+			})
+			if err != nil {
+				yield(nil, fmt.Errorf("scan ledger: %w", err))
+				return
+			}
+			outputs := make([]Output, 0, len(page.Items))
+			for _, item := range page.Items {
+				o, err := parseOutput(item)
+				if err != nil {
+					yield(nil, fmt.Errorf("scan ledger: %w", err))
+					return
+				}
+				if o.ExpiresAt.After(now) {
+					outputs = append(outputs, o)
+				}
+			}
+			if !yield(outputs, nil) || len(page.LastEvaluatedKey) == 0 {
+				return
+			}
+			in.ExclusiveStartKey = page.LastEvaluatedKey
+		}
+	}
+}
+
+// StreamARN is the table's stream.
+func (l *Ledger) StreamARN(ctx context.Context) (string, error) {
+	out, err := l.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &l.table})
+	if err != nil {
+		return "", fmt.Errorf("describe table %s: %w", l.table, err)
+	}
+	arn := aws.ToString(out.Table.LatestStreamArn)
+	if arn == "" {
+		return "", fmt.Errorf("table %s has no stream: the view cannot follow it", l.table)
+	}
+	return arn, nil
+}
+
+// Exclusive keeps others that ask for one of the keys waiting until release is called: between looking at S3 and
+// writing what was seen nothing may come between.
+func (l *Ledger) Exclusive(keys ...job.Key) (release func()) { return l.locks.lock(keys) }
+
+func itemKey(k job.Key) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{attributeKey: &types.AttributeValueMemberS{Value: k.String()}}
+}
+
+func parseOutput(item map[string]types.AttributeValue) (Output, error) {
+	var i outputItem
+	if err := attributevalue.UnmarshalMap(item, &i); err != nil {
+		return Output{}, fmt.Errorf("parse ledger item: %w", err)
+	}
+	key, err := job.ParseKey(i.Key)
+	if err != nil {
+		return Output{}, fmt.Errorf("parse ledger item: %w", err)
+	}
+	return Output{Key: key, CreatedAt: time.Unix(i.CreatedAt, 0), ExpiresAt: time.Unix(i.ExpiresAt, 0), Bytes: i.Bytes, Run: i.Run}, nil
+}
+
+func distinct(keys []job.Key) []job.Key {
+	seen := make(map[job.Key]struct{}, len(keys))
+	out := make([]job.Key, 0, len(keys))
+	for _, k := range keys {
+		if _, ok := seen[k]; !ok {
+			seen[k] = struct{}{}
+			out = append(out, k)
+		}
+	}
+	return out
+}

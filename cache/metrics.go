@@ -1,0 +1,102 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"spate/job"
+)
+
+// Metrics counts what the cache does. A nil *Metrics counts nothing.
+type Metrics struct {
+	lookups       *prometheus.CounterVec
+	lookupSeconds prometheus.Histogram
+	notifications *prometheus.CounterVec
+	changes       *prometheus.CounterVec
+	followerLag   prometheus.Gauge
+	liveEpoch     prometheus.Gauge
+	buildingEpoch prometheus.Gauge
+}
+
+// NewMetrics registers the metrics. A nil registerer leaves them unregistered.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	auto := promauto.With(r)
+	return &Metrics{
+		lookups: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_cache_lookups_total", Help: "Keys looked up, by which part answered (view, ledger, none) and what.",
+		}, []string{"source", "answer"}),
+		lookupSeconds: auto.NewHistogram(prometheus.HistogramOpts{
+			Name: "spate_cache_lookup_seconds", Help: "How long lookups took, of any number of keys.",
+			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 15, 60},
+		}),
+		notifications: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_cache_notifications_total", Help: "Changes that S3 told of, by what became of them.",
+		}, []string{"result"}),
+		changes: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_cache_view_changes_total", Help: "Keys that the follower added to the view or removed from it.",
+		}, []string{"change"}),
+		followerLag: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_follower_lag_seconds", Help: "Age of the newest stream record when it was last read.",
+		}),
+		liveEpoch: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_live_epoch", Help: "Number of the live epoch; 0 when none is.",
+		}),
+		buildingEpoch: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_building_epoch", Help: "Number of the epoch being built; 0 when none is.",
+		}),
+	}
+}
+
+// Values of the labels source and result.
+const (
+	sourceView   = "view"
+	sourceLedger = "ledger"
+	sourceNone   = "none"
+
+	resultPresent = "present" // the output is in S3, and now in the ledger
+	resultAbsent  = "absent"  // it is not in S3, and no more in the ledger
+	resultExpired = "expired" // it is older than the retention
+	resultForeign = "foreign" // the object is no output's manifest
+	resultPoison  = "poison"  // the message or the manifest cannot be read
+	resultFailed  = "failed"  // S3 or the ledger failed; the message comes again
+)
+
+func (m *Metrics) lookedUp(source string, presence job.Presence, n int) {
+	if m != nil && n > 0 {
+		m.lookups.WithLabelValues(source, presence.String()).Add(float64(n))
+	}
+}
+
+func (m *Metrics) lookupTook(d time.Duration) {
+	if m != nil {
+		m.lookupSeconds.Observe(d.Seconds())
+	}
+}
+
+func (m *Metrics) notified(result string, n int) {
+	if m != nil && n > 0 {
+		m.notifications.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+func (m *Metrics) followed(added, removed int) {
+	if m != nil {
+		m.changes.WithLabelValues("add").Add(float64(added))
+		m.changes.WithLabelValues("remove").Add(float64(removed))
+	}
+}
+
+func (m *Metrics) lag(d time.Duration) {
+	if m != nil {
+		m.followerLag.Set(d.Seconds())
+	}
+}
+
+func (m *Metrics) epoch(r Record) {
+	if m != nil {
+		m.liveEpoch.Set(float64(r.Live))
+		m.buildingEpoch.Set(float64(r.Building))
+	}
+}

@@ -1,0 +1,204 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"spate/job"
+)
+
+type keySet map[job.Key]struct{}
+
+func (s keySet) add(keys ...job.Key) {
+	for _, k := range keys {
+		s[k] = struct{}{}
+	}
+}
+
+func (s keySet) slice() []job.Key {
+	keys := make([]job.Key, 0, len(s))
+	for k := range s {
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// Intervals of a session's chores.
+const (
+	heartbeatInterval = time.Second // between writes of the sequence, when nothing changes
+	saveInterval      = time.Second // between writes of record and checkpoints
+	clearInterval     = time.Minute // between tries to remove dead epochs
+)
+
+// session is one follower's work on one stream, in rounds. Between rounds everything that was read either is in the view
+// or waits.
+type session struct {
+	*Follower
+	saver
+	tail    *tail
+	live    *Writer // nil when no epoch is live
+	build   *build  // nil when none is being built
+	waiting keySet  // changed keys that are not in the view yet
+
+	beat, saved, cleared time.Time
+}
+
+// close ends a build that is under way.
+func (s *session) close() {
+	if s.build != nil {
+		s.build.stop()
+	}
+}
+
+// round reads once, applies what was read, and does the chores that are due. It reports whether there was anything to
+// apply. After an error other than [ErrSuperseded] and errMissed the next round goes on where this one stopped.
+func (s *session) round(ctx context.Context, now time.Time) (busy bool, err error) {
+	if s.build == nil && (s.live == nil || s.rebuild.Load()) {
+		if err := s.beginBuild(ctx, now); err != nil {
+			return false, err
+		}
+		s.rebuild.Store(false)
+	}
+	var pollErr error
+	if len(s.waiting) == 0 {
+		var keys []job.Key
+		keys, pollErr = s.tail.poll(ctx, now)
+		s.waiting.add(keys...)
+		if errors.Is(pollErr, errMissed) {
+			return false, s.missed(ctx, pollErr)
+		}
+		s.Metrics.lag(s.tail.lag)
+	}
+	busy = len(s.waiting) > 0
+	if err := s.applyWaiting(ctx, now); err != nil {
+		return busy, err
+	}
+	if err := s.advanceBuild(ctx, now); err != nil {
+		return busy, err
+	}
+	if err := s.heartbeat(ctx, now); err != nil {
+		return busy, err
+	}
+	if err := s.remember(ctx, now); err != nil {
+		return busy, err
+	}
+	s.clearDead(ctx, now)
+	s.Metrics.epoch(s.current)
+	return busy, pollErr
+}
+
+// missed retires the live epoch: the changes that it lacks cannot be had any more.
+func (s *session) missed(ctx context.Context, reason error) error {
+	if s.live != nil {
+		s.Epochs.doubt(s.live.epoch)
+		s.live = nil
+	}
+	if err := s.save(ctx, s.current.abandon().retire()); err != nil {
+		return errors.Join(reason, err)
+	}
+	return reason
+}
+
+// applyWaiting looks the changed keys up in the ledger and writes what it says into the epochs.
+func (s *session) applyWaiting(ctx context.Context, now time.Time) error {
+	if len(s.waiting) == 0 {
+		return nil
+	}
+	keys := s.waiting.slice()
+	add, remove, err := s.truth(ctx, now, keys)
+	if err != nil {
+		return err
+	}
+	if s.live != nil {
+		if err := s.writeLive(ctx, now, add, remove); err != nil {
+			return err
+		}
+	}
+	if s.build != nil {
+		if err := s.build.change(ctx, add, remove); err != nil {
+			return s.judgeBuild(ctx, err)
+		}
+	}
+	s.Metrics.followed(len(add), len(remove))
+	clear(s.waiting)
+	return nil
+}
+
+// truth divides keys into those that the ledger holds and those that it does not.
+func (s *session) truth(ctx context.Context, now time.Time, keys []job.Key) (present, absent []job.Key, err error) {
+	outputs, err := s.Ledger.Get(ctx, now, keys...)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, k := range keys {
+		if _, ok := outputs[k]; ok {
+			present = append(present, k)
+		} else {
+			absent = append(absent, k)
+		}
+	}
+	return present, absent, nil
+}
+
+// writeLive writes into the live epoch. An epoch that proves lost is retired, which is no error: the next round builds
+// another.
+func (s *session) writeLive(ctx context.Context, now time.Time, add, remove []job.Key) error {
+	err := s.live.Apply(ctx, add, remove)
+	if errors.Is(err, ErrLost) {
+		s.Epochs.doubt(s.live.epoch)
+		s.Log.Warn().Err(err).Int64("epoch", s.live.epoch).Msg("epoch retired")
+		s.live = nil
+		return s.save(ctx, s.current.retire())
+	}
+	if err != nil {
+		return err
+	}
+	s.beat = now
+	s.Epochs.confirm(s.live.Mark())
+	return nil
+}
+
+// heartbeat raises the sequence when nothing else did, and so notices what happened to Redis meanwhile.
+func (s *session) heartbeat(ctx context.Context, now time.Time) error {
+	if s.live == nil || now.Sub(s.beat) < heartbeatInterval {
+		return nil
+	}
+	return s.writeLive(ctx, now, nil, nil)
+}
+
+// remember writes first the sequence and then the checkpoints: what is checkpointed can then not be lost from Redis
+// without being missed.
+func (s *session) remember(ctx context.Context, now time.Time) error {
+	if s.live == nil || len(s.waiting) > 0 || now.Sub(s.saved) < saveInterval {
+		return nil
+	}
+	next := s.current
+	next.Sequence, next.At = s.live.Mark().Sequence, now
+	if err := s.save(ctx, next); err != nil {
+		return err
+	}
+	if err := s.tail.save(ctx, s.Records); err != nil {
+		return err
+	}
+	s.saved = now
+	return nil
+}
+
+// clearDead removes what retired and abandoned epochs left in Redis.
+func (s *session) clearDead(ctx context.Context, now time.Time) {
+	if len(s.current.Dead) == 0 || now.Sub(s.cleared) < clearInterval {
+		return
+	}
+	s.cleared = now
+	for _, epoch := range s.current.Dead {
+		err := s.View.Clear(ctx, epoch)
+		if err == nil {
+			err = s.save(ctx, s.current.cleared(epoch))
+		}
+		if err != nil {
+			s.Log.Warn().Err(err).Int64("epoch", epoch).Msg("dead epoch is not removed yet")
+			return
+		}
+	}
+}

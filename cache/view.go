@@ -1,0 +1,226 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"spate/job"
+)
+
+// View is the bulk answer: sets of integers in Redis, one for each of 65,536 buckets of an epoch. A key's first 16 bits
+// name its bucket and the next 64 are its member, so that an output costs about nine bytes. It is safe for concurrent
+// use.
+type View struct {
+	client redis.UniversalClient
+	prefix string
+}
+
+// NewView uses a Redis. prefix separates users of the same Redis and becomes the hash tag of every key.
+func NewView(client redis.UniversalClient, prefix string) *View {
+	return &View{client: client, prefix: "{" + prefix + "}:"}
+}
+
+// Bounds of what is sent at once. Serverless offerings of Redis take at most 3,999 arguments a command.
+const (
+	maxCommands  = 1000 // of one pipeline or transaction
+	maxMembers   = 3000 // of one command
+	maxPipelines = 4    // of one lookup, under way at the same time
+	maxFailed    = 4    // pipelines, after which a lookup sends no more
+	buckets      = 1 << 16
+)
+
+func (v *View) sequenceKey(epoch int64) string {
+	return v.prefix + strconv.FormatInt(epoch, 10) + ":sequence"
+}
+
+func (v *View) bucketKey(epoch int64, bucket uint16) string {
+	return v.prefix + strconv.FormatInt(epoch, 10) + ":" + fmt.Sprintf("%04x", bucket)
+}
+
+func bucketOf(k job.Key) uint16 { return binary.BigEndian.Uint16(k[:2]) }
+
+// memberOf is signed because Redis keeps sets of signed 64-bit integers compact.
+func memberOf(k job.Key) int64 { return int64(binary.BigEndian.Uint64(k[2:10])) }
+
+// group is the keys of one command: indices into the caller's slice, all of the same bucket.
+type group struct {
+	bucket  uint16
+	indices []int
+}
+
+// groups sorts keys into commands of at most maxMembers members each.
+func groups(keys []job.Key) []group {
+	order := make([]int, len(keys))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return int(bucketOf(keys[a])) - int(bucketOf(keys[b])) })
+	var out []group
+	for start := 0; start < len(order); {
+		bucket, end := bucketOf(keys[order[start]]), start+1
+		for end < len(order) && end-start < maxMembers && bucketOf(keys[order[end]]) == bucket {
+			end++
+		}
+		out = append(out, group{bucket, order[start:end]})
+		start = end
+	}
+	return out
+}
+
+func (g group) members(keys []job.Key) []any {
+	members := make([]any, len(g.indices))
+	for i, index := range g.indices {
+		members[i] = memberOf(keys[index])
+	}
+	return members
+}
+
+// Answers is what the view says of some keys.
+type Answers struct {
+	Presence []job.Presence // in the order of the keys
+	Sequence int64          // the highest that was read and believed; 0 when none was
+	Suspect  bool           // some sequence contradicted what the reader remembers
+	Err      error          // one of the commands' errors; their keys are unknown
+}
+
+// Lookup asks for keys in the epoch that the reader believes to be live. What could not be read, and what was read while
+// the sequence was missing or behind at.Sequence, is unknown.
+func (v *View) Lookup(ctx context.Context, at Mark, keys []job.Key) Answers {
+	presence := make([]job.Presence, len(keys))
+	batches := slices.Collect(slices.Chunk(groups(keys), maxCommands))
+	parts := make([]Answers, len(batches))
+	var failed atomic.Int64
+	var pipelines errgroup.Group
+	pipelines.SetLimit(maxPipelines)
+	for i, batch := range batches {
+		pipelines.Go(func() error {
+			if failed.Load() >= maxFailed {
+				return nil
+			}
+			parts[i] = v.lookup(ctx, at, batch, keys, presence)
+			if parts[i].Err != nil && parts[i].Sequence == 0 {
+				failed.Add(1)
+			}
+			return nil
+		})
+	}
+	_ = pipelines.Wait() // the parts carry the errors
+	all := Answers{Presence: presence}
+	for _, part := range parts {
+		all.Sequence = max(all.Sequence, part.Sequence)
+		all.Suspect = all.Suspect || part.Suspect
+		if all.Err == nil {
+			all.Err = part.Err
+		}
+	}
+	return all
+}
+
+// lookup sends one pipeline and writes the answers of its groups into presence.
+func (v *View) lookup(ctx context.Context, at Mark, batch []group, keys []job.Key, presence []job.Presence) Answers {
+	pipe := v.client.Pipeline()
+	before := pipe.Get(ctx, v.sequenceKey(at.Epoch))
+	commands := make([]*redis.BoolSliceCmd, len(batch))
+	for i, g := range batch {
+		commands[i] = pipe.SMIsMember(ctx, v.bucketKey(at.Epoch, g.bucket), g.members(keys)...)
+	}
+	after := pipe.Get(ctx, v.sequenceKey(at.Epoch))
+	_, _ = pipe.Exec(ctx) // each command carries its own error
+
+	first, err := reading(before)
+	if err != nil {
+		return Answers{Err: fmt.Errorf("read sequence of epoch %d: %w", at.Epoch, err)}
+	}
+	second, err := reading(after)
+	if err != nil {
+		return Answers{Err: fmt.Errorf("read sequence of epoch %d: %w", at.Epoch, err)}
+	}
+	if !believable(at, first, second) {
+		return Answers{Suspect: true}
+	}
+	out := Answers{Sequence: second}
+	for i, g := range batch {
+		found, err := commands[i].Result()
+		if err == nil && len(found) != len(g.indices) {
+			err = fmt.Errorf("%d answers for %d members", len(found), len(g.indices))
+		}
+		if err != nil {
+			out.Err = fmt.Errorf("look up bucket %04x of epoch %d: %w", g.bucket, at.Epoch, err)
+			continue
+		}
+		for j, index := range g.indices {
+			presence[index] = job.Miss
+			if found[j] {
+				presence[index] = job.Hit
+			}
+		}
+	}
+	return out
+}
+
+// reading is the number in a sequence key; 0, which is never written, when there is none or it is no number.
+func reading(cmd *redis.StringCmd) (int64, error) {
+	text, err := cmd.Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	sequence, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, nil //nolint:nilerr // not ours: as good as missing
+	}
+	return sequence, nil
+}
+
+// Create makes an empty epoch and returns its only writer.
+func (v *View) Create(ctx context.Context, epoch int64) (*Writer, error) {
+	if err := v.Clear(ctx, epoch); err != nil {
+		return nil, err
+	}
+	if err := v.client.Set(ctx, v.sequenceKey(epoch), 1, 0).Err(); err != nil {
+		return nil, fmt.Errorf("create epoch %d: %w", epoch, err)
+	}
+	return &Writer{view: v, epoch: epoch, confirmed: 1, attempted: 1}, nil
+}
+
+// Resume returns the writer of an epoch that another process has written up to at least at.Sequence. [ErrLost]: Redis
+// does not hold it any more.
+func (v *View) Resume(ctx context.Context, at Mark) (*Writer, error) {
+	sequence, err := reading(v.client.Get(ctx, v.sequenceKey(at.Epoch)))
+	if err != nil {
+		return nil, fmt.Errorf("read sequence of epoch %d: %w", at.Epoch, err)
+	}
+	if !believable(at, sequence, sequence) {
+		return nil, fmt.Errorf("resume epoch %d: sequence is %d, at least %d was written: %w", at.Epoch, sequence, at.Sequence, ErrLost)
+	}
+	return &Writer{view: v, epoch: at.Epoch, confirmed: sequence, attempted: sequence}, nil
+}
+
+// Clear removes everything of an epoch from Redis, its sequence first, so that nobody takes an emptied bucket for an
+// answer.
+func (v *View) Clear(ctx context.Context, epoch int64) error {
+	if err := v.client.Unlink(ctx, v.sequenceKey(epoch)).Err(); err != nil {
+		return fmt.Errorf("clear epoch %d: %w", epoch, err)
+	}
+	names := make([]string, 0, maxCommands)
+	for start := 0; start < buckets; start += maxCommands {
+		names = names[:0]
+		for bucket := start; bucket < min(start+maxCommands, buckets); bucket++ {
+			names = append(names, v.bucketKey(epoch, uint16(bucket)))
+		}
+		if err := v.client.Unlink(ctx, names...).Err(); err != nil {
+			return fmt.Errorf("clear epoch %d: %w", epoch, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"spate/job"
+)
+
+// How a Writer finds that it must not go on.
+var (
+	// ErrLost says that Redis does not hold what was written to an epoch.
+	ErrLost = errors.New("the epoch's content is lost")
+	// ErrSuperseded says that somebody else writes: this process no longer leads.
+	ErrSuperseded = errors.New("superseded by another follower")
+)
+
+// Writer changes one epoch. Each batch of changes is a transaction that also raises the epoch's sequence, and that only
+// takes place while the sequence is one that this writer wrote: a copy of the data that has the sequence has the
+// changes. It is safe for concurrent use.
+type Writer struct {
+	view  *View
+	epoch int64
+
+	mu        sync.Mutex
+	confirmed int64 // the last sequence known to be written
+	attempted int64 // the last sequence that may have been written; later than confirmed after an ambiguous failure
+}
+
+// conflictTries is how often a transaction is sent again that found the sequence changed under it.
+const conflictTries = 3
+
+// Mark is the epoch and the sequence known to be written.
+func (w *Writer) Mark() Mark {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Mark{Epoch: w.epoch, Sequence: w.confirmed}
+}
+
+// Apply adds and removes keys; without any it only raises the sequence. After an error other than [ErrLost] and
+// [ErrSuperseded] the caller must apply at least the same keys again before the changes count as made.
+func (w *Writer) Apply(ctx context.Context, add, remove []job.Key) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changes := append(changesOf(remove, false), changesOf(add, true)...)
+	if len(changes) == 0 {
+		return w.commit(ctx, nil)
+	}
+	for batch := range slices.Chunk(changes, maxCommands) {
+		if err := w.commit(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change is one command.
+type change struct {
+	bucket  uint16
+	members []any
+	add     bool
+}
+
+func changesOf(keys []job.Key, add bool) []change {
+	grouped := groups(keys)
+	changes := make([]change, len(grouped))
+	for i, g := range grouped {
+		changes[i] = change{bucket: g.bucket, members: g.members(keys), add: add}
+	}
+	return changes
+}
+
+func (w *Writer) commit(ctx context.Context, changes []change) error {
+	var err error
+	for range conflictTries {
+		err = w.transact(ctx, changes)
+		if !errors.Is(err, redis.TxFailedErr) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write epoch %d: %w", w.epoch, err)
+	}
+	w.confirmed = w.attempted
+	return nil
+}
+
+// transact is one try. Every try has a sequence of its own: what an earlier one may have written stays accepted, since
+// it holds all that was confirmed before it.
+func (w *Writer) transact(ctx context.Context, changes []change) error {
+	sequenceKey := w.view.sequenceKey(w.epoch)
+	return w.view.client.Watch(ctx, func(tx *redis.Tx) error {
+		have, err := reading(tx.Get(ctx, sequenceKey))
+		if err != nil {
+			return err
+		}
+		if have < w.confirmed {
+			return ErrLost
+		}
+		if have > w.attempted {
+			return ErrSuperseded
+		}
+		w.attempted++
+		var raised *redis.StatusCmd
+		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			for _, c := range changes {
+				if c.add {
+					pipe.SAdd(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
+				} else {
+					pipe.SRem(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
+				}
+			}
+			raised = pipe.SetArgs(ctx, sequenceKey, w.attempted, redis.SetArgs{Mode: "XX"})
+			return nil
+		})
+		if raised != nil && errors.Is(raised.Err(), redis.Nil) && !errors.Is(err, redis.TxFailedErr) {
+			return ErrLost // emptied between the look and the transaction
+		}
+		return err
+	}, sequenceKey)
+}
