@@ -45,6 +45,7 @@ func (p *Planner) succeeded(e job.Event) {
 }
 
 func (p *Planner) done(a *activeRun, n int32) {
+	p.recent.add(a.graph.Key(n), time.Now())
 	a.graph.Done(n)
 	delete(a.sent, n)
 	delete(a.failures, n)
@@ -123,6 +124,7 @@ func (p *Planner) lose(a *activeRun, n int32) {
 	if !a.graph.State(n).HasOutput() {
 		return
 	}
+	p.recent.remove(a.graph.Key(n))
 	a.graph.Lose(n)
 	a.lost++
 	a.verified = false

@@ -348,6 +348,9 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released map[int32]
 		}
 		for i, presence := range p.Outputs.Lookup(ctx, keys) {
 			n := int32(start + i)
+			if presence != job.Hit && p.recent.has(keys[i], time.Now()) {
+				presence = job.Hit
+			}
 			a.graph.Resolve(n, presence, released[n])
 			if presence != job.Hit && released[n] {
 				doubtful = append(doubtful, n)

@@ -323,6 +323,7 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 	sweeping := now.Sub(l.sweptAt) >= sweepEvery
 	if sweeping {
 		l.sweptAt = now
+		l.recent.sweep(now)
 	}
 	for _, a := range l.runs() {
 		if a.closing {

@@ -101,6 +101,7 @@ type Planner struct {
 	store   store
 	metrics metrics
 	pools   map[string]*poolState
+	recent  recent
 
 	// Owned by the loop.
 	active  map[string]*activeRun
