@@ -73,8 +73,7 @@ func (p *parser) conjunction() (node, error) {
 }
 
 func (p *parser) negation() (node, error) {
-	if p.peek().is("NOT") && !p.tokens[p.at+1].is("=") {
-		p.at++
+	if p.accept("NOT") {
 		of, err := p.negation()
 		return negation{of}, err
 	}
