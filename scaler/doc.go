@@ -1,0 +1,25 @@
+// Package scaler decides how many workers each pool should have and launches them on Fargate, each of them once.
+//
+// A tick goes observe → plan → intent → RunTask → outcome. [Plan] is pure: from the demand, the workers seen, the
+// launches under way and the launch rate that is left it says for every pool at once what to launch, and why. What is
+// unknown or too old holds a pool; it never counts as zero. Workers leave by themselves, so nothing is ever stopped here.
+//
+// Every RunTask request is an [Intent], written to the [Journal] whole and under the leader's term before the call:
+//
+//	Open → Open (throttled or ambiguous: the identical request again) | Answered | Refused | Unsettled (10 minutes old)
+//	Unsettled → Answered | Refused, by asking ECS which tasks the intent started
+//	Answered → Closed, once each of its tasks has been seen or is declared vanished
+//
+// The intent's id is the request's clientToken, which excludes that a repeated request launches twice; the lease only
+// excludes double work. An intent without an answer counts as launched. HTTP 200 ends a request: what it did not launch
+// is a new intent of a later tick.
+//
+// Failure modes: a throttled provider slows down (its bucket is emptied) and repeats; a provider without room is left
+// alone for 15 seconds, while the pool's next one is used; a wrong configuration holds its pool for 30 seconds, with
+// ECS's own sentence; a listing that fails ages until the pool holds; a journal that cannot be written launches
+// nothing. A controller killed at any moment leaves its intents to the next one.
+//
+// Files: plan, pace, intent and fleet are pure; observe, launch and journal talk to AWS; loop ties them together in one
+// goroutine that owns all state. Neighbours: controller supplies the demand (from planner), the term (from
+// internal/lease) and the clients; internal/awsclient says what errors mean.
+package scaler

@@ -1,0 +1,110 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// ECS is what the scaler asks of ECS. Calls may overlap. RunTask must not be retried below it: errors are classified
+// and paced here, and a request that may have had its effect is only repeated whole.
+type ECS interface {
+	RunTask(ctx context.Context, in *ecs.RunTaskInput, options ...func(*ecs.Options)) (*ecs.RunTaskOutput, error)
+	ListTasks(ctx context.Context, in *ecs.ListTasksInput, options ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
+	DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, options ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
+}
+
+// Options of a scaler. All are required that are not said to be optional.
+type Options struct {
+	ECS     ECS
+	Journal Journal
+	Term    Term
+	// Demand says how much work a pool has. It must not block: it is called each tick by the loop.
+	Demand func(pool string) Demand
+	Pools  []Pool
+	// StaleAfter is how old an observation may be; default one minute.
+	StaleAfter time.Duration
+	// LaunchRate is the account's launch rate of each provider; default the documented 100, then 20 a second.
+	LaunchRate Rate
+	// Wake makes a tick come at once; it is never closed. Optional.
+	Wake <-chan struct{}
+	Log  zerolog.Logger
+	// Registerer takes the metrics. Optional.
+	Registerer prometheus.Registerer
+}
+
+// Pool is one pool of workers. Its task definition family is its own: every task of it counts as a worker.
+type Pool struct {
+	Name           string
+	Cluster        string
+	Family         string // of the task definition
+	Subnets        []string
+	SecurityGroups []string
+	Capacity       []Capacity // in order of preference
+	Min, Max       int        // workers
+	Slots          int        // jobs at a time in one worker
+	Priority       int        // the higher launches first
+	// Environment is handed to the workers' container.
+	Environment map[string]string
+}
+
+func (p Pool) policy(staleAfter time.Duration) PoolPolicy {
+	return PoolPolicy{
+		Name: p.Name, Min: p.Min, Max: p.Max, Slots: p.Slots, Priority: p.Priority, Capacity: p.Capacity, StaleAfter: staleAfter,
+	}
+}
+
+func (p Pool) validate() error {
+	if p.Name == "" || p.Cluster == "" || p.Family == "" || len(p.Subnets) == 0 || len(p.Capacity) == 0 {
+		return errors.New("name, cluster, family, subnets and capacity are required")
+	}
+	if p.Slots < 1 || p.Min < 0 || p.Max < p.Min || p.Max < 1 {
+		return fmt.Errorf("slots %d, min %d, max %d: slots and max must be at least 1, and min from 0 to max", p.Slots, p.Min, p.Max)
+	}
+	seen := map[string]bool{}
+	for _, c := range p.Capacity {
+		if c.Provider == "" || c.Max < 1 || seen[c.Provider] {
+			return fmt.Errorf("capacity %q: a provider is named once, with a maximum of at least 1", c.Provider)
+		}
+		seen[c.Provider] = true
+	}
+	length, err := overridesLength(p.Environment)
+	if err != nil {
+		return err
+	}
+	if length > maxOverrides {
+		return fmt.Errorf("the environment takes %d characters of a request's overrides, more than %d", length, maxOverrides)
+	}
+	return nil
+}
+
+func (o *Options) validate() error {
+	if o.ECS == nil || o.Journal == nil || o.Term == nil || o.Demand == nil {
+		return errors.New("scaler: ECS, journal, term and demand are required")
+	}
+	if o.StaleAfter == 0 {
+		o.StaleAfter = time.Minute
+	}
+	if o.LaunchRate == (Rate{}) {
+		o.LaunchRate = launchRate()
+	}
+	if o.StaleAfter < 0 || o.LaunchRate.Burst < 1 || o.LaunchRate.PerSecond <= 0 {
+		return fmt.Errorf("scaler: stale after %s and a launch rate of %v make no sense", o.StaleAfter, o.LaunchRate)
+	}
+	seen := map[string]bool{}
+	for _, p := range o.Pools {
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("scaler: pool %q: %w", p.Name, err)
+		}
+		if seen[p.Name] {
+			return fmt.Errorf("scaler: pool %q is there twice", p.Name)
+		}
+		seen[p.Name] = true
+	}
+	return nil
+}
