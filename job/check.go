@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -96,26 +97,26 @@ func (c *Checker) Finish() []int32 {
 	if len(c.jobs) == 0 && c.errs.Len() == 0 {
 		c.errorf(0, 0, "no jobs: a run needs at least one")
 	}
+	// A depth-first search without recursion, for a chain may be as long as the run.
 	const (
-		unseen = iota
-		open
-		closed
+		unseen = -1
+		closed = -2
 	)
-	state := make([]uint8, len(c.jobs))
-	next := make([]int32, len(c.jobs)) // how many parents were visited
+	place := slices.Repeat([]int32{unseen}, len(c.jobs)) // on the path, from 0
+	next := make([]int32, len(c.jobs))                   // how many parents were visited
 	order := make([]int32, 0, len(c.jobs))
-	var path []int32
+	var path []int32 // each job needs the one behind it
 	for root := range c.jobs {
-		if state[root] != unseen {
+		if place[root] != unseen {
 			continue
 		}
 		path = append(path[:0], int32(root))
-		state[root] = open
+		place[root] = 0
 		for len(path) > 0 {
 			at := path[len(path)-1]
 			j := &c.jobs[at]
 			if j.first+next[at] == j.after {
-				state[at] = closed
+				place[at] = closed
 				order = append(order, at)
 				path = path[:len(path)-1]
 				continue
@@ -129,32 +130,29 @@ func (c *Checker) Finish() []int32 {
 				}
 				continue
 			}
-			switch state[parent] {
+			switch place[parent] {
 			case unseen:
-				state[parent] = open
+				place[parent] = int32(len(path))
 				path = append(path, parent)
-			case open:
-				c.errorf(need.at.line, need.at.column, "jobs wait for each other: %s", c.cycle(path, parent))
+			case closed:
+			default:
+				c.errorf(need.at.line, need.at.column, "jobs wait for each other: %s", c.cycle(path[place[parent]:]))
 			}
 		}
 	}
 	return order
 }
 
-// cycle names the jobs from start to the end of the path and back, in the direction of "needs".
-func (c *Checker) cycle(path []int32, start int32) string {
+// cycle names the jobs of a circle, each of which needs the next, and the last the first.
+func (c *Checker) cycle(circle []int32) string {
 	const most = 20
-	i := len(path) - 1
-	for path[i] != start {
-		i--
-	}
-	names := make([]string, 0, most)
-	for k, at := range path[i:] {
+	names := make([]string, 0, most+2)
+	for k, at := range circle {
 		if k == most {
-			names = append(names, fmt.Sprintf("… %d more …", len(path)-i-most))
+			names = append(names, fmt.Sprintf("… %d more …", len(circle)-most))
 			break
 		}
 		names = append(names, c.jobs[at].id)
 	}
-	return strings.Join(append(names, c.jobs[start].id), " → ")
+	return strings.Join(append(names, c.jobs[circle[0]].id), " → ")
 }

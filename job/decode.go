@@ -2,19 +2,13 @@ package job
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
-
-// maxExactInteger is 2⁵³: beyond it a float64, and so canonical JSON, cannot tell neighbouring integers apart.
-const maxExactInteger = 1 << 53
 
 // decoder reads the formats of this package from JSON, going on after each error of meaning, so that all are found. An
 // error of syntax ends it.
@@ -26,13 +20,14 @@ type decoder struct {
 	errs   *Errors
 	failed bool // syntax: nothing more can be read
 
-	reported map[position]bool // places with an error that was found before
+	reported map[position]bool // places with an error that was found before; nil when there are none
 }
 
 func newDecoder(file string, data []byte, errs *Errors, locate func(int64) position) *decoder {
 	return &decoder{
-		file: file, dec: jsontext.NewDecoder(bytes.NewBuffer(data)), data: data, locate: locate, errs: errs,
-		reported: map[position]bool{},
+		// Names that stand twice are found by object and params, which can go on behind them.
+		file: file, dec: jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true)), data: data,
+		locate: locate, errs: errs,
 	}
 }
 
@@ -63,19 +58,35 @@ func (d *decoder) syntax(err error) {
 		d.errorf(d.position(), "invalid JSON: it ends too early")
 		return
 	}
-	what := syntactic.Err.Error()
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		what = fmt.Sprintf("name %q stands twice in one object", lastPointer(syntactic.JSONPointer))
-	} else {
-		what = "invalid JSON: " + what
-	}
-	d.errorf(d.locate(syntactic.ByteOffset), "%s", what)
+	d.errorf(d.locate(syntactic.ByteOffset), "invalid JSON: %v", syntactic.Err)
 }
 
-func lastPointer(p jsontext.Pointer) string { return p.LastToken() }
+// names finds the names that stand twice in one object.
+type names struct {
+	few  []string // the first ones: most objects have no more
+	many map[string]bool
+}
 
-// object reads an object and calls member with each name, whose value is next. member must read the value. It
-// returns whether there was an object, read to its end.
+const fewNames = 8
+
+// add returns false for a name that was added before.
+func (n *names) add(name string) bool {
+	if slices.Contains(n.few, name) || n.many[name] {
+		return false
+	}
+	if len(n.few) < fewNames {
+		n.few = append(n.few, name)
+		return true
+	}
+	if n.many == nil {
+		n.many = map[string]bool{}
+	}
+	n.many[name] = true
+	return true
+}
+
+// object reads an object and calls member with each name, whose value is next. member must read the value. A name that
+// stands twice is an error, and its second value is skipped. It returns whether there was an object, read to its end.
 func (d *decoder) object(what string, member func(name string, at position)) bool {
 	if d.failed {
 		return false
@@ -89,6 +100,7 @@ func (d *decoder) object(what string, member func(name string, at position)) boo
 		d.syntax(err)
 		return false
 	}
+	var seen names
 	for !d.failed && d.dec.PeekKind() != '}' {
 		at := d.position()
 		token, err := d.dec.ReadToken()
@@ -96,34 +108,49 @@ func (d *decoder) object(what string, member func(name string, at position)) boo
 			d.syntax(err)
 			return false
 		}
-		member(token.String(), at)
+		name := token.String()
+		if !seen.add(name) {
+			d.errorf(at, "name %q stands twice in one object", name)
+			d.skip()
+			continue
+		}
+		member(name, at)
 	}
 	d.close()
 	return !d.failed
 }
 
-func (d *decoder) array(what string, element func()) {
+// array reads a list and calls element before each of its values. element must read the value. It returns whether there
+// was a list, read to its end.
+func (d *decoder) array(what string, element func()) bool {
 	if d.failed {
-		return
+		return false
 	}
 	at := d.position()
 	if d.dec.PeekKind() != '[' {
 		d.mismatch(at, what, "a list")
-		return
+		return false
 	}
 	if _, err := d.dec.ReadToken(); err != nil {
 		d.syntax(err)
-		return
+		return false
 	}
 	for !d.failed && d.dec.PeekKind() != ']' {
 		if d.dec.PeekKind() == 0 {
 			_, err := d.dec.ReadToken()
 			d.syntax(err)
-			return
+			return false
 		}
 		element()
 	}
 	d.close()
+	return !d.failed
+}
+
+func (d *decoder) skip() {
+	if err := d.dec.SkipValue(); err != nil {
+		d.syntax(err)
+	}
 }
 
 func (d *decoder) close() {
@@ -142,7 +169,11 @@ func (d *decoder) mismatch(at position, what, want string) {
 		d.syntax(err)
 		return
 	}
-	d.errorf(at, "%s: want %s, have %s", what, want, kindName(value.Kind()))
+	var hint string
+	if kind := value.Kind(); want == "a string" && (kind == '0' || kind == 't' || kind == 'f') {
+		hint = ": put quotes around it"
+	}
+	d.errorf(at, "%s: want %s, have %s%s", what, want, kindName(value.Kind()), hint)
 }
 
 func kindName(k jsontext.Kind) string {
@@ -163,34 +194,40 @@ func kindName(k jsontext.Kind) string {
 	return "nothing"
 }
 
-func (d *decoder) str() string {
+// str reads a string; what names it in errors. It returns whether there was one.
+func (d *decoder) str(what string) (string, bool) {
 	if d.failed {
-		return ""
+		return "", false
 	}
 	at := d.position()
 	if d.dec.PeekKind() != '"' {
-		d.mismatch(at, "value", "a string")
-		return ""
+		d.mismatch(at, what, "a string")
+		return "", false
 	}
 	token, err := d.dec.ReadToken()
 	if err != nil {
 		d.syntax(err)
-		return ""
+		return "", false
 	}
-	return token.String()
+	return token.String(), true
 }
 
-func (d *decoder) checkedString(check func(string) error) string {
+// checkedString reads a string that check accepts. A string that it refuses is returned all the same, with false.
+func (d *decoder) checkedString(what string, check func(string) error) (string, bool) {
 	at := d.position()
-	before := d.errs.Len()
-	s := d.str()
-	if d.failed || d.errs.Len() > before {
-		return s
+	s, ok := d.str(what)
+	if !ok {
+		return "", false
 	}
 	if err := check(s); err != nil {
-		d.errorf(at, "%v", err)
+		message := err.Error()
+		if !strings.HasPrefix(message, what+" ") { // "id", not "id: id"
+			message = what + ": " + message
+		}
+		d.errorf(at, "%s", message)
+		return s, false
 	}
-	return s
+	return s, true
 }
 
 // params reads an object of any JSON, refusing numbers that would not survive canonicalisation.
@@ -208,60 +245,42 @@ func (d *decoder) params() jsontext.Value {
 		d.syntax(err)
 		return nil
 	}
-	start := d.dec.InputOffset() - int64(len(value))
-	for _, bad := range badNumbers(value) {
-		d.errorf(d.locate(start+bad.offset), "%s", bad.message)
-	}
-	return value.Clone()
+	value = value.Clone()
+	d.checkParams(value, d.dec.InputOffset()-int64(len(value)))
+	return value
 }
 
-type badNumber struct {
-	offset  int64
-	message string
-}
-
-// badNumbers finds the numbers in a valid JSON value that a float64 does not hold.
-func badNumbers(value jsontext.Value) []badNumber {
-	var bad []badNumber
+// checkParams refuses what canonical JSON would lose: digits of numbers, and the first of two equal names.
+func (d *decoder) checkParams(value jsontext.Value, start int64) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(value))
 	for {
 		token, err := dec.ReadToken()
-		if err != nil {
-			return bad
-		}
-		if token.Kind() != '0' {
-			continue
-		}
-		text := token.String()
-		if message := checkNumber(text); message != "" {
-			bad = append(bad, badNumber{dec.InputOffset() - int64(len(text)), message})
+		var syntactic *jsontext.SyntacticError
+		switch {
+		case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
+			d.errorf(d.locate(start+syntactic.ByteOffset), "name %q stands twice in one object", syntactic.JSONPointer.LastToken())
+			return
+		case err != nil:
+			return // the end: the value was read before
+		case token.Kind() == '0':
+			text := token.String()
+			if why := checkNumber(text); why != "" {
+				d.errorf(d.locate(start+dec.InputOffset()-int64(len(text))), "%s", why)
+			}
 		}
 	}
-}
-
-func checkNumber(text string) string {
-	f, err := strconv.ParseFloat(text, 64)
-	switch {
-	case err != nil || math.IsInf(f, 0):
-		return fmt.Sprintf("number %s is beyond what a 64-bit float can hold: write it as a string", text)
-	case !strings.ContainsAny(text, ".eE") && math.Abs(f) > maxExactInteger:
-		return fmt.Sprintf("integer %s is beyond 2^53, where numbers lose digits: write it as a string", text)
-	}
-	return ""
 }
 
 // unknown reports a field that does not exist and skips its value.
 func (d *decoder) unknown(what, name string, at position, known ...string) {
-	hint := ""
+	var hint string
 	if near := nearest(name, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	} else {
 		hint = "; known are " + strings.Join(known, ", ")
 	}
-	d.errorf(at, "unknown field %q of a %s%s", name, what, hint)
-	if err := d.dec.SkipValue(); err != nil {
-		d.syntax(err)
-	}
+	d.errorf(at, "unknown field %q of %s%s", clip(name), what, hint)
+	d.skip()
 }
 
 // end refuses anything behind the value.
@@ -269,52 +288,8 @@ func (d *decoder) end() {
 	if d.failed {
 		return
 	}
-	if kind := d.dec.PeekKind(); kind != 0 {
-		d.errorf(d.position(), "invalid JSON: want nothing behind the object, have %s", kindName(kind))
-		d.failed = true
-		return
-	}
 	if rest := bytes.TrimSpace(d.data[min(d.dec.InputOffset(), int64(len(d.data))):]); len(rest) > 0 {
-		d.errorf(d.position(), "invalid JSON: want nothing behind the object, have %q", rest[:min(len(rest), 10)])
+		d.errorf(d.position(), "invalid JSON: want nothing behind the object, have %q", rest[:min(len(rest), 20)])
 		d.failed = true
 	}
-}
-
-// nearest is the known word that a misspelt one most likely stands for, or "".
-func nearest(word string, known []string) string {
-	type scored struct {
-		word     string
-		distance int
-	}
-	var best []scored
-	for _, k := range known {
-		if dist := editDistance(strings.ToLower(word), k); dist <= max(1, len(k)/3) {
-			best = append(best, scored{k, dist})
-		}
-	}
-	if len(best) == 0 {
-		return ""
-	}
-	return slices.MinFunc(best, func(a, b scored) int { return cmp.Compare(a.distance, b.distance) }).word
-}
-
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

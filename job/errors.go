@@ -1,8 +1,10 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,17 +16,19 @@ type Error struct {
 	Message string
 }
 
-// Error is "file:line:column: message".
+// Error is "file:line:column: message", without what is not known.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.File)
-	if e.Line > 0 {
-		fmt.Fprintf(&b, ":%d", e.Line)
-		if e.Column > 0 {
-			fmt.Fprintf(&b, ":%d", e.Column)
+	if e.File != "" {
+		b.WriteString(e.File)
+		if e.Line > 0 {
+			fmt.Fprintf(&b, ":%d", e.Line)
+			if e.Column > 0 {
+				fmt.Fprintf(&b, ":%d", e.Column)
+			}
 		}
+		b.WriteString(": ")
 	}
-	b.WriteString(": ")
 	b.WriteString(e.Message)
 	return b.String()
 }
@@ -33,7 +37,9 @@ func (e *Error) Error() string {
 // otherwise fill the memory with complaints.
 const MaxErrors = 10_000
 
-// Errors is everything wrong with a file, in the order found.
+// Errors is everything wrong with a file, or several. Files are read in passes, so List is in the order found; Err sorts.
+//
+//nolint:errname // it is the plural of Error
 type Errors struct {
 	List    []*Error
 	Omitted int // errors beyond MaxErrors
@@ -69,18 +75,34 @@ func (e *Errors) Merge(err error) {
 // Len is the number of errors, kept and omitted.
 func (e *Errors) Len() int { return len(e.List) + e.Omitted }
 
-// Err is e, or nil when there are none.
+// Err is e with its List sorted as Error prints it, or nil when there are none.
 func (e *Errors) Err() error {
 	if e == nil || e.Len() == 0 {
 		return nil
 	}
+	e.List = e.sorted()
 	return e
 }
 
-// Error is every error on a line of its own.
+// sorted lists the errors of each file by line and column, the files in the order in which they first occur.
+func (e *Errors) sorted() []*Error {
+	files := map[string]int{}
+	for _, err := range e.List {
+		if _, ok := files[err.File]; !ok {
+			files[err.File] = len(files)
+		}
+	}
+	return slices.SortedStableFunc(slices.Values(e.List), func(a, b *Error) int {
+		return cmp.Or(
+			cmp.Compare(files[a.File], files[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+		)
+	})
+}
+
+// Error is every error on a line of its own, those of a file by line and column.
 func (e *Errors) Error() string {
 	var b strings.Builder
-	for i, err := range e.List {
+	for i, err := range e.sorted() {
 		if i > 0 {
 			b.WriteByte('\n')
 		}

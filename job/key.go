@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,7 +20,7 @@ type Key [KeySize]byte
 func ParseKey(s string) (Key, error) {
 	var k Key
 	if len(s) != 2*KeySize {
-		return Key{}, fmt.Errorf("parse key %q: want %d hexadecimal digits, have %d characters", s, 2*KeySize, len(s))
+		return Key{}, fmt.Errorf("parse key %q: want %d hexadecimal digits, have %d characters", clip(s), 2*KeySize, len(s))
 	}
 	for _, c := range []byte(s) {
 		if c >= 'A' && c <= 'F' {
@@ -100,7 +101,7 @@ type InputIdentity struct {
 // ParentOutputs says which files of which output are staged.
 type ParentOutputs struct {
 	Key   Key      `json:"key"`
-	Files []string `json:"files,omitempty"` // sorted; none means all
+	Files []string `json:"files,omitempty"` // sorted by their bytes, each once; none means all
 }
 
 // keyDocument is what a Key is the hash of.
@@ -155,10 +156,9 @@ func (s *SpecDocument) normalise() {
 
 // KeyOf derives a key from the hash of a spec document and the outputs of the parents.
 func KeyOf(spec [KeySize]byte, parents map[string]ParentOutputs) (Key, error) {
-	if parents == nil {
-		parents = map[string]ParentOutputs{}
-	}
-	canonical, err := canonicalJSON(keyDocument{V: DocumentVersion, Spec: hex.EncodeToString(spec[:]), Parents: parents})
+	canonical, err := canonicalJSON(keyDocument{
+		V: DocumentVersion, Spec: hex.EncodeToString(spec[:]), Parents: normaliseParents(parents),
+	})
 	if err != nil {
 		return Key{}, err
 	}
@@ -168,10 +168,20 @@ func KeyOf(spec [KeySize]byte, parents map[string]ParentOutputs) (Key, error) {
 // Canonical is the document as canonical JSON (RFC 8785).
 func (d Document) Canonical() (jsontext.Value, error) {
 	d.Spec.normalise()
-	if d.Parents == nil {
-		d.Parents = map[string]ParentOutputs{}
-	}
+	d.Parents = normaliseParents(d.Parents)
 	return canonicalJSON(d)
+}
+
+// normaliseParents makes absent and empty the same, and the order of files of no account.
+func normaliseParents(parents map[string]ParentOutputs) map[string]ParentOutputs {
+	normal := make(map[string]ParentOutputs, len(parents))
+	for name, p := range parents {
+		if !slices.IsSorted(p.Files) {
+			p.Files = slices.Sorted(slices.Values(p.Files))
+		}
+		normal[name] = p
+	}
+	return normal
 }
 
 // ParseDocument reads what Canonical writes. It refuses versions it does not know: a key derived by other rules would

@@ -84,10 +84,14 @@ func ParseManifest(data []byte, want Key) (*Manifest, error) {
 		return nil, fmt.Errorf("parse manifest of %s: version %d, this program knows %d", want.Short(), m.V, MessageVersion)
 	case m.Key != want:
 		return nil, fmt.Errorf("parse manifest of %s: it is %s's", want.Short(), m.Key.Short())
-	case m.Attempt == "" || strings.ContainsAny(m.Attempt, "/\\"):
-		return nil, fmt.Errorf("parse manifest of %s: attempt %q is no directory name", want.Short(), m.Attempt)
+	case CheckPath(m.Attempt) != nil || strings.Contains(m.Attempt, "/"):
+		return nil, fmt.Errorf("parse manifest of %s: attempt %q is no directory name", want.Short(), clip(m.Attempt))
 	}
+	var seen names
 	for _, f := range m.Files {
+		if !seen.add(f.Path) {
+			return nil, fmt.Errorf("parse manifest of %s: file %q stands in it twice", want.Short(), clip(f.Path))
+		}
 		if err := CheckPath(f.Path); err != nil {
 			return nil, fmt.Errorf("parse manifest of %s: %w", want.Short(), err)
 		}

@@ -2,6 +2,9 @@ package job
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -64,12 +67,33 @@ func ParseMessage(data []byte) (Message, Document, error) {
 	case m.Timeout <= 0:
 		return Message{}, Document{}, fmt.Errorf("parse message of job %s: timeout %s, want more than 0", m.Job, time.Duration(m.Timeout))
 	}
-	for name := range doc.Spec.Inputs {
-		if _, _, err := ParseObjectURL(m.Inputs[name]); err != nil {
-			return Message{}, Document{}, fmt.Errorf("parse message of job %s: input %q: %w", m.Job, name, err)
-		}
+	if err := m.checkStaged(doc); err != nil {
+		return Message{}, Document{}, fmt.Errorf("parse message of job %s: %w", m.Job, err)
 	}
 	return m, doc, nil
+}
+
+// checkStaged checks that each input has a URL, and that a worker can use the staged names as paths.
+func (m Message) checkStaged(doc Document) error {
+	for _, name := range slices.Sorted(maps.Keys(doc.Spec.Inputs)) {
+		if err := CheckPath(name); err != nil {
+			return fmt.Errorf("inputs: %w", err)
+		}
+		if _, _, err := ParseObjectURL(m.Inputs[name]); err != nil {
+			return fmt.Errorf("input %q: %w", name, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(doc.Parents)) {
+		if err := CheckPath(name); err != nil {
+			return fmt.Errorf("parents: %w", err)
+		}
+		for _, file := range doc.Parents[name].Files {
+			if err := CheckPath(file); err != nil {
+				return fmt.Errorf("files of parent %q: %w", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // EventType says what became of an attempt.
@@ -102,13 +126,38 @@ type Event struct {
 	At        time.Time `json:"at"`
 }
 
-// Encode writes the event.
+// Limits of what an Event carries of a process's output, so that a queue takes it however JSON escapes it.
+const (
+	maxCauseBytes     = 4 << 10
+	maxLastLinesBytes = 32 << 10
+)
+
+// Encode writes the event. A process may print anything and much: bytes that are not UTF-8 become U+FFFD, and of
+// LastLines the last 32 KiB are written, of Cause the first 4 KiB.
 func (e Event) Encode() ([]byte, error) {
+	e.Cause = strings.ToValidUTF8(e.Cause[:min(len(e.Cause), maxCauseBytes)], "\ufffd")
+	e.LastLines = lastBytes(e.LastLines, maxLastLinesBytes)
 	data, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode event of job %s: %w", e.Job, err)
 	}
 	return data, nil
+}
+
+// lastBytes returns the last lines that have at most so many bytes together, as valid UTF-8. Of the first of them it
+// may be the end only.
+func lastBytes(lines []string, most int) []string {
+	var kept []string
+	for _, line := range slices.Backward(lines) {
+		if most <= 0 {
+			break
+		}
+		line = strings.ToValidUTF8(line[max(0, len(line)-most):], "\ufffd")
+		kept = append(kept, line)
+		most -= len(line) + 1
+	}
+	slices.Reverse(kept)
+	return kept
 }
 
 // ParseEvent reads what Encode writes.
@@ -140,7 +189,13 @@ type Submission struct {
 }
 
 // Encode writes the submission.
-func (s Submission) Encode() ([]byte, error) { return json.Marshal(s) }
+func (s Submission) Encode() ([]byte, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode submission %s: %w", s.ID, err)
+	}
+	return data, nil
+}
 
 // ParseSubmission reads what Encode writes.
 func ParseSubmission(data []byte) (Submission, error) {

@@ -51,7 +51,7 @@ func SubmissionPath(id string) string { return "submissions/" + id + "/run.json"
 // SubmissionJobsPath is the object key of a submission's jobs as JSON lines. Their SHA-256 in its name keeps two
 // submissions that took the same id from overwriting each other's.
 func SubmissionJobsPath(id, sha256 string) string {
-	return "submissions/" + id + "/jobs-" + sha256[:16] + ".jsonl"
+	return "submissions/" + id + "/jobs-" + sha256[:min(16, len(sha256))] + ".jsonl"
 }
 
 // RunManifestPath is the object key of a run's normalised manifest: one [Planned] a line.
@@ -64,11 +64,11 @@ func ObjectURL(bucket, object string) string { return "s3://" + bucket + "/" + o
 func ParseObjectURL(url string) (bucket, object string, err error) {
 	rest, ok := strings.CutPrefix(url, "s3://")
 	if !ok {
-		return "", "", fmt.Errorf("%q is no S3 URL: want s3://bucket/object", url)
+		return "", "", fmt.Errorf("%q is no S3 URL: want s3://bucket/object", clip(url))
 	}
 	bucket, object, ok = strings.Cut(rest, "/")
 	if !ok || bucket == "" || object == "" {
-		return "", "", fmt.Errorf("%q is no S3 URL: want s3://bucket/object", url)
+		return "", "", fmt.Errorf("%q is no S3 URL: want s3://bucket/object", clip(url))
 	}
 	return bucket, object, nil
 }

@@ -2,7 +2,9 @@ package job
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -18,59 +20,81 @@ type RunFile struct {
 	Jobs       []Spec            `json:"-"`
 }
 
-// ParseRunFile reads a run file. Its error is *[Errors]; what the jobs need of one another is checked by [Checker].
+// ParseRunFile reads a run file. Its error is *[Errors], beside which stands what could be read, or nil when that is
+// nothing. What the jobs need of one another is checked by [Checker].
 func ParseRunFile(file string, data []byte) (*RunFile, error) {
 	errs := &Errors{}
-	text, locate := yamlToJSON(file, data, errs)
+	text, locate := toJSON(file, data, errs)
 	if text == nil {
-		return nil, errs
+		return nil, errs.Err()
 	}
 	d := newDecoder(file, text, errs, locate)
+	d.reported = map[position]bool{}
 	for _, e := range errs.List {
 		d.reported[position{e.Line, e.Column}] = true
 	}
 	run := &RunFile{}
-	seen := map[string]bool{}
+	seen := map[string]position{}
 	isObject := d.object("a run file", func(name string, at position) {
-		seen[name] = true
+		seen[name] = at
 		switch name {
 		case "name":
-			run.Name = d.checkedString(CheckName)
+			run.Name, _ = d.checkedString("name", CheckName)
 		case "pool":
-			run.Pool = d.checkedString(CheckName)
+			run.Pool, _ = d.checkedString("pool", CheckName)
 		case "owner":
-			run.Owner = d.str()
+			run.Owner, _ = d.str("owner")
 		case "labels":
 			run.Labels = d.labels()
 		case "params":
 			run.Params = d.params()
 		case "jobs_from":
-			run.JobsFrom = d.str()
+			run.JobsFrom, _ = d.checkedString("jobs_from", checkJobsFrom)
 		case "jobs_sha256":
-			run.JobsSHA256 = d.str()
+			run.JobsSHA256, _ = d.checkedString("jobs_sha256", checkSHA256)
 		case "jobs":
-			d.array("jobs", func() { run.Jobs = append(run.Jobs, d.spec()) })
+			isList := d.array("jobs", func() { run.Jobs = append(run.Jobs, d.spec()) })
+			if isList && len(run.Jobs) == 0 {
+				d.errorf(at, "run file has an empty list of jobs")
+			}
 		default:
-			d.unknown("run file", name, at, "name", "pool", "owner", "labels", "params", "jobs_from", "jobs")
+			d.unknown("a run file", name, at, "name", "pool", "owner", "labels", "params", "jobs_from", "jobs")
 		}
 	})
+	d.end()
 	if isObject {
-		top := position{line: 1}
-		for _, required := range []string{"name", "pool"} {
-			if !seen[required] {
-				d.errorf(top, "run file has no %s", required)
-			}
-		}
-		switch {
-		case seen["jobs"] && seen["jobs_from"]:
-			d.errorf(top, "run file has both jobs and jobs_from: keep one of them")
-		case !seen["jobs"] && run.JobsFrom == "":
-			d.errorf(top, "run file has no jobs: give them under jobs, or name a file of JSON lines with jobs_from")
-		case seen["jobs"] && len(run.Jobs) == 0:
-			d.errorf(top, "run file has an empty list of jobs")
-		}
+		d.checkFields(seen)
 	}
 	return run, errs.Err()
+}
+
+// checkFields checks which fields stand in the run file, and where.
+func (d *decoder) checkFields(seen map[string]position) {
+	top := position{line: 1}
+	for _, required := range []string{"name", "pool"} {
+		if _, ok := seen[required]; !ok {
+			d.errorf(top, "run file has no %s", required)
+		}
+	}
+	_, inline := seen["jobs"]
+	from, elsewhere := seen["jobs_from"]
+	switch {
+	case inline && elsewhere:
+		d.errorf(from, "run file has both jobs and jobs_from: keep one of them")
+	case !inline && !elsewhere:
+		d.errorf(top, "run file has no jobs: give them under jobs, or name a file of JSON lines with jobs_from")
+	}
+}
+
+// checkJobsFrom checks the name of a file or the URL of an S3 object.
+func checkJobsFrom(from string) error {
+	switch {
+	case from == "":
+		return fmt.Errorf("name is empty: want a file of JSON lines, or s3://bucket/object")
+	case strings.Contains(from, "://"):
+		return checkObjectURL(from)
+	}
+	return nil
 }
 
 // MergeParams lays a job's parameters over the run's, member by member of the top level; the job's win.
@@ -83,7 +107,7 @@ func MergeParams(run, job jsontext.Value) (jsontext.Value, error) {
 	}
 	merged := map[string]jsontext.Value{}
 	for _, params := range []jsontext.Value{run, job} {
-		if err := unmarshalObject(params, merged); err != nil {
+		if err := json.Unmarshal(params, &merged); err != nil {
 			return nil, fmt.Errorf("merge params: %w", err)
 		}
 	}

@@ -51,32 +51,34 @@ func (s *Spec) Line() int { return s.place.line }
 // NeedNames lists the staged names of the needs, sorted.
 func (s *Spec) NeedNames() []string { return slices.Sorted(maps.Keys(s.Needs)) }
 
-// decodeSpec reads one job from an object of which the opening brace is next.
+// spec reads one job.
 func (d *decoder) spec() Spec {
 	var s Spec
 	start := d.position()
 	s.place.line = start.line
-	s.place.needs = map[string]position{}
 	seenID, seenTask := false, false
 	isObject := d.object("a job", func(name string, at position) {
 		switch name {
 		case "id":
 			seenID, s.place.id = true, d.position().column
-			s.ID = d.checkedString(CheckID)
+			s.ID, _ = d.checkedString("id", CheckID) // kept when it is bad, so that its children find it
 		case "task":
 			seenTask, s.place.task = true, d.position().column
-			s.Task = d.checkedString(CheckName)
+			if task, ok := d.checkedString("task", CheckName); ok {
+				s.Task = task
+			}
 		case "params":
 			s.place.params = d.position().column
 			s.Params = d.params()
 		case "inputs":
 			s.Inputs = d.inputs()
 		case "needs":
+			s.place.needs = map[string]position{}
 			s.Needs = d.needs(s.place.needs)
 		case "labels":
 			s.Labels = d.labels()
 		default:
-			d.unknown("job", name, at, "id", "task", "params", "inputs", "needs", "labels")
+			d.unknown("a job", name, at, "id", "task", "params", "inputs", "needs", "labels")
 		}
 	})
 	if isObject {
@@ -94,86 +96,117 @@ func (d *decoder) spec() Spec {
 func (d *decoder) inputs() map[string]Input {
 	inputs := map[string]Input{}
 	d.object("inputs", func(name string, at position) {
+		in := d.input(fmt.Sprintf("input %q", clip(name)))
 		if err := CheckPath(name); err != nil {
 			d.errorf(at, "inputs: %v", err)
-		}
-		in := Input{}
-		here := d.position()
-		if d.dec.PeekKind() == '"' {
-			in.URL = d.str()
-		} else {
-			d.object(fmt.Sprintf("input %q", name), func(field string, at position) {
-				switch field {
-				case "url":
-					in.URL = d.str()
-				case "sha256":
-					here := d.position()
-					in.SHA256 = d.str()
-					if _, err := ParseKey(in.SHA256); err != nil && !d.failed {
-						d.errorf(here, "input %q: sha256 %q: want 64 lower-case hexadecimal digits", name, in.SHA256)
-					}
-				default:
-					d.unknown("input", field, at, "url", "sha256")
-				}
-			})
-		}
-		if d.failed {
 			return
-		}
-		if _, _, err := ParseObjectURL(in.URL); err != nil {
-			d.errorf(here, "input %q: %v", name, err)
 		}
 		inputs[name] = in
 	})
 	return inputs
 }
 
+// input reads an input: its URL, or an object that holds it.
+func (d *decoder) input(what string) Input {
+	var in Input
+	if start := d.position(); d.dec.PeekKind() == '{' {
+		seen := false
+		isObject := d.object(what, func(field string, at position) {
+			switch field {
+			case "url":
+				seen = true
+				in.URL, _ = d.checkedString(what, checkObjectURL)
+			case "sha256":
+				in.SHA256, _ = d.checkedString(what, checkSHA256)
+			default:
+				d.unknown("an input", field, at, "url", "sha256")
+			}
+		})
+		if isObject && !seen {
+			d.errorf(start, "%s has no url", what)
+		}
+		return in
+	}
+	in.URL, _ = d.checkedString(what, checkObjectURL)
+	return in
+}
+
+func checkObjectURL(url string) error {
+	_, _, err := ParseObjectURL(url)
+	return err
+}
+
+func checkSHA256(digits string) error {
+	if _, err := ParseKey(digits); err != nil {
+		return fmt.Errorf("sha256 %q: want 64 lower-case hexadecimal digits", clip(digits))
+	}
+	return nil
+}
+
+// needs reads the needs and notes in places where each names its job.
 func (d *decoder) needs(places map[string]position) map[string]Need {
 	needs := map[string]Need{}
 	d.object("needs", func(name string, at position) {
+		need, place := d.need(fmt.Sprintf("need %q", clip(name)))
 		if err := CheckPath(name); err != nil {
 			d.errorf(at, "needs: %v", err)
+			return
 		}
-		need := Need{}
-		places[name] = d.position()
-		if d.dec.PeekKind() == '"' {
-			need.Job = d.checkedString(CheckID)
-		} else {
-			seen := false
-			d.object(fmt.Sprintf("need %q", name), func(field string, at position) {
-				switch field {
-				case "job":
-					seen, places[name] = true, d.position()
-					need.Job = d.checkedString(CheckID)
-				case "files":
-					need.Files = d.files(name)
-				default:
-					d.unknown("need", field, at, "job", "files")
-				}
-			})
-			if !seen && !d.failed {
-				d.errorf(places[name], "need %q names no job", name)
-			}
-		}
-		needs[name] = need
+		needs[name], places[name] = need, place
 	})
 	return needs
 }
 
-func (d *decoder) files(need string) []string {
-	var files []string
-	start := d.position()
-	d.array("files", func() {
-		here := d.position()
-		file := d.checkedString(CheckPath)
-		if slices.Contains(files, file) && !d.failed {
-			d.errorf(here, "need %q names file %q twice", need, file)
-			return
+// need reads a need: the parent's id, or an object that holds it. The id is "" when it was bad.
+func (d *decoder) need(what string) (Need, position) {
+	var need Need
+	place := d.position()
+	if d.dec.PeekKind() == '{' {
+		seen := false
+		isObject := d.object(what, func(field string, at position) {
+			switch field {
+			case "job":
+				seen, place = true, d.position()
+				if id, ok := d.checkedString(what, CheckID); ok {
+					need.Job = id
+				}
+			case "files":
+				need.Files = d.files(what)
+			default:
+				d.unknown("a need", field, at, "job", "files")
+			}
+		})
+		if isObject && !seen {
+			d.errorf(place, "%s names no job", what)
 		}
-		files = append(files, file)
+		return need, place
+	}
+	if id, ok := d.checkedString(what, CheckID); ok {
+		need.Job = id
+	}
+	return need, place
+}
+
+// files reads the names of files and returns them sorted.
+func (d *decoder) files(what string) []string {
+	var files []string
+	var seen names
+	start := d.position()
+	empty := true
+	isList := d.array(what+": files", func() {
+		empty = false
+		here := d.position()
+		file, ok := d.checkedString(what+": files", CheckPath)
+		switch {
+		case !ok:
+		case !seen.add(file):
+			d.errorf(here, "%s names file %q twice", what, file)
+		default:
+			files = append(files, file)
+		}
 	})
-	if len(files) == 0 && !d.failed {
-		d.errorf(start, "need %q has an empty list of files: leave \"files\" out to stage all of them", need)
+	if isList && empty {
+		d.errorf(start, "%s has an empty list of files: leave \"files\" out to stage all of them", what)
 	}
 	slices.Sort(files)
 	return files
@@ -185,7 +218,7 @@ func (d *decoder) labels() map[string]string {
 		if name == "" {
 			d.errorf(at, "labels: name is empty")
 		}
-		labels[name] = d.str()
+		labels[name], _ = d.str(fmt.Sprintf("label %q", clip(name)))
 	})
 	return labels
 }

@@ -4,43 +4,45 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"sort"
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
-// yamlToJSON rewrites a YAML document as JSON, so that one decoder serves both, and returns where in the YAML each
-// offset of the JSON came from. JSON is YAML and passes through.
-func yamlToJSON(file string, data []byte, errs *Errors) (jsontext.Value, func(int64) position) {
-	w := &yamlWriter{file: file, errs: errs}
-	tree, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+// yamlToJSON rewrites a YAML document as JSON and returns where in the YAML each offset of the JSON came from. What
+// YAML can say and JSON cannot, and what YAML programs disagree about, is an error.
+func yamlToJSON(file string, lines *lineIndex, errs *Errors) (jsontext.Value, func(int64) position) {
+	w := &yamlWriter{file: file, lines: lines, errs: errs}
+	tokens := lexer.Tokenize(string(lines.data))
+	if deep := tooDeep(tokens); deep != nil {
+		w.errorf(w.tokenPosition(deep), "more than %d levels deep", maxYAMLDepth)
+		return nil, w.locate
+	}
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		at := position{line: 1}
 		message := err.Error()
-		var syntax yaml.Error
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[yaml.Error](err); ok {
 			message = syntax.GetMessage()
-			if token := syntax.GetToken(); token != nil && token.Position != nil {
-				at = position{token.Position.Line, token.Position.Column}
-			}
+			at = w.tokenPosition(syntax.GetToken())
 		}
 		w.errorf(at, "invalid YAML: %s", message)
 		return nil, w.locate
 	}
 	var body ast.Node
 	for _, doc := range tree.Docs {
-		if doc.Body == nil {
+		if _, ok := doc.Body.(*ast.DirectiveNode); ok || doc.Body == nil {
 			continue
 		}
 		if body != nil {
-			w.errorf(nodePosition(doc.Body), "file holds more than one YAML document: want one")
+			w.errorf(w.nodePosition(doc.Body), "file holds more than one YAML document: want one")
 			return nil, w.locate
 		}
 		body = doc.Body
@@ -53,9 +55,36 @@ func yamlToJSON(file string, data []byte, errs *Errors) (jsontext.Value, func(in
 	return w.out.Bytes(), w.locate
 }
 
+const maxYAMLDepth = 100
+
+// tooDeep finds the token that opens one level too many. The parser calls itself for each level and slows with the
+// square of the depth, so this is looked at first: brackets, and block collections opened one behind the other, of which
+// each needs at least two columns.
+func tooDeep(tokens token.Tokens) *token.Token {
+	brackets, marks, line := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position != nil && t.Position.Line != line {
+			marks, line = 0, t.Position.Line
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
+			marks++
+		}
+		if brackets > maxYAMLDepth || brackets <= 0 && marks > maxYAMLDepth {
+			return t
+		}
+	}
+	return nil
+}
+
 // yamlWriter writes JSON and notes where each scalar, key and bracket came from.
 type yamlWriter struct {
 	file  string
+	lines *lineIndex
 	errs  *Errors
 	out   bytes.Buffer
 	marks []mark
@@ -65,8 +94,6 @@ type mark struct {
 	offset int64
 	at     position
 }
-
-const maxYAMLDepth = 100
 
 func (w *yamlWriter) locate(offset int64) position {
 	i := sort.Search(len(w.marks), func(i int) bool { return w.marks[i].offset > offset })
@@ -80,28 +107,32 @@ func (w *yamlWriter) errorf(at position, format string, args ...any) {
 	w.errs.Add(&Error{File: w.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
 }
 
-func nodePosition(n ast.Node) position {
-	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 && !m.IsFlowStyle {
-		return nodePosition(m.Values[0].Key)
-	}
-	if m, ok := n.(*ast.MappingValueNode); ok {
-		return nodePosition(m.Key)
-	}
-	token := n.GetToken()
-	if token == nil || token.Position == nil {
+func (w *yamlWriter) tokenPosition(t *token.Token) position {
+	if t == nil || t.Position == nil {
 		return position{line: 1}
 	}
-	return position{token.Position.Line, token.Position.Column}
+	return w.lines.inBytes(position{t.Position.Line, t.Position.Column})
+}
+
+func (w *yamlWriter) nodePosition(n ast.Node) position {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if len(n.Values) > 0 && !n.IsFlowStyle {
+			return w.nodePosition(n.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return w.nodePosition(n.Key)
+	}
+	return w.tokenPosition(n.GetToken())
 }
 
 func (w *yamlWriter) mark(n ast.Node) {
-	w.marks = append(w.marks, mark{int64(w.out.Len()), nodePosition(n)})
+	w.marks = append(w.marks, mark{int64(w.out.Len()), w.nodePosition(n)})
 }
 
 func (w *yamlWriter) value(n ast.Node, depth int) {
 	if depth > maxYAMLDepth {
-		w.errorf(nodePosition(n), "more than %d levels deep", maxYAMLDepth)
-		w.out.WriteString("null")
+		w.refuse(n, fmt.Sprintf("more than %d levels deep", maxYAMLDepth))
 		return
 	}
 	w.mark(n)
@@ -123,47 +154,56 @@ func (w *yamlWriter) value(n ast.Node, depth int) {
 		w.out.WriteString("null")
 	case *ast.BoolNode:
 		w.out.WriteString(strconv.FormatBool(n.Value))
-	case *ast.IntegerNode:
-		w.integer(n)
-	case *ast.FloatNode:
-		w.float(n)
+	case *ast.IntegerNode, *ast.FloatNode:
+		w.number(n)
 	case *ast.StringNode:
+		if n.Token.Type == token.StringType && looksNumeric(n.Value) {
+			w.number(n)
+			return
+		}
 		w.str(n, n.Value)
 	case *ast.LiteralNode:
 		w.str(n, n.Value.Value)
 	case *ast.InfinityNode, *ast.NanNode:
-		w.refuse(n, "infinity and NaN have no place in JSON: write them as a string if the program wants them")
+		w.refuse(n, "infinity and NaN have no place in JSON: put quotes around them if text is meant")
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		w.refuse(n, "anchors, aliases and merge keys are not supported: write the value out")
+		w.refuse(n, noReferences)
 	case *ast.TagNode:
-		w.refuse(n, "tags are not supported: write the plain value")
+		w.refuse(n, noTags)
 	default:
 		w.refuse(n, fmt.Sprintf("%s is not supported here", strings.ToLower(n.Type().String())))
 	}
 }
 
+const (
+	noReferences = "anchors, aliases and merge keys are not supported: write the value out"
+	noTags       = "tags are not supported: write the plain value"
+)
+
+// refuse reports a value and writes null in its place.
 func (w *yamlWriter) refuse(n ast.Node, why string) {
-	w.errorf(nodePosition(n), "%s", why)
+	w.errorf(w.nodePosition(n), "%s", why)
 	w.out.WriteString("null")
 }
 
 func (w *yamlWriter) mapping(values []*ast.MappingValueNode, depth int) {
 	w.out.WriteByte('{')
-	seen := map[string]bool{}
+	var seen names
+	empty := true
 	for _, v := range values {
-		name, ok := keyText(v.Key)
+		name, why := keyText(v.Key)
 		switch {
-		case !ok:
-			w.errorf(nodePosition(v.Key), "want a plain name before the colon")
+		case why != "":
+			w.errorf(w.nodePosition(v.Key), "%s", why)
 			continue
-		case seen[name]:
-			w.errorf(nodePosition(v.Key), "name %q stands twice in one object", name)
+		case !seen.add(name):
+			w.errorf(w.nodePosition(v.Key), "name %q stands twice in one object", name)
 			continue
 		}
-		if len(seen) > 0 {
+		if !empty {
 			w.out.WriteByte(',')
 		}
-		seen[name] = true
+		empty = false
 		w.mark(v.Key)
 		w.str(v.Key, name)
 		w.out.WriteByte(':')
@@ -172,15 +212,20 @@ func (w *yamlWriter) mapping(values []*ast.MappingValueNode, depth int) {
 	w.out.WriteByte('}')
 }
 
-// keyText is the text of a mapping's key. Numbers and words such as "on" are names here, as they stand in the file.
-func keyText(key ast.MapKeyNode) (string, bool) {
+// keyText is the text of a mapping's key, or why it is none. Dates, numbers and words such as "on" are names here, as
+// they stand in the file.
+func keyText(key ast.MapKeyNode) (text, why string) {
 	switch k := key.(type) {
 	case *ast.StringNode:
-		return k.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return key.GetToken().Value, true
+		return k.Value, ""
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode, *ast.InfinityNode, *ast.NanNode:
+		return key.GetToken().Value, ""
+	case *ast.MergeKeyNode, *ast.AnchorNode, *ast.AliasNode:
+		return "", noReferences
+	case *ast.TagNode:
+		return "", noTags
 	}
-	return "", false
+	return "", "want a plain name before the colon"
 }
 
 func (w *yamlWriter) str(n ast.Node, s string) {
@@ -192,30 +237,11 @@ func (w *yamlWriter) str(n ast.Node, s string) {
 	w.out.Write(text)
 }
 
-func (w *yamlWriter) integer(n *ast.IntegerNode) {
-	switch v := n.Value.(type) {
-	case int64:
-		w.out.WriteString(strconv.FormatInt(v, 10))
-	case uint64:
-		w.out.WriteString(strconv.FormatUint(v, 10))
-	default:
-		w.refuse(n, fmt.Sprintf("number %s is not understood", n.GetToken().Value))
-	}
-}
-
-func (w *yamlWriter) float(n *ast.FloatNode) {
-	if math.IsInf(n.Value, 0) || math.IsNaN(n.Value) {
-		w.refuse(n, fmt.Sprintf("number %s is beyond what a 64-bit float can hold: write it as a string", n.GetToken().Value))
+func (w *yamlWriter) number(n ast.Node) {
+	text, why := yamlNumber(n.GetToken().Value)
+	if why != "" {
+		w.refuse(n, why)
 		return
 	}
-	if digits := n.GetToken().Value; !strings.ContainsAny(digits, ".eE") {
-		// An integer too long for 64 bits.
-		w.out.WriteString(strings.TrimPrefix(strings.ReplaceAll(digits, "_", ""), "+"))
-		return
-	}
-	w.out.WriteString(strconv.FormatFloat(n.Value, 'g', -1, 64))
-}
-
-func unmarshalObject(value jsontext.Value, into map[string]jsontext.Value) error {
-	return json.Unmarshal(value, &into)
+	w.out.WriteString(text)
 }
