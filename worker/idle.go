@@ -1,7 +1,9 @@
 package worker
 
 import (
-	"hash/fnv"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
 	"sync"
 	"time"
 
@@ -14,9 +16,8 @@ const idleJitter = 0.1
 
 // idleTimeout is the timeout of one worker: the pool's, up to a tenth more or less, always the same for the same task.
 func idleTimeout(timeout time.Duration, taskARN string) time.Duration {
-	h := fnv.New64a()
-	h.Write([]byte(taskARN))
-	share := float64(h.Sum64()>>11)/(1<<53)*2 - 1 // -1 to 1
+	sum := sha256.Sum256([]byte(taskARN))
+	share := float64(binary.BigEndian.Uint32(sum[:]))/math.MaxUint32*2 - 1 // -1 to 1
 	return timeout + time.Duration(share*idleJitter*float64(timeout))
 }
 
