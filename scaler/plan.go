@@ -137,12 +137,12 @@ func decide(now time.Time, o PoolObservation, p PoolPolicy, tokens map[string]in
 	v := view{now: now, o: o, p: p}
 	d := Decision{Pool: p.Name, Have: o.Workers.Running + o.Workers.Pending + sum(o.Unsettled), Limit: LimitNone}
 	if !o.Demand.Known || v.old(o.Demand.At) {
-		d.Limit, d.Reason = LimitDemand, v.unknown("how much work there is", o.Demand.At, o.Demand.Known)
+		d.Limit, d.Reason = LimitDemand, v.unknown("the amount of work", o.Demand.At, o.Demand.Known)
 		return d
 	}
 	d.Wanted = wanted(o.Demand.Outstanding, p)
 	if !o.Workers.Known || v.old(o.Workers.At) {
-		d.Limit, d.Reason = LimitObservation, v.unknown("how many workers there are", o.Workers.At, o.Workers.Known)
+		d.Limit, d.Reason = LimitObservation, v.unknown("the number of workers", o.Workers.At, o.Workers.Known)
 		return d
 	}
 	if d.Wanted == p.Max && jobWorkers(o.Demand.Outstanding, p.Slots) > p.Max {

@@ -65,4 +65,10 @@ func count(n int, noun string) string {
 }
 
 // short is a duration in whole seconds.
-func short(d time.Duration) string { return d.Round(time.Second).String() }
+func short(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		return strings.TrimSuffix(text, "0s")
+	}
+	return text
+}

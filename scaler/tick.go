@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
-	"spate/internal/awsclient"
 )
 
 // tick is one round: observe, plan, write intents, call.
@@ -33,135 +31,6 @@ func (l *loop) settle(now time.Time) error {
 	l.call(now)
 	l.measure()
 	return nil
-}
-
-// lookAt begins a look when one is due.
-func (l *loop) lookAt(now time.Time, p *pool) {
-	if p.looking || now.Before(p.nextLook) {
-		return
-	}
-	p.looking = true
-	p.nextLook = now.Add(lookEvery(len(p.fleet.members)))
-	known := p.fleet.clone()
-	l.beside(func(ctx context.Context) func(time.Time) error {
-		seen, err := l.observer.look(ctx, p.Pool, known)
-		return func(now time.Time) error { return l.looked(now, p, seen, err) }
-	})
-}
-
-// looked takes over a look. The first one allows the first plan, which need not wait for a tick.
-func (l *loop) looked(now time.Time, p *pool, seen look, err error) error {
-	p.looking = false
-	if err != nil {
-		p.log.Warn().Err(err).Msg("cannot observe the workers; trying again")
-		return nil
-	}
-	first := !p.fleet.known
-	for _, d := range p.fleet.looked(now, seen) {
-		p.depart(d)
-	}
-	for _, r := range p.intents {
-		if r.State != IntentAnswered || slices.ContainsFunc(r.Tasks, p.fleet.unseen) {
-			continue
-		}
-		if err := r.step(func(i Intent) (Intent, error) { return i.AllSeen(now) }); err != nil {
-			return err
-		}
-	}
-	if first {
-		return l.tick(now)
-	}
-	return l.settle(now)
-}
-
-// depart counts a task that is gone.
-func (p *pool) depart(d departure) {
-	level := zerolog.WarnLevel
-	switch d.fate {
-	case fateExited:
-		p.status.Exited++
-		level = zerolog.DebugLevel
-	case fateFailed:
-		p.status.Failed++
-	case fateVanished:
-		p.status.Vanished++
-	}
-	p.log.WithLevel(level).Str("task", d.arn).Str("fate", string(d.fate)).Str("stop_code", d.code).Str("stopped_reason", d.reason).Msg("worker gone")
-}
-
-// step moves an intent on.
-func (r *record) step(next func(Intent) (Intent, error)) error {
-	i, err := next(r.Intent)
-	if err != nil {
-		return err
-	}
-	r.Intent, r.dirty = i, true
-	return nil
-}
-
-// age gives up on intents that are too old to repeat, and asks ECS what they started.
-func (l *loop) age(now time.Time, p *pool) {
-	for _, r := range p.intents {
-		if r.busy {
-			continue
-		}
-		if r.State == IntentOpen && !r.Repeatable(now) {
-			r.due = r.CreatedAt.Add(settleable)
-			if err := r.step(func(i Intent) (Intent, error) { return i.Aged(now) }); err == nil {
-				p.log.Warn().Str("intent", r.ID).Int("count", r.Count).Str("reason", r.Reason).Msg("no answer in time; asking ECS what was launched")
-			}
-		}
-		if r.State != IntentUnsettled || now.Before(r.due) || now.Sub(r.CreatedAt) < settleable {
-			continue
-		}
-		r.busy = true
-		i := r.Intent
-		l.beside(func(ctx context.Context) func(time.Time) error {
-			tasks, err := l.observer.startedBy(ctx, i)
-			return func(now time.Time) error { return l.askedFor(now, p, r, tasks, err) }
-		})
-	}
-}
-
-// askedFor takes over what ECS knows of an unsettled intent.
-func (l *loop) askedFor(now time.Time, p *pool, r *record, tasks []string, err error) error {
-	r.busy = false
-	if err != nil {
-		r.due = now.Add(capacityHold)
-		p.log.Warn().Err(err).Str("intent", r.ID).Msg("cannot settle the intent; it counts as launched")
-		return nil
-	}
-	if err := r.step(func(i Intent) (Intent, error) { return i.Settled(now, tasks) }); err != nil {
-		return err
-	}
-	p.launched(now, r.Intent, l.metrics)
-	return l.settle(now)
-}
-
-// launched counts what an intent has started.
-func (p *pool) launched(now time.Time, i Intent, m *metrics) {
-	p.fleet.launched(now, i.Provider, i.Tasks)
-	p.status.Launched += len(i.Tasks)
-	p.nextLook = earlier(p.nextLook, now.Add(lookEvery(len(p.fleet.members))))
-	add := func(outcome string, n int) {
-		if n > 0 {
-			m.launches.WithLabelValues(p.Name, i.Provider, outcome).Add(float64(n))
-		}
-	}
-	add("launched", len(i.Tasks))
-	for _, f := range i.Failures {
-		add(string(f.Class), 1)
-	}
-	if i.State == IntentRefused {
-		add(cmp.Or(string(i.Class), "unanswered"), i.Count-len(i.Tasks))
-	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // plan decides for all pools and records the intents of what is to be launched. A plan that launched something is not
@@ -297,102 +166,14 @@ func (p *pool) report(now time.Time, withIntents bool) bool {
 	return withIntents || age >= statusAnyway || (age >= statusEvery && !p.status.sameAs(p.written))
 }
 
-// call sends the requests that may be sent, oldest first and those of higher priority before others, as far as the
-// launch rates go.
-func (l *loop) call(now time.Time) {
-	if !l.o.Term.Valid(now) {
-		return
-	}
-	dry := map[string]bool{} // providers whose next request must wait: later ones may not overtake it
-	for _, p := range slices.SortedStableFunc(slices.Values(l.pools), func(a, b *pool) int { return cmp.Compare(b.Priority, a.Priority) }) {
-		for _, r := range p.sorted() {
-			if r.busy || !r.stored || r.dirty || !r.Repeatable(now) || now.Before(r.due) || dry[r.Provider] {
-				continue
-			}
-			if l.calling >= maxCalls || l.calls.Available(now) == 0 {
-				return
-			}
-			bucket := l.bucket(now, r.Provider)
-			if bucket.Available(now) < min(r.Count, l.o.LaunchRate.Burst) {
-				dry[r.Provider] = true
-				continue
-			}
-			bucket.Take(now, r.Count)
-			l.calls.Take(now, 1)
-			l.send(p, r)
-		}
-	}
-}
-
-// bucket is a provider's; one that is not configured any more may still have intents.
-func (l *loop) bucket(now time.Time, provider string) *Bucket {
-	if l.launches[provider] == nil {
-		l.launches[provider] = NewBucket(now, l.o.LaunchRate)
-	}
-	return l.launches[provider]
-}
-
-// send calls RunTask beside the loop.
-func (l *loop) send(p *pool, r *record) {
-	r.busy = true
-	l.calling++
-	i := r.Intent
-	l.beside(func(ctx context.Context) func(time.Time) error {
-		o, err := l.launch(ctx, i)
-		return func(now time.Time) error { return l.answered(now, p, r, o, err) }
-	})
-}
-
-// answered takes over what RunTask said.
-func (l *loop) answered(now time.Time, p *pool, r *record, o Outcome, err error) error {
-	r.busy = false
-	l.calling--
-	if errors.Is(err, errNotSent) {
-		return nil
-	}
+// step moves an intent on.
+func (r *record) step(next func(Intent) (Intent, error)) error {
+	i, err := next(r.Intent)
 	if err != nil {
 		return err
 	}
-	if err := r.step(func(i Intent) (Intent, error) { return i.Called(now, o) }); err != nil {
-		return err
-	}
-	r.due = now.Add(repeatAfter(r.Calls, o.Class))
-	bucket := l.bucket(now, r.Provider)
-	if o.throttled() {
-		bucket.Empty(now)
-	} else if r.State == IntentRefused {
-		bucket.Refund(now, r.Count-len(r.Tasks))
-	}
-	p.holds = append(p.holds, o.holds(now, r.Provider)...)
-	l.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()
-	p.launched(now, r.Intent, l.metrics)
-	p.logAnswer(r.Intent, o)
-	return l.settle(now)
-}
-
-// outcomeWord is an outcome as a metric's label.
-func outcomeWord(o Outcome) string {
-	switch {
-	case o.Class != awsclient.ClassNone:
-		return string(o.Class)
-	case len(o.Failures) > 0:
-		return "partial"
-	default:
-		return "launched"
-	}
-}
-
-// logAnswer says what went otherwise than hoped.
-func (p *pool) logAnswer(i Intent, o Outcome) {
-	level := zerolog.WarnLevel
-	switch {
-	case o.Class == awsclient.ClassConflict, o.Class == awsclient.ClassConfiguration:
-		level = zerolog.ErrorLevel
-	case o.Class == awsclient.ClassNone && len(o.Failures) == 0, o.Class == awsclient.ClassThrottled:
-		level = zerolog.DebugLevel
-	}
-	p.log.WithLevel(level).Str("intent", i.ID).Str("provider", i.Provider).Int("count", i.Count).Int("launched", len(i.Tasks)).
-		Str("outcome", outcomeWord(o)).Str("state", string(i.State)).Str("reason", o.Reason).Msg("RunTask answered")
+	r.Intent, r.dirty = i, true
+	return nil
 }
 
 // sorted are the pool's intents, oldest first.
