@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"spate/sandbox"
 )
@@ -30,14 +29,14 @@ func TestNoTaskOutlivesASandboxThatIsKilled(t *testing.T) {
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pid := 0
-	for lines := bufio.NewScanner(output); pid == 0 && lines.Scan(); {
+	pid := ""
+	for lines := bufio.NewScanner(output); pid == "" && lines.Scan(); {
 		if text, ok := strings.CutPrefix(lines.Text(), "task "); ok {
-			pid, _ = strconv.Atoi(text)
+			pid = text
 		}
 	}
-	if pid == 0 || !alive(pid) {
-		t.Errorf("the owner's task has process %d", pid)
+	if number, err := strconv.Atoi(pid); err != nil || !alive(number) {
+		t.Errorf("the owner's task has process %q", pid)
 	}
 	if err := owner.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -45,12 +44,7 @@ func TestNoTaskOutlivesASandboxThatIsKilled(t *testing.T) {
 	if err := owner.Wait(); err == nil {
 		t.Error("the owner was not killed")
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for alive(pid) {
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d of the task is still there", pid)
-		}
-	}
+	untilGone(t, pid)
 }
 
 // ownSandbox runs a task, prints its process id and waits to be killed.

@@ -215,19 +215,33 @@ func TestNoTaskOutlivesTheSandbox(t *testing.T) {
 	// A shell that ignores SIGTERM, with a child of its own.
 	r.define(t, `trap '' TERM; sleep 600 & echo "pids $$ $! end"; wait`)
 	arn := *r.launch(t, nil).TaskArn
-	log := r.untilLogged(t, arn, "end")
+	fields := strings.Fields(r.untilLogged(t, arn, "end"))
 	r.end()
-	fields := strings.Fields(log)
-	for _, text := range fields[1:3] {
-		pid, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		deadline := time.Now().Add(10 * time.Second)
-		for alive(pid) {
-			if time.Now().After(deadline) {
-				t.Fatalf("process %d of the task is still there", pid)
-			}
+	for _, pid := range fields[1:3] {
+		untilGone(t, pid)
+	}
+}
+
+func TestWhatATaskLeavesBehindEndsWithIt(t *testing.T) {
+	r := start(t, sandbox.Options{})
+	r.define(t, `sleep 600 & echo "pid $! end"`)
+	arn := *r.launch(t, nil).TaskArn
+	fields := strings.Fields(r.untilLogged(t, arn, "end"))
+	r.until(t, arn, "STOPPED")
+	untilGone(t, fields[1])
+}
+
+// untilGone waits for the end of a process.
+func untilGone(t *testing.T, text string) {
+	t.Helper()
+	pid, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for alive(pid) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d of the task is still there", pid)
 		}
 	}
 }
