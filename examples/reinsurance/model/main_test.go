@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,9 +71,7 @@ func TestADealWritesItsLossesAndASummary(t *testing.T) {
 func TestBadInputEndsWithExitCode65AndSaysWhere(t *testing.T) {
 	events := func(more map[string]string) map[string]string {
 		inputs := map[string]string{"occurrences.csv": someEvents}
-		for name, content := range more {
-			inputs[name] = content
-		}
+		maps.Copy(inputs, more)
 		return inputs
 	}
 	for name, test := range map[string]struct {
