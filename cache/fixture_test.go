@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http/httptest"
@@ -39,7 +40,7 @@ const (
 // openRedis starts a real Redis where redis-server is on PATH, else miniredis.
 func openRedis(t testing.TB) *redis.Client {
 	t.Helper()
-	address := ""
+	var address string
 	if program, err := exec.LookPath("redis-server"); err == nil {
 		address = startRedis(t, program)
 		t.Log("redis: redis-server")
@@ -134,6 +135,7 @@ type house struct {
 	server  *sandbox.Server
 	clients *awsclient.Clients
 	records Records
+	faults  *faults
 	queue   *fakeQueue
 	objects *fakeObjects
 	session *session
@@ -144,6 +146,7 @@ func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{t: t, redis: openRedis(t), now: start}
 	h.server, h.clients = openDynamoDB(t)
+	h.faults = &faults{DynamoDB: h.clients.DynamoDB, Streams: h.clients.Streams}
 	h.records = NewTableRecords(table.New(h.clients.DynamoDB, runsTable))
 	h.queue, h.objects = newFakeQueue(), newFakeObjects()
 	h.Cache = h.process()
@@ -155,7 +158,7 @@ func newHouse(t testing.TB) *house {
 func (h *house) process() *Cache {
 	h.t.Helper()
 	c, err := New(Options{
-		Redis: h.redis, DynamoDB: h.clients.DynamoDB, Streams: h.clients.Streams, OutputsTable: outputsTable,
+		Redis: h.redis, DynamoDB: h.faults, Streams: h.faults, OutputsTable: outputsTable,
 		Records: h.records, Queue: h.queue, Objects: h.objects, Bucket: testBucket, Retention: retention, Log: zerolog.Nop(),
 	})
 	if err != nil {
@@ -184,7 +187,7 @@ func (h *house) follow() error {
 		h.session = s
 	}
 	_, err := h.session.round(h.t.Context(), h.now)
-	if err != nil {
+	if errors.Is(err, ErrSuperseded) || errors.Is(err, errMissed) {
 		h.leave()
 	}
 	return err
@@ -194,10 +197,11 @@ func (h *house) follow() error {
 func (h *house) settle() {
 	h.t.Helper()
 	quiet := 0
-	for range 200 {
-		err := h.follow()
-		if s := h.session; err == nil && s.build != nil {
-			<-s.build.done
+	var err error
+	for range 300 {
+		err = h.follow()
+		if h.session != nil && h.session.build != nil {
+			<-h.session.build.done
 		}
 		if err == nil && h.session.live != nil && h.session.build == nil && len(h.session.waiting) == 0 {
 			quiet++
@@ -208,7 +212,17 @@ func (h *house) settle() {
 			return
 		}
 	}
-	h.t.Fatal("the follower does not settle")
+	h.t.Fatalf("the follower does not settle: %v", err)
+}
+
+// liveEpoch is the epoch that the runs table remembers as live.
+func (h *house) liveEpoch() int64 {
+	h.t.Helper()
+	record, _, err := h.records.LoadEpoch(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return record.Live
 }
 
 // put writes outputs straight into the ledger.
