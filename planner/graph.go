@@ -20,14 +20,15 @@ type Graph struct {
 	parents  []int32 // of all nodes, in order
 	children []int32 // of all nodes, in order; made by Start
 
-	ready   []int32 // nodes that became Ready; entries may be stale
-	counts  [job.Blocked + 1]int
-	settled int // nodes
+	ready   []int32              // nodes that became Ready; some have left that state since
+	counts  [job.Blocked + 1]int // jobs
+	byState [job.Blocked + 1]int // nodes
 }
 
 type node struct {
 	key         job.Key
 	state       job.State
+	listed      bool  // in Graph.ready
 	missing     int32 // parents without output
 	weight      int32 // jobs of this key
 	cause       int32 // of Blocked: the failed node
@@ -67,6 +68,7 @@ func (g *Graph) Add(key job.Key, parents []job.Key) error {
 	g.jobs = append(g.jobs, int32(len(g.nodes)))
 	g.nodes = append(g.nodes, n)
 	g.counts[job.Pending]++
+	g.byState[job.Pending]++
 	return nil
 }
 
@@ -106,8 +108,19 @@ func (g *Graph) Counts() map[job.State]int {
 	return counts
 }
 
+// Outstanding is the number of distinct keys that are released or about to be, and unfinished.
+func (g *Graph) Outstanding() int { return g.byState[job.Ready] + g.byState[job.Queued] }
+
 // Settled reports whether nothing more will happen by itself.
-func (g *Graph) Settled() bool { return g.settled == len(g.nodes) }
+func (g *Graph) Settled() bool {
+	settled := 0
+	for state, n := range g.byState {
+		if job.State(state).Settled() {
+			settled += n
+		}
+	}
+	return settled == len(g.nodes)
+}
 
 // Resolve says what is known of a node before the graph starts. Anything but a hit is a miss: the worker looks again.
 // released says that this run has sent the job out before, so that a hit is its own work.
@@ -142,8 +155,12 @@ func (g *Graph) Start() {
 		}
 	}
 	for i := range g.nodes {
-		if g.nodes[i].state == job.Pending {
-			g.wait(int32(i))
+		switch {
+		case g.nodes[i].state != job.Pending:
+		case g.nodes[i].missing > 0:
+			g.set(int32(i), job.Waiting)
+		default:
+			g.set(int32(i), job.Ready)
 		}
 	}
 }
@@ -160,51 +177,76 @@ func (g *Graph) set(n int32, to job.State) {
 	at := &g.nodes[n]
 	g.counts[at.state] -= int(at.weight)
 	g.counts[to] += int(at.weight)
-	if at.state.Settled() {
-		g.settled--
-	}
-	if to.Settled() {
-		g.settled++
-	}
+	g.byState[at.state]--
+	g.byState[to]++
 	at.state = to
 	if to == job.Ready {
+		g.list(n)
+	}
+}
+
+func (g *Graph) list(n int32) {
+	if !g.nodes[n].listed {
+		g.nodes[n].listed = true
 		g.ready = append(g.ready, n)
 	}
 }
 
-// wait puts a node where its parents let it be.
-func (g *Graph) wait(n int32) {
-	for _, p := range g.parentsOf(n) {
-		switch g.nodes[p].state {
-		case job.Failed:
-			g.nodes[n].cause = p
-		case job.Blocked:
-			g.nodes[n].cause = g.nodes[p].cause
-		case job.Pending, job.Cached, job.Waiting, job.Ready, job.Shared, job.Queued, job.Done:
+// place puts nodes where their parents let them be, and after them the descendants to whom that makes a difference.
+// Nodes on their way to a worker, and those with an outcome, stay as they are.
+func (g *Graph) place(queue []int32) {
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		at := &g.nodes[n]
+		wasBlocked, cause := at.state == job.Blocked, at.cause
+		switch at.state {
+		case job.Pending, job.Cached, job.Queued, job.Done, job.Failed:
 			continue
+		case job.Waiting, job.Ready, job.Shared, job.Blocked:
 		}
-		if g.nodes[n].state != job.Blocked {
-			g.set(n, job.Blocked)
+		to := g.placeOf(n)
+		if to != at.state {
+			g.set(n, to)
 		}
-		return
-	}
-	to := job.Ready
-	if g.nodes[n].missing > 0 {
-		to = job.Waiting
-	}
-	if g.nodes[n].state != to {
-		g.set(n, to)
+		if isBlocked := to == job.Blocked; isBlocked != wasBlocked || isBlocked && at.cause != cause {
+			queue = append(queue, g.childrenOf(n)...)
+		}
 	}
 }
 
-// TakeReady returns up to limit nodes that are Ready, in the order they became so. The caller releases or shares each;
-// one that it does neither with must be given back by Requeue.
+// placeOf is where a node belongs that has neither an outcome nor a message on its way. It notes the cause of Blocked.
+func (g *Graph) placeOf(n int32) job.State {
+	at := &g.nodes[n]
+	for _, p := range g.parentsOf(n) {
+		switch g.nodes[p].state {
+		case job.Failed:
+			at.cause = p
+			return job.Blocked
+		case job.Blocked:
+			at.cause = g.nodes[p].cause
+			return job.Blocked
+		case job.Pending, job.Cached, job.Waiting, job.Ready, job.Shared, job.Queued, job.Done:
+		}
+	}
+	switch {
+	case at.state == job.Shared:
+		return job.Shared
+	case at.missing > 0:
+		return job.Waiting
+	}
+	return job.Ready
+}
+
+// TakeReady returns up to limit nodes that are Ready, in the order they became so, none of them twice. The caller
+// releases or shares each; one that it does neither with must be given back by Requeue.
 func (g *Graph) TakeReady(limit int) []int32 {
 	var taken []int32
 	for len(g.ready) > 0 && len(taken) < limit {
 		n := g.ready[0]
 		g.ready = g.ready[1:]
-		if g.nodes[n].state == job.Ready && !slices.Contains(taken, n) {
+		g.nodes[n].listed = false
+		if g.nodes[n].state == job.Ready {
 			taken = append(taken, n)
 		}
 	}
@@ -213,7 +255,7 @@ func (g *Graph) TakeReady(limit int) []int32 {
 
 // Release says that a ready node is on its way to a worker.
 func (g *Graph) Release(n int32) {
-	if s := g.nodes[n].state; s == job.Ready || s == job.Waiting || s == job.Shared {
+	if g.nodes[n].state == job.Ready {
 		g.set(n, job.Queued)
 	}
 }
@@ -226,13 +268,14 @@ func (g *Graph) Share(n int32) {
 }
 
 // Requeue takes a node back that was queued or shared (or taken and not released), so that it is released again once
-// its parents' outputs exist.
+// its parents' outputs exist. When a parent has failed meanwhile, it is blocked.
 func (g *Graph) Requeue(n int32) {
 	switch g.nodes[n].state {
 	case job.Ready:
-		g.ready = append(g.ready, n)
+		g.list(n)
 	case job.Queued, job.Shared:
-		g.wait(n)
+		g.set(n, job.Waiting)
+		g.place([]int32{n})
 	case job.Pending, job.Cached, job.Waiting, job.Done, job.Failed, job.Blocked:
 	}
 }
@@ -247,28 +290,13 @@ func (g *Graph) Done(n int32) {
 	g.set(n, job.Done)
 	for _, c := range g.childrenOf(n) {
 		g.nodes[c].missing--
-		if g.nodes[c].state == job.Waiting {
-			g.wait(c)
+		// A waiting node has no failed or blocked parent, so there is no need to look at all of them each time.
+		if g.nodes[c].missing == 0 && g.nodes[c].state == job.Waiting {
+			g.set(c, job.Ready)
 		}
 	}
 	if before == job.Failed || before == job.Blocked {
-		g.unblock(n)
-	}
-}
-
-// unblock looks again at the blocked descendants of n.
-func (g *Graph) unblock(n int32) {
-	queue := slices.Clone(g.childrenOf(n))
-	for len(queue) > 0 {
-		c := queue[0]
-		queue = queue[1:]
-		if g.nodes[c].state != job.Blocked {
-			continue
-		}
-		g.wait(c)
-		if g.nodes[c].state != job.Blocked {
-			queue = append(queue, g.childrenOf(c)...)
-		}
+		g.place(g.childrenIn(n, job.Blocked))
 	}
 }
 
@@ -279,18 +307,7 @@ func (g *Graph) Fail(n int32) {
 		return
 	}
 	g.set(n, job.Failed)
-	queue := slices.Clone(g.childrenOf(n))
-	for len(queue) > 0 {
-		c := queue[0]
-		queue = queue[1:]
-		switch g.nodes[c].state {
-		case job.Waiting, job.Ready, job.Shared:
-			g.nodes[c].cause = n
-			g.set(c, job.Blocked)
-			queue = append(queue, g.childrenOf(c)...)
-		case job.Pending, job.Cached, job.Queued, job.Done, job.Failed, job.Blocked:
-		}
-	}
+	g.place(g.childrenIn(n, job.Waiting, job.Ready, job.Shared))
 }
 
 // Lose says that a node's output proved gone: it is made again, and children that have not been released wait for it.
@@ -305,5 +322,16 @@ func (g *Graph) Lose(n int32) {
 		}
 	}
 	g.set(n, job.Waiting)
-	g.wait(n)
+	g.place([]int32{n})
+}
+
+// childrenIn are a node's children in one of the states.
+func (g *Graph) childrenIn(n int32, states ...job.State) []int32 {
+	var found []int32
+	for _, c := range g.childrenOf(n) {
+		if slices.Contains(states, g.nodes[c].state) {
+			found = append(found, c)
+		}
+	}
+	return found
 }
