@@ -155,12 +155,9 @@ func (p *publisher) seal(ctx context.Context, m *job.Manifest) (*job.Manifest, e
 		if err != nil {
 			return nil, err
 		}
-		if found.manifest != nil && found.manifest.Attempt == m.Attempt {
-			return m, nil // an earlier try of ours had its effect although it failed
-		}
 		next := decide(found, p.w.opt.Retention, time.Now())
 		if next.done {
-			return found.manifest, nil
+			return found.manifest, nil // perhaps ours, by an earlier try that had its effect although it failed
 		}
 		condition = next.condition
 	}

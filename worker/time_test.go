@@ -231,6 +231,29 @@ func TestAStoppingWorkerDoesNotWaitForWhatDoesNotAnswer(t *testing.T) {
 	})
 }
 
+func TestALateHeartbeatDoesNotHideAMessageThatWasGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSlowBench(t)
+		w := b.worker(func(o *Options) { o.StopGrace = 10 * time.Second })
+		w.run = takes(time.Hour)
+		b.enqueue(orderOf("j", "x"))
+		b.queue.set(func(op, what string) error {
+			if op == "extend" && what == "30s" {
+				time.Sleep(2 * time.Second) // the heartbeat of second 10 has its effect at 12, the job ends at 11
+			}
+			return nil
+		}, nil)
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if reason, err := w.Run(ctx); reason != ReasonStopped || err != nil {
+			t.Errorf("left because %s, %v", reason, err)
+		}
+		if left := b.queue.left(); len(left) != 1 || left[0].visibleAt.After(time.Now()) {
+			t.Errorf("messages %+v, want the one, visible", left)
+		}
+	})
+}
+
 func TestAQueueThatDoesNotAnswerIsNotAnEmptyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newSlowBench(t)
