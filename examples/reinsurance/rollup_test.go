@@ -39,7 +39,10 @@ func runAll(t testing.TB, jobs []byte, root string) {
 			if len(need.Files) != 1 {
 				t.Fatalf("job %s needs %d files as %s, want one", job.ID, len(need.Files), name)
 			}
-			if err := os.Link(filepath.Join(root, need.Job, "out", need.Files[0]), filepath.Join(in, name)); err != nil {
+			if err := os.Mkdir(filepath.Join(in, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Link(filepath.Join(root, need.Job, "out", need.Files[0]), filepath.Join(in, name, need.Files[0])); err != nil {
 				t.Fatalf("job %s comes before a job that it needs: %v", job.ID, err)
 			}
 		}

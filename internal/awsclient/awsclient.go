@@ -2,7 +2,8 @@
 //
 // The clients take region, credentials and endpoints from the SDK's standard sources; AWS_ENDPOINT_URL pointed at the
 // sandbox is all that local use needs. ECS calls are not retried by the SDK: the launcher paces them itself, and a
-// hidden retry would hide throttling from it. The other clients use the SDK's adaptive-free standard retries.
+// hidden retry would hide throttling from it. The other clients use the SDK's standard
+// retries.
 package awsclient
 
 import (
@@ -38,15 +39,7 @@ const maxConnections = 256
 
 // Load makes the clients. An empty region leaves it to the SDK's standard sources.
 func Load(ctx context.Context, region string) (*Clients, error) {
-	client := awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = 5 * time.Second }).
-		WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = maxConnections
-			t.MaxConnsPerHost = maxConnections
-			t.MaxIdleConns = 4 * maxConnections
-			t.ResponseHeaderTimeout = 40 * time.Second // long polls take 20
-		})
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(client)}
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient())}
 	if region != "" {
 		options = append(options, config.WithRegion(region))
 	}
@@ -70,4 +63,25 @@ func FromConfig(cfg aws.Config) *Clients {
 		S3:       s3.NewFromConfig(cfg),
 		Region:   cfg.Region,
 	}
+}
+
+// Local makes clients for a sandbox whose endpoint is known, without looking at the environment. Any credentials do.
+func Local(endpoint string) *Clients {
+	return FromConfig(aws.Config{
+		Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: httpClient(),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "sandbox", SecretAccessKey: "sandbox", Source: "sandbox"}, nil
+		}),
+	})
+}
+
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = 5 * time.Second }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = maxConnections
+			t.MaxConnsPerHost = maxConnections
+			t.MaxIdleConns = 4 * maxConnections
+			t.ResponseHeaderTimeout = 40 * time.Second // long polls take 20
+		})
 }

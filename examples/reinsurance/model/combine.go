@@ -71,7 +71,7 @@ func checkKnown(file string, losses []EventLoss, events []Event) error {
 	return nil
 }
 
-// combineTask adds all its inputs, whatever their names, and writes losses.csv. It has no parameters.
+// combineTask adds the losses of all its input directories, whatever their names, and writes losses.csv. It has no parameters.
 func combineTask(params []byte, inputs map[string][]byte) (map[string][]byte, error) {
 	var none struct{}
 	if err := decodeParams(params, &none); err != nil {
@@ -96,11 +96,11 @@ func combineTask(params []byte, inputs map[string][]byte) (map[string][]byte, er
 func readAllLosses(inputs map[string][]byte, periods int, known []Event) ([][]EventLoss, error) {
 	var tables [][]EventLoss
 	for _, name := range sortedNames(inputs) {
-		if name == OccurrencesFile {
+		if name == occurrencesInput {
 			continue
 		}
-		if !strings.HasSuffix(name, ".csv") {
-			return nil, &InputError{File: name, Reason: "is not a table of losses: its name does not end in .csv"}
+		if !strings.HasSuffix(name, lossesSuffix) {
+			return nil, &InputError{File: name, Reason: "is not a table of losses: it is not called " + LossesFile}
 		}
 		losses, err := ReadLosses(name, inputs[name], periods)
 		if err != nil {

@@ -10,7 +10,17 @@ const (
 	OccurrencesFile = "occurrences.csv" // output of simulate-events
 	LossesFile      = "losses.csv"      // output of price-deal and combine
 	SummaryFile     = "summary.json"    // output of price-deal
-	InuringPrefix   = "inuring-"        // how price-deal's inputs with inuring recoveries start; they end in .csv
+)
+
+// Names of the input directories: each holds the file of one job that came before.
+const (
+	OccurrencesDir = "occurrences" // with OccurrencesFile
+	InuringPrefix  = "inuring-"    // how price-deal's directories with inuring recoveries start; each holds LossesFile
+)
+
+const (
+	occurrencesInput = OccurrencesDir + "/" + OccurrencesFile
+	lossesSuffix     = "/" + LossesFile
 )
 
 // DealParams are the parameters of price-deal: an excess-of-loss deal with an unlimited number of losses.
@@ -103,7 +113,7 @@ func (p DealParams) summarise(losses []EventLoss) DealSummary {
 	return summary
 }
 
-// priceTask reads occurrences.csv and any number of inuring-*.csv, and writes losses.csv and summary.json.
+// priceTask reads occurrences/occurrences.csv and any number of inuring-*/losses.csv, and writes losses.csv and summary.json.
 func priceTask(params []byte, inputs map[string][]byte) (map[string][]byte, error) {
 	var p DealParams
 	if err := decodeParams(params, &p); err != nil {
@@ -112,21 +122,21 @@ func priceTask(params []byte, inputs map[string][]byte) (map[string][]byte, erro
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
-	table, err := required(inputs, OccurrencesFile)
+	table, err := required(inputs, occurrencesInput)
 	if err != nil {
 		return nil, err
 	}
-	events, err := ReadEvents(OccurrencesFile, table, p.Periods)
+	events, err := ReadEvents(occurrencesInput, table, p.Periods)
 	if err != nil {
 		return nil, err
 	}
 	var inuring [][]EventLoss
 	for _, name := range sortedNames(inputs) {
-		if name == OccurrencesFile {
+		if name == occurrencesInput {
 			continue
 		}
-		if !strings.HasPrefix(name, InuringPrefix) || !strings.HasSuffix(name, ".csv") {
-			return nil, &InputError{File: name, Reason: "is not an input of price-deal: " + OccurrencesFile + " and " + InuringPrefix + "*.csv are"}
+		if !strings.HasPrefix(name, InuringPrefix) || !strings.HasSuffix(name, lossesSuffix) {
+			return nil, &InputError{File: name, Reason: "is not an input of price-deal: " + occurrencesInput + " and " + InuringPrefix + "*" + lossesSuffix + " are"}
 		}
 		losses, err := ReadLosses(name, inputs[name], p.Periods)
 		if err != nil {

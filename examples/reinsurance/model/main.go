@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func run(ctx context.Context, task string, dirs Dirs) error {
 	return writeOutputs(dirs.Output, outputs)
 }
 
-// A task turns parameters and input files, by name, into output files, by name.
+// A task turns parameters and input files, by their path below the input directory, into output files, by name.
 type task func(params []byte, inputs map[string][]byte) (map[string][]byte, error)
 
 func tasks() map[string]task {
@@ -109,22 +110,24 @@ func readInputs(ctx context.Context, dir string) (map[string][]byte, error) {
 		return nil, fmt.Errorf("list inputs: %w", err)
 	}
 	for _, entry := range entries {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("read inputs: %w", err)
+		if !entry.IsDir() {
+			return nil, &InputError{File: entry.Name(), Reason: "is not in a directory: each input is the directory of a job that came before"}
 		}
-		name := entry.Name()
-		info, err := os.Stat(filepath.Join(dir, name)) // follows links: a stager may link instead of copying
+		files, err := os.ReadDir(filepath.Join(dir, entry.Name()))
 		if err != nil {
-			return nil, fmt.Errorf("read inputs: %w", err)
+			return nil, fmt.Errorf("list inputs: %w", err)
 		}
-		if info.IsDir() {
-			return nil, &InputError{File: name, Reason: "is a directory: stage the one file that the task needs"}
+		for _, file := range files {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("read inputs: %w", err)
+			}
+			name := path.Join(entry.Name(), file.Name())
+			content, err := os.ReadFile(filepath.Join(dir, entry.Name(), file.Name()))
+			if err != nil {
+				return nil, fmt.Errorf("read inputs: %w", err)
+			}
+			inputs[name] = content
 		}
-		content, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return nil, fmt.Errorf("read inputs: %w", err)
-		}
-		inputs[name] = content
 	}
 	return inputs, nil
 }

@@ -24,6 +24,9 @@ func job(t *testing.T, task, params string, inputs map[string]string) (code int,
 		t.Fatal(err)
 	}
 	for name, content := range inputs {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(in, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(in, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -45,9 +48,9 @@ const (
 
 func TestADealWritesItsLossesAndASummary(t *testing.T) {
 	code, message, out := job(t, "price-deal", someDeal, map[string]string{
-		"occurrences.csv": someEvents,
-		"inuring-1.csv":   "period,event,loss\n2,2400,100\n",
-		"inuring-2.csv":   "period,event,loss\n2,2300,50\n2,2400,150\n",
+		"occurrences/occurrences.csv": someEvents,
+		"inuring-1/losses.csv":        "period,event,loss\n2,2400,100\n",
+		"inuring-2/losses.csv":        "period,event,loss\n2,2300,50\n2,2400,150\n",
 	})
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, message)
@@ -70,7 +73,7 @@ func TestADealWritesItsLossesAndASummary(t *testing.T) {
 
 func TestBadInputEndsWithExitCode65AndSaysWhere(t *testing.T) {
 	events := func(more map[string]string) map[string]string {
-		inputs := map[string]string{"occurrences.csv": someEvents}
+		inputs := map[string]string{"occurrences/occurrences.csv": someEvents}
 		maps.Copy(inputs, more)
 		return inputs
 	}
@@ -79,12 +82,12 @@ func TestBadInputEndsWithExitCode65AndSaysWhere(t *testing.T) {
 		inputs       map[string]string
 		want         string
 	}{
-		"no occurrences":      {"price-deal", someDeal, nil, "price-deal: occurrences.csv: is missing from the inputs"},
-		"unknown event":       {"price-deal", someDeal, events(map[string]string{"inuring-1.csv": "period,event,loss\n1,1100,5\n2,2301,5\n"}), "price-deal: inuring-1.csv:3:3: event 2301 is not in occurrences.csv"},
-		"event of another":    {"price-deal", someDeal, events(map[string]string{"inuring-1.csv": "period,event,loss\n1,2300,5\n"}), "price-deal: inuring-1.csv:2:1: event 2300 is in period 2 of occurrences.csv, not 1"},
-		"unexpected input":    {"price-deal", someDeal, events(map[string]string{"notes.txt": "?"}), "price-deal: notes.txt: is not an input of price-deal: occurrences.csv and inuring-*.csv are"},
-		"bad occurrences":     {"price-deal", someDeal, map[string]string{"occurrences.csv": "period,event,category,loss\n1,1100,1,x\n"}, `price-deal: occurrences.csv:2:10: loss "x" is not a whole number`},
-		"period beyond":       {"price-deal", `{"attachment":100,"limit":500,"share":0.5,"market_share":0.1,"periods":1}`, events(nil), "price-deal: occurrences.csv:3:1: period 2 outside 1 to 1"},
+		"no occurrences":      {"price-deal", someDeal, nil, "price-deal: occurrences/occurrences.csv: is missing from the inputs"},
+		"unknown event":       {"price-deal", someDeal, events(map[string]string{"inuring-1/losses.csv": "period,event,loss\n1,1100,5\n2,2301,5\n"}), "price-deal: inuring-1/losses.csv:3:3: event 2301 is not in occurrences.csv"},
+		"event of another":    {"price-deal", someDeal, events(map[string]string{"inuring-1/losses.csv": "period,event,loss\n1,2300,5\n"}), "price-deal: inuring-1/losses.csv:2:1: event 2300 is in period 2 of occurrences.csv, not 1"},
+		"unexpected input":    {"price-deal", someDeal, events(map[string]string{"notes/notes.txt": "?"}), "price-deal: notes/notes.txt: is not an input of price-deal: occurrences/occurrences.csv and inuring-*/losses.csv are"},
+		"bad occurrences":     {"price-deal", someDeal, map[string]string{"occurrences/occurrences.csv": "period,event,category,loss\n1,1100,1,x\n"}, `price-deal: occurrences/occurrences.csv:2:10: loss "x" is not a whole number`},
+		"period beyond":       {"price-deal", `{"attachment":100,"limit":500,"share":0.5,"market_share":0.1,"periods":1}`, events(nil), "price-deal: occurrences/occurrences.csv:3:1: period 2 outside 1 to 1"},
 		"unknown parameter":   {"price-deal", "{\"attachment\":100,\n \"limits\":1}", events(nil), `price-deal: params.json:2:2: unknown field "limits"`},
 		"parameter of a kind": {"price-deal", "{\n  \"limit\": \"many\"}", events(nil), "price-deal: params.json:2:17: cannot unmarshal string into Go struct field DealParams.limit of type int64"},
 		"not JSON":            {"combine", "{]", nil, "combine: params.json:1:2: invalid character ']' looking for beginning of object key string"},
@@ -94,12 +97,12 @@ func TestBadInputEndsWithExitCode65AndSaysWhere(t *testing.T) {
 		"market share 0":      {"price-deal", `{"limit":1,"share":1,"periods":1}`, events(nil), "price-deal: params.json: market_share 0 outside 0 to 1"},
 		"negative attachment": {"price-deal", `{"attachment":-1,"limit":1,"share":1,"market_share":1,"periods":1}`, events(nil), "price-deal: params.json: attachment -1 outside 0 to 100000000000000"},
 		"nothing to combine":  {"combine", "{}", nil, "combine: inputs: nothing to combine"},
-		"combine text":        {"combine", "{}", map[string]string{"a.txt": "x"}, "combine: a.txt: is not a table of losses: its name does not end in .csv"},
-		"input of the first":  {"simulate-events", `{"periods":1}`, map[string]string{"a.csv": "x"}, "simulate-events: a.csv: is not an input of simulate-events, which has none"},
+		"combine text":        {"combine", "{}", map[string]string{"a/a.txt": "x"}, "combine: a/a.txt: is not a table of losses: it is not called losses.csv"},
+		"input of the first":  {"simulate-events", `{"periods":1}`, map[string]string{"a/a.csv": "x"}, "simulate-events: a/a.csv: is not an input of simulate-events, which has none"},
 		"too few periods":     {"portfolio", `{"periods":249}`, events(nil), "portfolio: params.json: periods 249 outside 250 to 10000000"},
 		"return period":       {"portfolio", `{"periods":250,"return_periods":[10,500]}`, events(nil), "portfolio: params.json: return period 500 outside 2 to 250, the number of simulated years"},
 		"descending":          {"portfolio", `{"periods":250,"return_periods":[50,10]}`, events(nil), "portfolio: params.json: return_periods must ascend"},
-		"unknown in the root": {"portfolio", `{"periods":250}`, events(map[string]string{"b.csv": "period,event,loss\n9,9100,1\n"}), "portfolio: b.csv:2:3: event 9100 is not in occurrences.csv"},
+		"unknown in the root": {"portfolio", `{"periods":250}`, events(map[string]string{"b/losses.csv": "period,event,loss\n9,9100,1\n"}), "portfolio: b/losses.csv:2:3: event 9100 is not in occurrences.csv"},
 	} {
 		code, message, out := job(t, test.task, test.params, test.inputs)
 		if code != 65 || message != test.want {
@@ -131,12 +134,12 @@ func TestTheRootWritesFiguresTablesAndAPicture(t *testing.T) {
 		t.Fatal(message)
 	}
 	events := text(t, occurrences, "occurrences.csv")
-	inputs := map[string]string{"occurrences.csv": events}
+	inputs := map[string]string{"occurrences/occurrences.csv": events}
 	code, message, priced := job(t, "price-deal", `{"attachment":20000000,"limit":30000000,"share":1,"market_share":0.001,"periods":3000}`, inputs)
 	if code != 0 {
 		t.Fatal(message)
 	}
-	inputs["bucket.csv"] = text(t, priced, "losses.csv")
+	inputs["bucket/losses.csv"] = text(t, priced, "losses.csv")
 	code, message, out := job(t, "portfolio", `{"periods":3000}`, inputs)
 	if code != 0 {
 		t.Fatal(message)

@@ -121,7 +121,7 @@ func (p PortfolioParams) perspective(y years) Perspective {
 	return result
 }
 
-// portfolioTask reads occurrences.csv and any number of other tables of losses, and writes portfolio.json,
+// portfolioTask reads occurrences/occurrences.csv and the losses of any number of other directories, and writes portfolio.json,
 // portfolio.csv and portfolio.svg.
 func portfolioTask(params []byte, inputs map[string][]byte) (map[string][]byte, error) {
 	var p PortfolioParams
@@ -131,11 +131,11 @@ func portfolioTask(params []byte, inputs map[string][]byte) (map[string][]byte, 
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
-	table, err := required(inputs, OccurrencesFile)
+	table, err := required(inputs, occurrencesInput)
 	if err != nil {
 		return nil, err
 	}
-	events, err := ReadEvents(OccurrencesFile, table, p.Periods)
+	events, err := ReadEvents(occurrencesInput, table, p.Periods)
 	if err != nil {
 		return nil, err
 	}

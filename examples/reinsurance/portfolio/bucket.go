@@ -69,7 +69,7 @@ func (p Portfolio) combineJobs() []Job {
 func combineJob(level, bucket int, ids []string) Job {
 	needs := make(map[string]Need, len(ids))
 	for _, id := range ids {
-		needs[id+".csv"] = need(id, model.LossesFile)
+		needs[id] = need(id, model.LossesFile)
 	}
 	return Job{
 		ID:     fmt.Sprintf("combine-%d-%03d", level, bucket),

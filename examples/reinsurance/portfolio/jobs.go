@@ -21,7 +21,7 @@ type Job struct {
 	ID     string            `json:"id"`
 	Task   string            `json:"task"`
 	Params any               `json:"params"`
-	Needs  map[string]Need   `json:"needs,omitempty"` // by the name under which the file is staged
+	Needs  map[string]Need   `json:"needs,omitempty"` // by the name of the directory in which it is staged
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
@@ -52,7 +52,7 @@ func (p Portfolio) Jobs() []Job {
 		ID:     PortfolioJob,
 		Task:   model.TaskPortfolio,
 		Params: model.PortfolioParams{Periods: p.Periods},
-		Needs:  map[string]Need{model.OccurrencesFile: need(OccurrencesJob, model.OccurrencesFile)},
+		Needs:  map[string]Need{model.OccurrencesDir: need(OccurrencesJob, model.OccurrencesFile)},
 	}
 	combined := map[string]bool{}
 	for _, j := range combining {
@@ -62,16 +62,16 @@ func (p Portfolio) Jobs() []Job {
 	}
 	for _, j := range combining {
 		if !combined[j.ID] {
-			root.Needs[j.ID+".csv"] = need(j.ID, model.LossesFile)
+			root.Needs[j.ID] = need(j.ID, model.LossesFile)
 		}
 	}
 	return append(jobs, root)
 }
 
 func (d Deal) job() Job {
-	needs := map[string]Need{model.OccurrencesFile: need(OccurrencesJob, model.OccurrencesFile)}
+	needs := map[string]Need{model.OccurrencesDir: need(OccurrencesJob, model.OccurrencesFile)}
 	for i, id := range d.Inuring {
-		needs[model.InuringPrefix+strconv.Itoa(i+1)+".csv"] = need(id, model.LossesFile)
+		needs[model.InuringPrefix+strconv.Itoa(i+1)] = need(id, model.LossesFile)
 	}
 	return Job{
 		ID:     d.ID,

@@ -1,0 +1,188 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/rs/zerolog"
+
+	"spate/internal/config"
+	"spate/internal/lease"
+	"spate/internal/table"
+	"spate/job"
+	"spate/planner"
+	"spate/scaler"
+)
+
+// Catalogue is the configuration's task types.
+func Catalogue(cfg *config.Config) (job.Catalogue, error) {
+	catalogue := job.Catalogue{}
+	for name, t := range cfg.Tasks {
+		if err := job.CheckName(name); err != nil {
+			return nil, fmt.Errorf("tasks: %w", err)
+		}
+		catalogue[name] = job.TaskType{
+			Name: name, Command: t.Command, Before: t.Before, After: t.After, OnFailure: t.OnFailure,
+			InputDir: t.InputDir, OutputDirs: t.OutputDirs, Env: t.Env, Timeout: job.Duration(t.Timeout),
+			MaxAttempts: t.MaxAttempts, PermanentExitCodes: t.PermanentExitCodes, Deterministic: *t.Deterministic,
+			Params: taskParams{t},
+		}
+	}
+	return catalogue, nil
+}
+
+type taskParams struct{ task config.Task }
+
+func (p taskParams) CheckParams(params jsontext.Value) error { return p.task.CheckParams(params) }
+
+// term is a lease's term as the scaler sees it.
+type term struct {
+	held *lease.Held
+	runs *table.Table
+}
+
+func (t term) Valid(now time.Time) bool               { return t.held.Valid(now) }
+func (t term) Guard() dynamodbtypes.TransactWriteItem { return t.held.Guard(t.runs) }
+
+// images resolves task definitions.
+type images struct{ client *ecs.Client }
+
+// Resolve finds the newest revision of a family and what it runs. The image must be pinned by its digest: a tag may
+// stand for other bytes tomorrow, and the digest is part of every key.
+func (i images) Resolve(ctx context.Context, family string) (planner.Image, error) {
+	out, err := i.client.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &family})
+	if err != nil {
+		return planner.Image{}, fmt.Errorf("describe task definition %s: %w", family, err)
+	}
+	definition := out.TaskDefinition
+	container, err := workerContainer(definition.ContainerDefinitions)
+	if err != nil {
+		return planner.Image{}, fmt.Errorf("task definition %s: %w", family, err)
+	}
+	_, digest, ok := strings.Cut(aws.ToString(container.Image), "@")
+	if !ok || !strings.HasPrefix(digest, "sha256:") {
+		return planner.Image{}, fmt.Errorf("task definition %s: its image %s is not pinned: register a revision with name@sha256:…",
+			family, aws.ToString(container.Image))
+	}
+	platform := "linux/amd64"
+	if p := definition.RuntimePlatform; p != nil && p.CpuArchitecture == ecstypes.CPUArchitectureArm64 {
+		platform = "linux/arm64"
+	}
+	return planner.Image{
+		TaskDefinition: aws.ToString(definition.TaskDefinitionArn), Container: aws.ToString(container.Name), Digest: digest, Platform: platform,
+	}, nil
+}
+
+// workerContainerName is the container that runs the worker where a task definition has several.
+const workerContainerName = "spate"
+
+func workerContainer(containers []ecstypes.ContainerDefinition) (ecstypes.ContainerDefinition, error) {
+	for _, c := range containers {
+		if len(containers) == 1 || aws.ToString(c.Name) == workerContainerName {
+			return c, nil
+		}
+	}
+	return ecstypes.ContainerDefinition{}, fmt.Errorf("it has %d containers and none is called %q", len(containers), workerContainerName)
+}
+
+// newestEvery is how often the newest revision is looked up for pools that keep workers without work.
+const newestEvery = 30 * time.Second
+
+// newest knows the newest revision of the task definitions of pools that keep workers without work.
+type newest struct {
+	images images
+	pools  []config.Pool
+	log    zerolog.Logger
+
+	mu    sync.Mutex
+	known map[string]planner.Image
+}
+
+func newNewest(i images, pools []config.Pool, log zerolog.Logger) *newest {
+	n := &newest{images: i, log: log, known: map[string]planner.Image{}}
+	for _, p := range pools {
+		if p.Min > 0 {
+			n.pools = append(n.pools, p)
+		}
+	}
+	return n
+}
+
+func (n *newest) run(ctx context.Context) error {
+	ticker := time.NewTicker(newestEvery)
+	defer ticker.Stop()
+	for {
+		for _, p := range n.pools {
+			image, err := n.images.Resolve(ctx, p.TaskDefinition)
+			if err != nil {
+				if ctx.Err() == nil {
+					n.log.Error().Err(err).Str("pool", p.Name).Msg("cannot resolve the newest task definition")
+				}
+				continue
+			}
+			n.mu.Lock()
+			n.known[p.Name] = image
+			n.mu.Unlock()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func (n *newest) of(pool string) planner.Image {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.known[pool]
+}
+
+// demand is the planner's demand as the scaler asks for it.
+func demand(p *planner.Planner, n *newest) func(pool string) scaler.Demand {
+	return func(pool string) scaler.Demand {
+		d, ok := p.Demand(pool)
+		if d.TaskDefinition == "" {
+			image := n.of(pool)
+			d.TaskDefinition, d.Container = image.TaskDefinition, image.Container
+		}
+		return scaler.Demand{Outstanding: d.Outstanding, TaskDefinition: d.TaskDefinition, Container: d.Container, At: d.At, Known: ok}
+	}
+}
+
+func (c *Controller) plannerPools() []planner.Pool {
+	pools := make([]planner.Pool, 0, len(c.Config.Pools))
+	for _, p := range c.Config.Pools {
+		pools = append(pools, planner.Pool{Name: p.Name, Jobs: c.queues.pools[p.Name], TaskDefinition: p.TaskDefinition})
+	}
+	return pools
+}
+
+func (c *Controller) scalerPools() []scaler.Pool {
+	pools := make([]scaler.Pool, 0, len(c.Config.Pools))
+	for _, p := range c.Config.Pools {
+		capacity := make([]scaler.Capacity, len(p.Capacity))
+		for i, x := range p.Capacity {
+			capacity[i] = scaler.Capacity{Provider: x.Provider, Max: x.Max}
+		}
+		pools = append(pools, scaler.Pool{
+			Name: p.Name, Cluster: p.Cluster, Family: p.TaskDefinition, Subnets: p.Subnets, SecurityGroups: p.SecurityGroups,
+			Capacity: capacity, Min: p.Min, Max: p.Max, Slots: p.Slots, Priority: p.Priority,
+			Environment: map[string]string{
+				"SPATE_POOL": p.Name, "SPATE_QUEUE_URL": c.queues.pools[p.Name].URL(), "SPATE_EVENTS_QUEUE_URL": c.queues.events.URL(),
+				"SPATE_BUCKET": c.Config.Bucket, "SPATE_SLOTS": strconv.Itoa(p.Slots), "SPATE_IDLE_TIMEOUT": p.IdleTimeout.String(),
+				"SPATE_VISIBILITY_TIMEOUT": p.VisibilityTimeout.String(), "SPATE_RETENTION": c.Config.Cache.Retention.String(),
+			},
+		})
+	}
+	return pools
+}

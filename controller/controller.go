@@ -1,0 +1,200 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"spate/cache"
+	"spate/internal/awsclient"
+	"spate/internal/config"
+	"spate/internal/httpapi"
+	"spate/internal/lease"
+	"spate/internal/objects"
+	"spate/internal/queue"
+	"spate/internal/table"
+	"spate/internal/telemetry"
+	"spate/job"
+	"spate/planner"
+	"spate/scaler"
+)
+
+// Options of a Controller. All are required.
+type Options struct {
+	Config  *config.Config
+	Clients *awsclient.Clients
+	Holder  string // who this process is, for people: host and process id, or the task's ARN
+	Log     zerolog.Logger
+}
+
+// Controller is one of the processes of which one leads.
+type Controller struct {
+	Options
+	redis     redis.UniversalClient
+	runs      *table.Table
+	objects   *objects.Store
+	queues    queues
+	catalogue job.Catalogue
+
+	leading atomic.Bool
+	metrics metricSources
+}
+
+type queues struct {
+	submissions, events, outputs *queue.Queue
+	pools                        map[string]*queue.Queue
+}
+
+// New connects to what the configuration names; a queue that does not exist is an error here. Nothing is started.
+func New(ctx context.Context, o Options) (*Controller, error) {
+	catalogue, err := Catalogue(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	redisOptions, err := redis.ParseURL(o.Config.Redis.URL)
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: %w", err)
+	}
+	// A view that cannot answer soon is no help: the ledger can.
+	redisOptions.ReadTimeout, redisOptions.WriteTimeout, redisOptions.DialTimeout = 5*time.Second, 5*time.Second, 2*time.Second
+	c := &Controller{
+		Options: o, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
+		objects: objects.New(o.Clients.S3, o.Config.Bucket), catalogue: catalogue,
+		queues: queues{pools: map[string]*queue.Queue{}},
+	}
+	open := func(name string) *queue.Queue {
+		if err != nil {
+			return nil
+		}
+		var q *queue.Queue
+		q, err = queue.Open(ctx, o.Clients.SQS, name)
+		return q
+	}
+	c.queues.submissions, c.queues.events, c.queues.outputs = open(o.Config.Queues.Submissions), open(o.Config.Queues.Events), open(o.Config.Queues.Outputs)
+	for _, pool := range o.Config.Pools {
+		c.queues.pools[pool.Name] = open(pool.Queue)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.redis = redis.NewClient(redisOptions)
+	return c, nil
+}
+
+// Run waits for the lease, leads while it holds it, and begins again, until ctx ends. It returns when everything is
+// gone.
+func (c *Controller) Run(ctx context.Context) error {
+	defer c.redis.Close()
+	c.metrics.process = telemetry.Registry()
+	group, ctx := errgroup.WithContext(ctx)
+	if c.Config.HTTP.Listen != "" {
+		server, err := httpapi.Listen(httpapi.Options{Listen: c.Config.HTTP.Listen, Ready: c.ready, Gather: &c.metrics})
+		if err != nil {
+			return err
+		}
+		c.Log.Info().Str("address", server.Address()).Msg("serving HTTP: /healthz /readyz /metrics")
+		group.Go(func() error { return server.Run(ctx) })
+	}
+	group.Go(func() error { return c.elect(ctx) })
+	return group.Wait()
+}
+
+// ready reports the controller's role. A standby is ready: standing by is its part.
+func (c *Controller) ready() (string, bool) {
+	if c.leading.Load() {
+		return "leader", true
+	}
+	return "standby", true
+}
+
+// termPause keeps a controller whose terms fail at once from taking the lease in a tight loop.
+const termPause = time.Second
+
+func (c *Controller) elect(ctx context.Context) error {
+	l, err := lease.New(lease.Options{Store: lease.InTable(c.runs), Name: "controller", Holder: c.Holder, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	for {
+		err := l.Run(ctx, c.lead)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, lease.ErrLost) {
+			c.Log.Warn().Msg("the lease is lost; standing by")
+		} else {
+			c.Log.Error().Err(err).Msg("the term ended; standing by")
+		}
+		timer := time.NewTimer(termPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// lead is one term. Everything in it is made anew and gone when it returns.
+func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
+	registry := prometheus.NewRegistry()
+	c.metrics.term.Store(registry)
+	c.leading.Store(true)
+	defer c.leading.Store(false)
+	defer c.metrics.term.Store(nil)
+
+	outputs, err := cache.New(cache.Options{
+		Redis: c.redis, Prefix: "spate:" + c.Config.Namespace, DynamoDB: c.Clients.DynamoDB, Streams: c.Clients.Streams,
+		OutputsTable: c.Config.Tables.Outputs, Records: cache.NewTableRecords(c.runs), Queue: c.queues.outputs,
+		Objects: c.objects, Bucket: c.Config.Bucket, Retention: c.Config.Cache.Retention,
+		WritesPerSecond: c.Config.Cache.LedgerWritesPerSecond, Registerer: registry, Log: c.Log.With().Str("loop", "cache").Logger(),
+	})
+	if err != nil {
+		return err
+	}
+	wake := make(chan struct{}, 1)
+	plan, err := planner.New(planner.Options{
+		Table: c.runs, Fence: held.Fence, Objects: c.objects, Submissions: c.queues.submissions, Events: c.queues.events,
+		Outputs: outputs, Images: images{c.Clients.ECS}, Pools: c.plannerPools(), Catalogue: c.catalogue,
+		Namespace: c.Config.Namespace, Retention: c.Config.Cache.Retention, Registerer: registry,
+		Log: c.Log.With().Str("loop", "planner").Logger(),
+		Wake: func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	term := term{held, c.runs}
+	newest := newNewest(images{c.Clients.ECS}, c.Config.Pools, c.Log)
+	scale, err := scaler.New(scaler.Options{
+		ECS: c.Clients.ECS, Journal: scaler.InTable(c.runs, term), Term: term, Demand: demand(plan, newest),
+		Pools: c.scalerPools(), Wake: wake, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
+	})
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for name, run := range map[string]func(context.Context) error{
+		"planner": plan.Run, "scaler": scale.Run, "updater": outputs.Updater.Run, "follower": outputs.Follower.Run, "images": newest.run,
+	} {
+		group.Go(func() error {
+			err := run(ctx)
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			return fmt.Errorf("%s: %w", name, err)
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,181 @@
+// Package provision creates, in a sandbox, what a configuration names: tables, bucket, notifications, queues, clusters
+// and task definitions, through the same API calls that a deployment tool makes against AWS. It decides nothing.
+//
+// Everything is created in a way that may be repeated. It is meant for empty accounts: what exists is left as it is.
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"spate/internal/awsclient"
+	"spate/internal/config"
+)
+
+// maxReceiveCount is how often a message may be received before it moves to the dead-letter queue. Interruptions of
+// workers count too, so that it must be far above the number of attempts at a job.
+const maxReceiveCount = 20
+
+// Container is the name of the workers' container in the task definitions.
+const Container = "spate"
+
+// Image is what the workers run.
+type Image struct {
+	Name    string   // pinned: "name@sha256:…"
+	Command []string // of the container
+	CPU     string   // "X86_64" or "ARM64"
+}
+
+// Create makes everything that cfg names.
+func Create(ctx context.Context, clients *awsclient.Clients, cfg *config.Config, image Image) error {
+	p := provisioner{clients, cfg, image}
+	for _, step := range []func(context.Context) error{p.tables, p.queues, p.bucket, p.pools} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type provisioner struct {
+	*awsclient.Clients
+	cfg   *config.Config
+	image Image
+}
+
+func (p provisioner) tables(ctx context.Context) error {
+	runs := &dynamodb.CreateTableInput{
+		TableName: &p.cfg.Tables.Runs,
+		AttributeDefinitions: []dynamodbtypes.AttributeDefinition{
+			{AttributeName: aws.String("pk"), AttributeType: dynamodbtypes.ScalarAttributeTypeS},
+			{AttributeName: aws.String("sk"), AttributeType: dynamodbtypes.ScalarAttributeTypeS},
+		},
+		KeySchema: []dynamodbtypes.KeySchemaElement{
+			{AttributeName: aws.String("pk"), KeyType: dynamodbtypes.KeyTypeHash},
+			{AttributeName: aws.String("sk"), KeyType: dynamodbtypes.KeyTypeRange},
+		},
+		BillingMode: dynamodbtypes.BillingModePayPerRequest,
+	}
+	outputs := &dynamodb.CreateTableInput{
+		TableName: &p.cfg.Tables.Outputs,
+		AttributeDefinitions: []dynamodbtypes.AttributeDefinition{
+			{AttributeName: aws.String("key"), AttributeType: dynamodbtypes.ScalarAttributeTypeS},
+		},
+		KeySchema:   []dynamodbtypes.KeySchemaElement{{AttributeName: aws.String("key"), KeyType: dynamodbtypes.KeyTypeHash}},
+		BillingMode: dynamodbtypes.BillingModePayPerRequest,
+		StreamSpecification: &dynamodbtypes.StreamSpecification{
+			StreamEnabled: aws.Bool(true), StreamViewType: dynamodbtypes.StreamViewTypeNewAndOldImages,
+		},
+	}
+	for _, table := range []*dynamodb.CreateTableInput{runs, outputs} {
+		var exists *dynamodbtypes.ResourceInUseException
+		if _, err := p.DynamoDB.CreateTable(ctx, table); errors.As(err, &exists) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("create table %s: %w", *table.TableName, err)
+		}
+		_, err := p.DynamoDB.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+			TableName:               table.TableName,
+			TimeToLiveSpecification: &dynamodbtypes.TimeToLiveSpecification{AttributeName: aws.String("expires_at"), Enabled: aws.Bool(true)},
+		})
+		if err != nil {
+			return fmt.Errorf("enable expiry of table %s: %w", *table.TableName, err)
+		}
+	}
+	return nil
+}
+
+func (p provisioner) queues(ctx context.Context) error {
+	names := []string{p.cfg.Queues.Submissions, p.cfg.Queues.Events, p.cfg.Queues.Outputs}
+	for _, pool := range p.cfg.Pools {
+		names = append(names, pool.Queue)
+	}
+	for _, name := range names {
+		deadLetters, err := p.queue(ctx, name+"-dlq", nil)
+		if err != nil {
+			return err
+		}
+		redrive := fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, deadLetters, maxReceiveCount)
+		if _, err := p.queue(ctx, name, map[string]string{string(sqstypes.QueueAttributeNameRedrivePolicy): redrive}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queue creates a queue and returns its ARN.
+func (p provisioner) queue(ctx context.Context, name string, attributes map[string]string) (string, error) {
+	created, err := p.SQS.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
+	if err != nil {
+		return "", fmt.Errorf("create queue %s: %w", name, err)
+	}
+	out, err := p.SQS.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: created.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn},
+	})
+	if err != nil {
+		return "", fmt.Errorf("create queue %s: %w", name, err)
+	}
+	return out.Attributes[string(sqstypes.QueueAttributeNameQueueArn)], nil
+}
+
+func (p provisioner) bucket(ctx context.Context) error {
+	var exists *s3types.BucketAlreadyOwnedByYou
+	if _, err := p.S3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &p.cfg.Bucket}); err != nil && !errors.As(err, &exists) {
+		return fmt.Errorf("create bucket %s: %w", p.cfg.Bucket, err)
+	}
+	target, err := p.queue(ctx, p.cfg.Queues.Outputs, nil)
+	if err != nil {
+		return err
+	}
+	_, err = p.S3.PutBucketNotificationConfiguration(ctx, &s3.PutBucketNotificationConfigurationInput{
+		Bucket: &p.cfg.Bucket,
+		NotificationConfiguration: &s3types.NotificationConfiguration{QueueConfigurations: []s3types.QueueConfiguration{{
+			Id: aws.String("outputs"), QueueArn: &target,
+			Events: []s3types.Event{"s3:ObjectCreated:*", "s3:ObjectRemoved:*"},
+			Filter: &s3types.NotificationConfigurationFilter{Key: &s3types.S3KeyFilter{FilterRules: []s3types.FilterRule{
+				{Name: s3types.FilterRuleNamePrefix, Value: aws.String("outputs/")},
+				{Name: s3types.FilterRuleNameSuffix, Value: aws.String("/_manifest.json")},
+			}}},
+		}}},
+	})
+	if err != nil {
+		return fmt.Errorf("configure notifications of bucket %s: %w", p.cfg.Bucket, err)
+	}
+	return nil
+}
+
+func (p provisioner) pools(ctx context.Context) error {
+	for _, pool := range p.cfg.Pools {
+		if _, err := p.ECS.CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: &pool.Cluster}); err != nil {
+			return fmt.Errorf("create cluster %s: %w", pool.Cluster, err)
+		}
+		_, err := p.ECS.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
+			Family:                  &pool.TaskDefinition,
+			RequiresCompatibilities: []ecstypes.Compatibility{ecstypes.CompatibilityFargate},
+			NetworkMode:             ecstypes.NetworkModeAwsvpc,
+			Cpu:                     aws.String("1024"),
+			Memory:                  aws.String("2048"),
+			RuntimePlatform: &ecstypes.RuntimePlatform{
+				CpuArchitecture: ecstypes.CPUArchitecture(p.image.CPU), OperatingSystemFamily: ecstypes.OSFamilyLinux,
+			},
+			ContainerDefinitions: []ecstypes.ContainerDefinition{{
+				Name: aws.String(Container), Image: &p.image.Name, Command: p.image.Command, Essential: aws.Bool(true),
+			}},
+		})
+		if err != nil {
+			return fmt.Errorf("register task definition %s: %w", pool.TaskDefinition, err)
+		}
+	}
+	return nil
+}
