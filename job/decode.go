@@ -63,22 +63,21 @@ func (d *decoder) syntax(err error) {
 
 // names finds the names that stand twice in one object.
 type names struct {
-	few  []string // the first ones: most objects have no more
-	many map[string]bool
+	few   [8]string // the first ones: most objects have no more
+	count int       // of few
+	many  map[string]bool
 }
-
-const fewNames = 8
 
 // add returns false for a name that was added before.
 func (n *names) add(name string) bool {
-	if slices.Contains(n.few, name) || n.many[name] {
+	switch {
+	case slices.Contains(n.few[:n.count], name) || n.many[name]:
 		return false
-	}
-	if len(n.few) < fewNames {
-		n.few = append(n.few, name)
+	case n.count < len(n.few):
+		n.few[n.count] = name
+		n.count++
 		return true
-	}
-	if n.many == nil {
+	case n.many == nil:
 		n.many = map[string]bool{}
 	}
 	n.many[name] = true
