@@ -39,19 +39,32 @@ type Record struct {
 	Live     int64     `dynamodbav:"live"`     // 0 when none is
 	Sequence int64     `dynamodbav:"sequence"` // the live epoch had at least this
 	Building int64     `dynamodbav:"building"` // 0 when none is
-	Dead     []int64   `dynamodbav:"dead"`     // retired and abandoned, whose keys are not yet removed
+	Dead     []Remains `dynamodbav:"dead"`     // whose keys are not yet removed
 	Stream   string    `dynamodbav:"stream"`   // ARN of the ledger's stream that the checkpoints belong to
 	At       time.Time `dynamodbav:"at"`       // when all changes before the checkpoints were in the live epoch
 	Follower string    `dynamodbav:"follower"` // who wrote this
 	Version  int64     `dynamodbav:"version"`  // grows with each write
 }
 
-// State is that of the epoch that matters to lookups.
-func (r Record) State() State {
+// Remains are what a retired or abandoned epoch left in Redis.
+type Remains struct {
+	Epoch int64 `dynamodbav:"epoch"`
+	State State `dynamodbav:"state"`
+}
+
+// StateOf is an epoch's state. One that was never begun has none.
+func (r Record) StateOf(epoch int64) State {
+	for _, d := range r.Dead {
+		if d.Epoch == epoch {
+			return d.State
+		}
+	}
 	switch {
-	case r.Live != 0:
+	case epoch <= 0 || epoch > r.Last:
+		return ""
+	case epoch == r.Live:
 		return StateLive
-	case r.Building != 0:
+	case epoch == r.Building:
 		return StateBuilding
 	default:
 		return StateRetired
@@ -68,14 +81,14 @@ func (r Record) begin() Record {
 
 // abandon gives up the epoch that is being built.
 func (r Record) abandon() Record {
-	r.Dead = withEpoch(r.Dead, r.Building)
+	r.Dead = bury(r.Dead, r.Building, StateAbandoned)
 	r.Building = 0
 	return r
 }
 
 // retire gives up the live epoch.
 func (r Record) retire() Record {
-	r.Dead = withEpoch(r.Dead, r.Live)
+	r.Dead = bury(r.Dead, r.Live, StateRetired)
 	r.Live, r.Sequence = 0, 0
 	return r
 }
@@ -89,15 +102,15 @@ func (r Record) flip(sequence int64) Record {
 
 // cleared forgets an epoch whose keys are gone.
 func (r Record) cleared(epoch int64) Record {
-	r.Dead = slices.DeleteFunc(slices.Clone(r.Dead), func(e int64) bool { return e == epoch })
+	r.Dead = slices.DeleteFunc(slices.Clone(r.Dead), func(d Remains) bool { return d.Epoch == epoch })
 	return r
 }
 
-func withEpoch(dead []int64, epoch int64) []int64 {
-	if epoch == 0 || slices.Contains(dead, epoch) {
+func bury(dead []Remains, epoch int64, state State) []Remains {
+	if epoch == 0 {
 		return dead
 	}
-	return append(slices.Clone(dead), epoch)
+	return append(slices.Clone(dead), Remains{epoch, state})
 }
 
 // reloadInterval is how often a process without a live epoch asks the runs table for one.

@@ -138,11 +138,9 @@ func TestOnlyTheKeysOfFailedCommandsAreUnknown(t *testing.T) {
 		if i < 150 {
 			want = job.Hit
 		}
-		switch p {
-		case want:
-		case job.Unknown:
+		if p == job.Unknown {
 			unknown++
-		default:
+		} else if p != want {
 			t.Fatalf("key %d: %s, want %s or unknown", i, p, want)
 		}
 	}
@@ -195,12 +193,10 @@ func TestTwoKeysOfOneBucketAreToldApart(t *testing.T) {
 }
 
 func TestGroupsKeepToTheBoundsAndToOneBucket(t *testing.T) {
-	keys := make([]job.Key, 2*maxMembers+1)
-	for i := range keys {
-		keys[i] = testKey(i)
+	keys := testKeys(0, 2*maxMembers+100)
+	for i := range 2*maxMembers + 1 {
 		keys[i][0], keys[i][1] = 7, 7
 	}
-	keys = append(keys, testKeys(0, 100)...)
 	seen := map[int]bool{}
 	for _, g := range groups(keys) {
 		if len(g.indices) == 0 || len(g.indices) > maxMembers {
@@ -215,6 +211,20 @@ func TestGroupsKeepToTheBoundsAndToOneBucket(t *testing.T) {
 	}
 	if len(seen) != len(keys) {
 		t.Fatalf("%d of %d keys are in a group", len(seen), len(keys))
+	}
+}
+
+func TestAPolicyThatEvictsIsSeen(t *testing.T) {
+	client := openRedis(t)
+	view := NewView(client, "spate")
+	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
+		if policy, err := view.Eviction(t.Context()); err == nil {
+			t.Errorf("policy %q of a Redis that has none", policy)
+		}
+		t.Skip("this Redis has no policies")
+	}
+	if policy, err := view.Eviction(t.Context()); policy != "allkeys-lru" || err != nil {
+		t.Errorf("policy %q, error %v", policy, err)
 	}
 }
 

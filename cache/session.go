@@ -127,15 +127,15 @@ func (s *session) applyWaiting(ctx context.Context, now time.Time) error {
 
 // truth divides keys into those that the ledger holds and those that it does not.
 func (s *session) truth(ctx context.Context, now time.Time, keys []job.Key) (present, absent []job.Key, err error) {
-	outputs, err := s.Ledger.Get(ctx, now, keys...)
+	answers, err := s.Ledger.Lookup(ctx, now, keys)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, k := range keys {
-		if _, ok := outputs[k]; ok {
-			present = append(present, k)
+	for i, answer := range answers {
+		if answer == job.Hit {
+			present = append(present, keys[i])
 		} else {
-			absent = append(absent, k)
+			absent = append(absent, keys[i])
 		}
 	}
 	return present, absent, nil
@@ -191,13 +191,13 @@ func (s *session) clearDead(ctx context.Context, now time.Time) {
 		return
 	}
 	s.cleared = now
-	for _, epoch := range s.current.Dead {
-		err := s.View.Clear(ctx, epoch)
+	for _, dead := range s.current.Dead {
+		err := s.View.Clear(ctx, dead.Epoch)
 		if err == nil {
-			err = s.save(ctx, s.current.cleared(epoch))
+			err = s.save(ctx, s.current.cleared(dead.Epoch))
 		}
 		if err != nil {
-			s.Log.Warn().Err(err).Int64("epoch", epoch).Msg("dead epoch is not removed yet")
+			s.Log.Warn().Err(err).Int64("epoch", dead.Epoch).Str("state", string(dead.State)).Msg("epoch is not removed yet")
 			return
 		}
 	}

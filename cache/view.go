@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -223,4 +224,22 @@ func (v *View) Clear(ctx context.Context, epoch int64) error {
 		}
 	}
 	return nil
+}
+
+// noEviction is the only policy under which Redis keeps what was written, or refuses to write.
+const noEviction = "noeviction"
+
+// Eviction is Redis's maxmemory policy, read from INFO because managed offerings forbid CONFIG. It fails where Redis
+// does not tell.
+func (v *View) Eviction(ctx context.Context) (string, error) {
+	info, err := v.client.Info(ctx, "memory").Result()
+	if err != nil {
+		return "", fmt.Errorf("read eviction policy: %w", err)
+	}
+	for line := range strings.Lines(info) {
+		if policy, ok := strings.CutPrefix(line, "maxmemory_policy:"); ok {
+			return strings.TrimSpace(policy), nil
+		}
+	}
+	return "", errors.New("read eviction policy: INFO has none")
 }

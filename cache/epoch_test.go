@@ -1,0 +1,99 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"spate/internal/table"
+)
+
+// states writes what a record says of epochs 1 to 4.
+func states(r Record) string {
+	var words []string
+	for epoch := int64(1); epoch <= 4; epoch++ {
+		if s := r.StateOf(epoch); s != "" {
+			words = append(words, fmt.Sprintf("%d %s", epoch, s))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestTheLifeOfEpochs(t *testing.T) {
+	r := Record{}
+	for _, step := range []struct {
+		what string
+		do   func(Record) Record
+		want string
+	}{
+		{"the first is begun", Record.begin, "1 building"},
+		{"Redis is emptied: it is abandoned, another begun", Record.begin, "1 abandoned, 2 building"},
+		{"the other is whole", func(r Record) Record { return r.flip(7) }, "1 abandoned, 2 live"},
+		{"a rebuild is asked for", Record.begin, "1 abandoned, 2 live, 3 building"},
+		{"the follower ends before it is whole", Record.abandon, "1 abandoned, 2 live, 3 abandoned"},
+		{"another follower begins anew", Record.begin, "1 abandoned, 2 live, 3 abandoned, 4 building"},
+		{"that is whole", func(r Record) Record { return r.flip(9) }, "1 abandoned, 2 retired, 3 abandoned, 4 live"},
+		{"remains are removed", func(r Record) Record { return r.cleared(1).cleared(3) }, "1 retired, 2 retired, 3 retired, 4 live"},
+		{"the live one proves lost", Record.retire, "1 retired, 2 retired, 3 retired, 4 retired"},
+	} {
+		before := states(r)
+		next := step.do(r)
+		if states(r) != before {
+			t.Fatalf("%s: the transition changed the record it began with", step.what)
+		}
+		r = next
+		if got := states(r); got != step.want {
+			t.Fatalf("%s:\n got %s\nwant %s", step.what, got, step.want)
+		}
+	}
+	if r.Live != 0 || r.Sequence != 0 || len(r.Dead) != 2 {
+		t.Errorf("record is %+v", r)
+	}
+}
+
+func TestWhatIsRememberedOfAnEpochNeverGoesBack(t *testing.T) {
+	h := newHouse(t)
+	e := h.Epochs
+	e.confirm(Mark{2, 10})
+	if !e.doubt(2) || e.doubt(2) {
+		t.Error("an epoch becomes suspect once")
+	}
+	if got := e.confirm(Mark{2, 5}); got != (Mark{2, 10}) {
+		t.Errorf("after a confirmation from an older record the mark is %v", got)
+	}
+	if got := e.confirm(Mark{1, 99}); got != (Mark{2, 10}) {
+		t.Errorf("after a confirmation of an older epoch the mark is %v", got)
+	}
+	if e.doubt(1) || e.State() != StateLive {
+		t.Error("doubt of an older epoch is not about this one")
+	}
+	if got := e.confirm(Mark{3, 1}); got != (Mark{3, 1}) {
+		t.Errorf("after a newer epoch the mark is %v", got)
+	}
+}
+
+func TestTheEpochRecordIsWrittenByOneFollowerAtATime(t *testing.T) {
+	h := newHouse(t)
+	first, second := saver{records: h.records, follower: "first"}, saver{records: h.records, follower: "second"}
+	if err := first.save(t.Context(), first.current.begin()); err != nil {
+		t.Fatal(err)
+	}
+	lost := first // its next answer will be lost: it does not know that it has written
+	if err := first.save(t.Context(), first.current.flip(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := lost.save(t.Context(), lost.current.flip(1)); err != nil {
+		t.Errorf("a follower does not know its own write again: %v", err)
+	}
+	if err := second.save(t.Context(), second.current.begin()); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("error is %v, want %v", err, ErrSuperseded)
+	}
+	if err := h.records.SaveEpoch(t.Context(), Record{Version: 1}); !errors.Is(err, table.ErrCondition) {
+		t.Errorf("error is %v, want %v", err, table.ErrCondition)
+	}
+	record, found, err := h.records.LoadEpoch(t.Context())
+	if err != nil || !found || record.Live != 1 || record.Follower != "first" || record.Version != 3 {
+		t.Errorf("record is %+v, found %v, error %v", record, found, err)
+	}
+}
