@@ -230,6 +230,13 @@ func (f *fakeECS) launched() int {
 	return len(f.tasks)
 }
 
+// called is how often an operation was called.
+func (f *fakeECS) called(operation string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[operation]
+}
+
 func (f *fakeECS) set(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -206,18 +206,24 @@ func providerOf(task types.Task) string {
 	return string(task.LaunchType)
 }
 
+// departed judges by the worker's own container, which the overrides name: others are killed when it has ended.
 func departed(task types.Task) departure {
-	d := departure{arn: aws.ToString(task.TaskArn), fate: fateExited, code: string(task.StopCode), reason: aws.ToString(task.StoppedReason)}
-	if len(task.Containers) == 0 {
-		d.fate = fateFailed
+	d := departure{arn: aws.ToString(task.TaskArn), fate: fateFailed, code: string(task.StopCode), reason: aws.ToString(task.StoppedReason)}
+	worker := ""
+	if task.Overrides != nil && len(task.Overrides.ContainerOverrides) > 0 {
+		worker = aws.ToString(task.Overrides.ContainerOverrides[0].Name)
 	}
 	for _, c := range task.Containers {
-		if c.ExitCode == nil || *c.ExitCode != 0 {
-			d.fate = fateFailed
+		if worker != "" && aws.ToString(c.Name) != worker {
+			continue
 		}
-		if c.Reason != nil {
-			d.reason += ": " + *c.Reason
+		if c.ExitCode != nil && *c.ExitCode == 0 {
+			d.fate = fateExited
 		}
+		if reason := aws.ToString(c.Reason); reason != "" {
+			d.reason += ": " + reason
+		}
+		break
 	}
 	return d
 }

@@ -146,10 +146,10 @@ func TestThreeThousandWorkersAreAcceptedAsFastAsTheAccountAllows(t *testing.T) {
 				}
 				s.until("all settled", 2*time.Minute, s.settled)
 				s.until("all running", 2*time.Minute, func() bool { return s.journal.status("rollup").Running == workers })
-				if calls := s.ecs.calls["RunTask"]; calls > workers/10*11/10 {
+				if calls := s.ecs.called("RunTask"); calls > workers/10*11/10 {
 					t.Errorf("%d calls for %d workers", calls, workers)
 				}
-				looks := s.ecs.calls["ListTasks"] + s.ecs.calls["DescribeTasks"]
+				looks := s.ecs.called("ListTasks") + s.ecs.called("DescribeTasks")
 				if perSecond := float64(looks) / (took + time.Minute).Seconds(); perSecond > 10 {
 					t.Errorf("%.1f calls a second to look", perSecond)
 				}
@@ -225,10 +225,10 @@ func TestAnIntentTooOldToRepeatIsSettledByAskingECS(t *testing.T) {
 				}
 				s.start()
 				time.Sleep(repeatable + time.Minute)
-				calls := s.ecs.calls["RunTask"]
+				calls := s.ecs.called("RunTask")
 				s.ecs.set(func() { broken = false })
 				time.Sleep(50 * time.Second)
-				if s.ecs.calls["RunTask"] != calls {
+				if s.ecs.called("RunTask") != calls {
 					t.Error("called although the only intent is too old to repeat and unsettled")
 				}
 				s.until("settled with ten workers", 3*time.Minute, func() bool { return s.settled() && s.ecs.launched() == 10 })
@@ -273,7 +273,7 @@ func TestAWrongConfigurationHoldsThePoolAndSaysWhy(t *testing.T) {
 		s.ecs.refuse = func(*ecs.RunTaskInput) (before, after error) { return wrong, nil }
 		s.start()
 		time.Sleep(25 * time.Second)
-		if n := s.ecs.calls["RunTask"]; n != 1 {
+		if n := s.ecs.called("RunTask"); n != 1 {
 			t.Errorf("%d calls in the first 25 seconds", n)
 		}
 		status := s.journal.status("rollup")
@@ -332,7 +332,7 @@ func TestASuccessorsTermEndsTheRunWithoutACall(t *testing.T) {
 		if err := s.stop(); !errors.Is(err, ErrTermOver) {
 			t.Errorf("ended with %v", err)
 		}
-		if n := s.ecs.calls["RunTask"]; n != 0 {
+		if n := s.ecs.called("RunTask"); n != 0 {
 			t.Errorf("%d calls", n)
 		}
 	})
@@ -348,7 +348,7 @@ func TestAnExpiredTermCallsNothing(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		s.want(10)
 		time.Sleep(time.Minute)
-		if n := s.ecs.calls["RunTask"]; n != 0 {
+		if n := s.ecs.called("RunTask"); n != 0 {
 			t.Errorf("%d calls", n)
 		}
 		if err := s.stop(); err != nil {
@@ -374,7 +374,7 @@ func TestAJournalThatCannotBeWrittenLaunchesNothing(t *testing.T) {
 		}
 		s.start()
 		time.Sleep(time.Minute)
-		if n := s.ecs.calls["RunTask"]; n != 0 {
+		if n := s.ecs.called("RunTask"); n != 0 {
 			t.Errorf("%d calls without a journal", n)
 		}
 		s.journal.mu.Lock()
@@ -407,4 +407,98 @@ func TestFailedAndVanishedWorkersAreCountedAndReplaced(t *testing.T) {
 			t.Errorf("status %+v", got)
 		}
 	})
+}
+
+func TestAnAccountThatGrantsLessThanDocumentedIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 200)
+		s.ecs.rate = Rate{Burst: 20, PerSecond: 5}
+		s.start()
+		took := s.until("200 accepted", 3*time.Minute, s.launchedIs(200))
+		if took > 50*time.Second { // 36 s at the very best
+			t.Errorf("took %s", took)
+		}
+		if calls := s.ecs.called("RunTask"); calls > 120 {
+			t.Errorf("%d calls, of which 20 were needed", calls)
+		}
+		_ = s.stop()
+	})
+}
+
+func TestASuccessorWaitsBeforeItSettlesWhatItFinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 10)
+		s.ecs.refuse = func(*ecs.RunTaskInput) (before, after error) { return nil, errReset }
+		s.start()
+		time.Sleep(repeatable + 30*time.Second)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		s.start()
+		time.Sleep(time.Minute)
+		if s.settled() {
+			t.Error("settled while a listing may still miss tasks")
+		}
+		s.until("settled", time.Minute, s.settled)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if n := s.ecs.launched(); n != 10 {
+			t.Errorf("%d launched", n)
+		}
+	})
+}
+
+func TestPoolsOfHigherPriorityLaunchFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 150)
+		deals := s.pool
+		deals.Name, deals.Family, deals.Priority = "deals", "spate-deals", 100
+		term := s.journal.lead()
+		scaler, err := New(Options{
+			ECS: s.ecs, Journal: term, Term: term, Pools: []Pool{s.pool, deals}, Log: s.log,
+			Demand: func(name string) Demand {
+				d := s.demand()
+				d.TaskDefinition = "spate-" + name + ":1"
+				return d
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- scaler.Run(ctx) }()
+		s.until("both have theirs", time.Minute, s.launchedIs(300))
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		last := map[string]int{}
+		for n, task := range s.ecs.tasks {
+			last[task.family] = n
+		}
+		if last["spate-deals"] > 160 {
+			t.Errorf("the last deal worker was launched after %d others", last["spate-deals"])
+		}
+	})
+}
+
+func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
+	for name, change := range map[string]func(*Pool){
+		"no family":            func(p *Pool) { p.Family = "" },
+		"no slots":             func(p *Pool) { p.Slots = 0 },
+		"min above max":        func(p *Pool) { p.Min = p.Max + 1 },
+		"a provider twice":     func(p *Pool) { p.Capacity = append(p.Capacity, p.Capacity[0]) },
+		"too much environment": func(p *Pool) { p.Environment = map[string]string{"X": strings.Repeat("x", maxOverrides)} },
+	} {
+		s := newStage(t, 0)
+		pool := s.pool
+		pool.Capacity = append([]Capacity(nil), pool.Capacity...)
+		change(&pool)
+		term := s.journal.lead()
+		if _, err := New(Options{ECS: s.ecs, Journal: term, Term: term, Pools: []Pool{pool}, Demand: func(string) Demand { return Demand{} }}); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
 }

@@ -1,0 +1,113 @@
+package scaler
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+func task(arn, last, desired string) types.Task {
+	return types.Task{TaskArn: &arn, LastStatus: &last, DesiredStatus: &desired, CapacityProviderName: aws.String("FARGATE")}
+}
+
+func stopped(arn string, containers ...types.Container) types.Task {
+	t := task(arn, "STOPPED", "STOPPED")
+	t.Containers, t.StoppedReason = containers, aws.String("why it stopped")
+	return t
+}
+
+func exit(name string, code int32) types.Container {
+	return types.Container{Name: &name, ExitCode: &code}
+}
+
+func counted(f *fleet) [2]int {
+	w := f.workers()
+	return [2]int{w.Running, w.Pending}
+}
+
+func TestALaunchedTaskCountsBeforeAnyListingShowsIt(t *testing.T) {
+	f := newFleet()
+	f.looked(planNow, look{at: planNow})
+	f.launched(planNow, "FARGATE", []string{"a", "b"})
+	if got := counted(f); got != [2]int{0, 2} || !f.unseen("a") {
+		t.Fatalf("running and pending: %v", got)
+	}
+	f.looked(planNow.Add(2*time.Second), look{at: planNow.Add(time.Second), missing: []string{"a", "b"}})
+	if got := counted(f); got != [2]int{0, 2} || !f.unseen("a") {
+		t.Fatalf("after a listing that does not know them yet: %v", got)
+	}
+	f.looked(planNow.Add(9*time.Second), look{at: planNow.Add(8 * time.Second), listed: []string{"a"}, described: []types.Task{task("a", "RUNNING", "RUNNING")}, missing: []string{"b"}})
+	if got := counted(f); got != [2]int{1, 1} || f.unseen("a") || !f.unseen("b") {
+		t.Fatalf("after one was seen: %v", got)
+	}
+}
+
+func TestATaskUnknownForTwoMinutesHasVanished(t *testing.T) {
+	f := newFleet()
+	f.launched(planNow, "FARGATE", []string{"a"})
+	early, late := planNow.Add(vanishAfter-time.Second), planNow.Add(vanishAfter)
+	if left := f.looked(early, look{at: early, missing: []string{"a"}}); len(left) != 0 {
+		t.Fatalf("too early: %v", left)
+	}
+	left := f.looked(late, look{at: late, missing: []string{"a"}})
+	if len(left) != 1 || left[0].fate != fateVanished || counted(f) != [2]int{} {
+		t.Fatalf("left: %v", left)
+	}
+}
+
+func TestATaskOnItsWayOutIsNoWorkerAndIsCountedOnce(t *testing.T) {
+	f := newFleet()
+	f.looked(planNow, look{at: planNow, listed: []string{"a"}, described: []types.Task{task("a", "RUNNING", "RUNNING")}})
+	f.looked(planNow, look{at: planNow, described: []types.Task{task("a", "DEPROVISIONING", "STOPPED")}})
+	if got := counted(f); got != [2]int{} || len(f.members) != 1 {
+		t.Fatalf("running and pending: %v", got)
+	}
+	if left := f.looked(planNow, look{at: planNow, described: []types.Task{stopped("a", exit("spate", 0))}}); len(left) != 1 {
+		t.Fatalf("left: %v", left)
+	}
+	// A late answer and a late listing bring its name up again.
+	f.launched(planNow, "FARGATE", []string{"a"})
+	left := f.looked(planNow, look{at: planNow, listed: []string{"a"}, described: []types.Task{stopped("a", exit("spate", 0))}})
+	if len(left) != 0 || len(f.members) != 0 {
+		t.Fatalf("counted again: %v", left)
+	}
+}
+
+func TestFatesFollowTheWorkersOwnContainer(t *testing.T) {
+	sidecar := stopped("a", exit("log-router", 137), exit("spate", 0))
+	sidecar.Overrides = &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{{Name: aws.String("spate")}}}
+	neverPulled := stopped("a", types.Container{Name: aws.String("spate"), Reason: aws.String("CannotPullContainerError")})
+	for _, c := range []struct {
+		name   string
+		task   types.Task
+		fate   fate
+		reason string
+	}{
+		{"exit code 0", stopped("a", exit("spate", 0)), fateExited, "why it stopped"},
+		{"another exit code", stopped("a", exit("spate", 2)), fateFailed, "why it stopped"},
+		{"a sidecar killed after it", sidecar, fateExited, "why it stopped"},
+		{"an image that cannot be pulled", neverPulled, fateFailed, "why it stopped: CannotPullContainerError"},
+		{"no container at all", stopped("a"), fateFailed, "why it stopped"},
+	} {
+		if d := departed(c.task); d.fate != c.fate || d.reason != c.reason {
+			t.Errorf("%s: %s, %q", c.name, d.fate, d.reason)
+		}
+	}
+}
+
+func TestOnlyNewPendingAndMissingTasksAreDescribed(t *testing.T) {
+	f := newFleet()
+	f.looked(planNow, look{at: planNow, listed: []string{"runs", "leaves", "starts"}, described: []types.Task{
+		task("runs", "RUNNING", "RUNNING"), task("leaves", "RUNNING", "RUNNING"), task("starts", "PENDING", "RUNNING"),
+	}})
+	f.launched(planNow, "FARGATE", []string{"launched"})
+	got := f.wants([]string{"runs", "starts", "stranger"})
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"launched", "leaves", "starts", "stranger"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
