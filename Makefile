@@ -17,8 +17,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/spate
-	go build -o bin/spate ./cmd/spate
+build: ## Build bin/spate, and bin/rollup, the example's model
+	go build -o bin/ ./cmd/spate ./examples/reinsurance/rollup
 
 .PHONY: demo
 demo: build ## See Spate work: sandbox, controller, workers and four runs on this machine

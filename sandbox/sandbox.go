@@ -73,6 +73,7 @@ type Sandbox struct {
 	redis    *redisServer
 	handler  http.Handler
 	ecs      *ecs.Server
+	tables   *dynamodb.Server
 	tempDir  string // holds the tasks' directories, and their logs unless LogDir is set
 }
 
@@ -111,8 +112,8 @@ func (s *Sandbox) openServices() error {
 	o := s.options
 	queues := sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log})
 	objects := s3.New(s3.Options{Region: o.Region, Queues: queues, Log: o.Log})
-	tables, err := dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log})
-	if err != nil {
+	var err error
+	if s.tables, err = dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log}); err != nil {
 		return fmt.Errorf("open dynamodb: %w", err)
 	}
 	s.ecs, err = ecs.New(ecs.Options{
@@ -130,8 +131,8 @@ func (s *Sandbox) openServices() error {
 		targets: map[string]http.Handler{
 			ecs.Target:            s.ecs,
 			sqs.Target:            queues,
-			dynamodb.TablePrefix:  tables,
-			dynamodb.StreamPrefix: tables,
+			dynamodb.TablePrefix:  s.tables,
+			dynamodb.StreamPrefix: s.tables,
 		},
 		metadata: http.StripPrefix(metadataPath, http.HandlerFunc(s.ecs.ServeMetadata)),
 		objects:  objects,
@@ -181,6 +182,7 @@ func (s *Sandbox) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return s.redis.run(ctx) })
+	group.Go(func() error { return s.tables.Run(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		s.ecs.Close(s.options.StopGrace)

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,19 +59,36 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
-// rows prints an aligned table.
+// rows prints an aligned table; columns of numbers stand to the right.
 func rows(w io.Writer, header []string, body [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{header}, body...) {
-		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(t, "\t")
-			}
-			fmt.Fprint(t, cell)
+	width := make([]int, len(header))
+	right := make([]bool, len(header))
+	for i := range header {
+		width[i], right[i] = utf8.RuneCountInString(header[i]), len(body) > 0
+		for _, row := range body {
+			width[i] = max(width[i], utf8.RuneCountInString(row[i]))
+			right[i] = right[i] && row[i] != "" && row[i][0] >= '0' && row[i][0] <= '9' && !strings.HasSuffix(row[i], "ago")
 		}
-		fmt.Fprintln(t)
 	}
-	return t.Flush()
+	for _, row := range append([][]string{header}, body...) {
+		var line strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			if right[i] {
+				cell = pad + cell
+			} else {
+				cell += pad
+			}
+			if i > 0 {
+				line.WriteString("  ")
+			}
+			line.WriteString(cell)
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ago is a time as people say it.

@@ -23,7 +23,7 @@ type demoCommand struct {
 func (c *demoCommand) Run(ctx context.Context, p *program) error {
 	o := demo.Options{Jobs: c.Jobs, Workers: c.Workers, Seed: c.Seed, Results: c.Results, Err: p.stderr}
 	if !c.json() {
-		fmt.Fprintf(p.stderr, "A reinsurer's rollup on this machine: a sandbox of AWS, a controller, up to %s.\n\n", countOf(c.Workers, "worker process"))
+		fmt.Fprintf(p.stderr, "A reinsurer's nightly rollup: sandbox, controller, %s on this machine.\n\n", countOf(c.Workers, "worker"))
 	}
 	printed := false
 	if c.Keep {
@@ -65,10 +65,10 @@ func explainKept(w io.Writer, k demo.Kept) {
 
 // explanations tell what each run of the demo shows.
 var explanations = map[string]string{ //nolint:gochecknoglobals // a constant table
-	"first":     "nothing is known yet: every job runs",
-	"unchanged": "submitted again: every output exists",
-	"next-day":  "only labels changed: they are in no key",
-	"changed":   "%d deals changed: they and what depends on them, %d by the graph",
+	"first":     "nothing was known",
+	"unchanged": "every output exists",
+	"next-day":  "only labels changed",
+	"changed":   "%d deals changed: %d expected",
 }
 
 func printDemo(w io.Writer, s *demo.Summary) error {
@@ -91,10 +91,10 @@ func printDemo(w io.Writer, s *demo.Summary) error {
 	fmt.Fprintf(w, "  largest loss, 1 in 250 y   %10.1f\n", f.OEP250/1e6)
 	fmt.Fprintf(w, "  annual loss, 1 in 250 y    %10.1f\n", f.AEP250/1e6)
 	fmt.Fprintf(w, "  mean of the worst 1 %%      %10.1f\n", f.AEPTVaR99/1e6)
-	fmt.Fprintf(w, "\nWorkers: %d launched by RunTask, at most %d at once; %d left by themselves when idle, %d failed.\n",
+	fmt.Fprintf(w, "\nWorkers: %d launched by RunTask, at most %d at once; %d left when idle, %d failed.\n",
 		s.Workers.Launched, s.Workers.Peak, s.Workers.ExitedIdle, s.Workers.Failed)
-	fmt.Fprintf(w, "Figures and the exceedance curve (portfolio.svg): %s\n", s.Results)
-	fmt.Fprintf(w, "Keep it running and submit runs of your own: spate demo --keep\n")
+	fmt.Fprintf(w, "Figures and the exceedance curve: %s/portfolio.{json,csv,svg}\n", s.Results)
+	fmt.Fprintf(w, "Keep it running, for runs of your own: spate demo --keep\n")
 	return nil
 }
 

@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"spate/examples/reinsurance/model"
+	"spate/internal/demo"
 	"spate/job"
 )
 
@@ -42,10 +44,10 @@ type program struct {
 }
 
 func main() {
-	// The example's model is linked in, so that the demo is one file. It is a program of its own all the same: it gets
-	// files and environment variables like any job's process, and nothing of Spate's starts before it.
-	if len(os.Args) > 1 && os.Args[1] == "rollup" {
-		os.Exit(model.Main(context.Background(), os.Args[2:], os.Getenv, os.Stderr))
+	// Called rollup, this program is the example's model, so that the demo works where only this file was built. The
+	// model is a program of its own all the same: it gets files and environment variables like any job's process.
+	if filepath.Base(os.Args[0]) == demo.ModelProgram {
+		os.Exit(model.Main(context.Background(), os.Args[1:], os.Getenv, os.Stderr))
 	}
 	p := program{os.Stdout, os.Stderr, os.Environ(), os.Getenv}
 	os.Exit(run(p, os.Args[1:]))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -34,12 +33,20 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 	}
-	program, err := os.Executable()
+	programs, err := demo.FindPrograms()
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return err
+	}
+	bin, err := os.MkdirTemp("", "spate-sandbox-")
+	if err != nil {
+		return fmt.Errorf("make directory of programs: %w", err)
+	}
+	defer os.RemoveAll(bin)
+	if err := programs.Link(bin); err != nil {
+		return err
 	}
 	s, err := sandbox.New(sandbox.Options{
-		Listen: c.Listen, RedisListen: c.Redis, LogDir: c.Logs, TaskPath: []string{filepath.Dir(program)}, Path: p.getenv("PATH"),
+		Listen: c.Listen, RedisListen: c.Redis, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"),
 		Log: telemetry.Logger(p.stderr, "info"),
 	})
 	if err != nil {
@@ -49,7 +56,7 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 	group.Go(func() error { return s.Run(ctx) })
 	group.Go(func() error {
 		if cfg != nil {
-			image, err := demo.WorkerImage()
+			image, err := programs.Image()
 			if err != nil {
 				return err
 			}

@@ -12,8 +12,7 @@ import _ "embed"
 var tasks string
 
 // Tasks returns the YAML document whose tasks section describes the example's task types, to be merged into a
-// configuration. Their commands start a program called spate, which has to be found on the PATH; `rollup <task>`
-// follows.
+// configuration. Their commands start command rollup, which has to be found on the PATH.
 func Tasks() string {
 	return tasks
 }

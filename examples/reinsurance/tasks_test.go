@@ -38,7 +38,7 @@ func TestTheCatalogueHasExactlyTheTasksOfThePortfolio(t *testing.T) {
 			t.Errorf("no job uses task %s", name)
 		}
 		delete(used, name)
-		if want := []string{"spate", "rollup", name}; !slices.Equal(task.Command, want) {
+		if want := []string{"rollup", name}; !slices.Equal(task.Command, want) {
 			t.Errorf("task %s starts %v, want %v", name, task.Command, want)
 		}
 		if !task.Deterministic || !slices.Equal(task.PermanentExitCodes, []int{65}) || task.MaxAttempts != 3 {

@@ -103,7 +103,7 @@ type Pool struct {
 	// IdleTimeout is how long a worker waits for another job before it leaves. More than 0.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	// VisibilityTimeout is how long a received job stays hidden from other workers without a heartbeat of its worker:
-	// 1s to 12h, in whole seconds.
+	// 3s to 12h, in whole seconds.
 	VisibilityTimeout time.Duration `yaml:"visibility_timeout"`
 	// Priority decides who launches first when launches are scarce: the higher goes first.
 	Priority int `yaml:"priority"`

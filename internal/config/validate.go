@@ -19,6 +19,8 @@ const (
 	maxInFlight = 100_000
 	// maxHidden is how long a message may stay in flight, counted from its first receive (SQS quotas).
 	maxHidden = 12 * time.Hour
+	// minHidden leaves a worker's heartbeat, at every third of it, a whole second.
+	minHidden = 3 * time.Second
 )
 
 // The names that Spate and the AWS services take.
@@ -185,8 +187,8 @@ func (v *validator) pool(path string, p Pool) {
 	if p.IdleTimeout <= 0 {
 		v.fail(path+".idle_timeout", "must be more than 0")
 	}
-	if t := p.VisibilityTimeout; t < time.Second || t > maxHidden || t%time.Second != 0 {
-		v.fail(path+".visibility_timeout", "must be 1s to 12h in whole seconds (limits of SQS), not %s", t)
+	if t := p.VisibilityTimeout; t < minHidden || t > maxHidden || t%time.Second != 0 {
+		v.fail(path+".visibility_timeout", "must be 3s to 12h in whole seconds (a worker renews it every third of it, and SQS allows 12h), not %s", t)
 	}
 }
 

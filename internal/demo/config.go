@@ -2,16 +2,11 @@ package demo
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
-	"runtime"
 	"text/template"
 
 	"spate/examples/reinsurance"
-	"spate/internal/provision"
 )
 
 // configFile is the demo's configuration, as it would be written for a small installation.
@@ -53,27 +48,4 @@ func writeConfig(path string, v configValues) error {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return nil
-}
-
-// WorkerImage is this program as the sandbox runs it: its digest stands for the image's, so that another build has
-// other keys.
-func WorkerImage() (provision.Image, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return provision.Image{}, fmt.Errorf("find this program: %w", err)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return provision.Image{}, fmt.Errorf("read this program: %w", err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return provision.Image{}, fmt.Errorf("read this program: %w", err)
-	}
-	cpu := "X86_64"
-	if runtime.GOARCH == "arm64" {
-		cpu = "ARM64"
-	}
-	return provision.Image{Name: "spate@sha256:" + hex.EncodeToString(sum.Sum(nil)), Command: []string{"spate", "worker"}, CPU: cpu}, nil
 }

@@ -152,16 +152,15 @@ func (d *demo) run(ctx context.Context) (*Summary, error) {
 
 // open makes the sandbox and everything in it that the configuration names.
 func (d *demo) open(log zerolog.Logger) error {
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	// Tasks call the program by its name, whatever this file is called.
 	bin := filepath.Join(d.dir, "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
+		return fmt.Errorf("make directory of programs: %w", err)
+	}
+	programs, err := FindPrograms()
+	if err != nil {
 		return err
 	}
-	if err := os.Symlink(program, filepath.Join(bin, "spate")); err != nil {
+	if err := programs.Link(bin); err != nil {
 		return err
 	}
 	logs := filepath.Join(d.dir, "workers")
@@ -190,7 +189,11 @@ func (d *demo) open(log zerolog.Logger) error {
 
 // withController plays the runs while a controller works.
 func (d *demo) withController(ctx context.Context, log zerolog.Logger) error {
-	image, err := WorkerImage()
+	programs, err := FindPrograms()
+	if err != nil {
+		return err
+	}
+	image, err := programs.Image()
 	if err != nil {
 		return err
 	}

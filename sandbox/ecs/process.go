@@ -33,7 +33,7 @@ type ProcessRuntime struct {
 	Log zerolog.Logger
 }
 
-// Start starts the task's command. It gets PATH, HOME (its own directory) and the
+// Start starts the task's command. It gets PATH, HOME and TMPDIR (its own directory) and the
 // environments of runtime and task, and nothing else of this process's.
 func (r *ProcessRuntime) Start(_ context.Context, spec TaskSpec) (Process, error) {
 	if len(spec.Command) == 0 {
@@ -48,7 +48,7 @@ func (r *ProcessRuntime) Start(_ context.Context, spec TaskSpec) (Process, error
 	if err != nil {
 		return nil, cannotStart(err.Error())
 	}
-	environment := slices.Concat([]string{"PATH=" + path, "HOME=" + dir}, r.Environment, spec.Environment)
+	environment := slices.Concat([]string{"PATH=" + path, "HOME=" + dir, "TMPDIR=" + dir}, r.Environment, spec.Environment)
 	p, err := startChild(program, spec, dir, lastOfEach(environment), filepath.Join(r.LogDir, spec.ID+".log"))
 	if err != nil {
 		_ = os.RemoveAll(dir) // empty, and in a directory that is removed at the end
