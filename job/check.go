@@ -7,7 +7,8 @@ import (
 )
 
 // Checker checks what the jobs of one run need of one another, and of the catalogue. Jobs are added one at a time, in
-// any order: a job may stand before its parents. Of each it keeps the id and the parents only.
+// any order: a job may stand before its parents. Of each it keeps the id and the parents only, some 130 bytes
+// (BenchmarkCheckAMillionJobs).
 type Checker struct {
 	file      string
 	catalogue Catalogue // nil: task types are not known here

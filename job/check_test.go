@@ -175,8 +175,14 @@ func TestAChainAsLongAsTheRunIsNoTroubleNorIsItsEveryJobNeedingTheLast(t *testin
 func TestErrorsAreSortedWithinTheirFile(t *testing.T) {
 	errs := &Errors{}
 	for _, e := range []Error{
-		{"b.yaml", 3, 1, "third"}, {"a.yaml", 2, 0, "fourth"}, {"b.yaml", 2, 9, "first"}, {"b.yaml", 3, 1, "still third"},
-		{"b.yaml", 0, 0, "zeroth"}, {"a.yaml", 1, 1, "before the fourth"}, {"", 0, 0, "placeless"}, {"b.yaml", 2, 10, "second"},
+		{"b.yaml", 3, 1, "third"},
+		{"a.yaml", 2, 0, "fourth"},
+		{"b.yaml", 2, 9, "first"},
+		{"b.yaml", 3, 1, "still third"},
+		{"b.yaml", 0, 0, "zeroth"},
+		{"a.yaml", 1, 1, "before the fourth"},
+		{"", 0, 0, "placeless"},
+		{"b.yaml", 2, 10, "second"},
 	} {
 		errs.Add(&e)
 	}

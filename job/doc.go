@@ -18,9 +18,11 @@
 //
 // # Failure modes
 //
-// Parsers report every error of a file, each an [Error] with file, line and column, gathered in [Errors]. Nothing is
-// guessed: unknown fields, duplicate names, integers that a float64 cannot hold and names that a file system would
-// take for something else are errors.
+// Parsers of what users write report every error of a file, each an [Error] with file, line and column, gathered in
+// [Errors] and sorted by place. Nothing is guessed: unknown fields, duplicate names, integers that a float64 cannot tell
+// from their neighbours, YAML that programs read differently and names that a file system would take for something else
+// are errors. Parsers of what Spate writes ([ParseMessage], [ParseManifest] and the like) stop at the first error, and refuse
+// versions that they do not know.
 //
 // Every other package imports this one; it imports none of them.
 package job

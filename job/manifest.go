@@ -99,5 +99,8 @@ func ParseManifest(data []byte, want Key) (*Manifest, error) {
 			return nil, fmt.Errorf("parse manifest of %s: file %q has size %d", want.Short(), f.Path, f.Size)
 		}
 	}
+	if err := m.Document.Compact(); err != nil { // Encode indents it with the rest
+		return nil, fmt.Errorf("parse manifest of %s: document: %w", want.Short(), err)
+	}
 	return &m, nil
 }
