@@ -16,7 +16,7 @@ import (
 )
 
 func TestIntentsMoveAsTheStateMachineSays(t *testing.T) {
-	at := func(d time.Duration) time.Time { return planNow.Add(d) }
+	at := planNow.Add
 	called := func(o Outcome) func(Intent) (Intent, error) {
 		return func(i Intent) (Intent, error) { return i.Called(at(time.Second), o) }
 	}
