@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"spate/job"
@@ -68,7 +69,7 @@ func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
 	}
 	f.JobKey, f.Job, f.Attempt = e.Key.String(), planned.ID, e.Attempt
 	f.ExitCode, f.Cause, f.LastLines, f.Worker, f.At = e.ExitCode, e.Cause, e.LastLines, e.Worker, e.At
-	verdict := Judge(a.catalogue[planned.Task], append(a.failures[n], f))
+	verdict := Judge(a.catalogue[planned.Task], append(slices.Clone(a.failures[n]), f))
 	f.Retried, f.Verdict = verdict.Retry, verdict.Reason
 	if err := p.store.saveFailure(ctx, a.ID, f); err != nil {
 		return err
@@ -82,14 +83,22 @@ func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
 // fail applies a recorded failure to the graph.
 func (p *Planner) fail(a *activeRun, n int32, f Failure) {
 	a.failures[n] = append(a.failures[n], f)
-	delete(a.sent, n)
 	if f.Retried {
 		a.attempts[n] = f.Attempt + 1
 		a.retried++
-		a.graph.Requeue(n)
+		p.back(a, n)
 		return
 	}
+	delete(a.sent, n)
 	a.graph.Fail(n)
+	p.land(a, n)
+}
+
+// back takes a job back that had been sent. Its flight ends even when it will be sent again: it may have to wait for a
+// parent, or never fly again, and other runs must not wait with it.
+func (p *Planner) back(a *activeRun, n int32) {
+	delete(a.sent, n)
+	a.graph.Requeue(n)
 	p.land(a, n)
 }
 
@@ -100,23 +109,32 @@ func (p *Planner) parentLost(ctx context.Context, e job.Event) error {
 		return err
 	}
 	if !exists {
+		p.recent.remove(*e.Lost)
 		if err := p.Outputs.Forget(ctx, *e.Lost); err != nil {
 			return fmt.Errorf("forget output %s: %w", e.Lost.Short(), err)
 		}
 	}
 	for _, a := range p.active {
-		if a.closing {
-			continue // it looks at all its outputs itself
-		}
-		if parent, ok := a.graph.Find(*e.Lost); ok && !exists {
+		if parent, ok := a.graph.Find(*e.Lost); ok && !exists && !a.closing { // one that closes looks at its outputs itself
 			p.lose(a, parent)
 		}
-		if n, ok := a.graph.Find(e.Key); ok && a.ID == e.Run && a.graph.State(n) == job.Queued && e.Attempt == a.attempt(n) {
-			delete(a.sent, n)
-			p.land(a, n)
-			a.graph.Requeue(n)
-		}
 	}
+	a := p.active[e.Run]
+	if a == nil || a.closing {
+		return nil
+	}
+	n, ok := a.graph.Find(e.Key)
+	if !ok || a.graph.State(n) != job.Queued || e.Attempt != a.attempt(n) {
+		return nil
+	}
+	// The worker has deleted the message. Were this planner to die now, the release log would say that it is out there: a
+	// release that was not sent says that it is not.
+	recall := release{Key: releaseKey(a.ID, a.releases), Nodes: []int32{n}, Attempts: []int32{int32(e.Attempt)}, At: time.Now()}
+	if err := p.store.saveRelease(ctx, a.ID, recall); err != nil {
+		return err
+	}
+	a.releases++
+	p.back(a, n)
 	return nil
 }
 
@@ -160,9 +178,7 @@ func (p *Planner) sweep(ctx context.Context, a *activeRun, now time.Time) error 
 		case exist[i]:
 			p.done(a, n)
 		case !empty.IsZero() && now.Sub(empty) >= emptiness:
-			delete(a.sent, n)
-			p.land(a, n)
-			a.graph.Requeue(n)
+			p.back(a, n)
 			again++
 		default:
 			a.sent[n] = now

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
 
 	"spate/internal/objects"
@@ -21,8 +24,9 @@ import (
 // inputLookups is how many inputs are asked for in S3 at once.
 const inputLookups = 32
 
-// messageOverhead is room for what a message holds beside the document and the inputs' URLs.
-const messageOverhead = 2 << 10
+// plainlySmall is the size of a job's line up to which its message cannot be too large for a queue. A message names
+// each input twice, and numbers grow up to fivefold in canonical JSON (1e20).
+const plainlySmall = job.MaxMessageBytes / 8
 
 // rejection is why a run cannot be planned: the submitter's fault, not ours.
 type rejection struct {
@@ -55,6 +59,7 @@ func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
 		return nil, fmt.Errorf("resolve image of pool %s: %w", r.Pool, err)
 	}
 	r.Image, r.Platform, r.TaskDefinition, r.Container = image.Digest, image.Platform, image.TaskDefinition, image.Container
+	r.Namespace = p.Namespace
 	if r.Catalogue, err = encodeCatalogue(p.Catalogue); err != nil {
 		return nil, err
 	}
@@ -64,12 +69,18 @@ func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
 		return nil, err
 	}
 	defer raw.spool.close()
+	r.JobsSHA256 = raw.sha256
 	inputs, err := p.pinInputs(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
 	a, err := p.key(r, file, raw, inputs)
 	if err != nil {
+		return nil, err
+	}
+	// Planning may have taken minutes: look once more whether the run is ours before its manifest is replaced.
+	if err := p.store.save(ctx, r); err != nil {
+		a.spool.close()
 		return nil, err
 	}
 	if err := a.spool.upload(ctx, p.Objects, job.RunManifestPath(r.ID)); err != nil {
@@ -88,8 +99,7 @@ func (p *Planner) readSubmission(ctx context.Context, id string) (*job.RunFile, 
 		return nil, fmt.Errorf("read submission %s: %w", id, err)
 	}
 	file, err := job.ParseRunFile(job.ObjectURL(p.Objects.Bucket(), job.SubmissionPath(id)), data)
-	var errs *job.Errors
-	if errors.As(err, &errs) {
+	if errs, ok := errors.AsType[*job.Errors](err); ok {
 		return nil, &rejection{reason: fmt.Sprintf("the run file has %d errors", errs.Len()), errs: errs}
 	}
 	return file, err
@@ -97,22 +107,22 @@ func (p *Planner) readSubmission(ctx context.Context, id string) (*job.RunFile, 
 
 // rawJobs is a submission's jobs, checked, in a local file.
 type rawJobs struct {
-	file  string // its name, for errors
-	spool *spool
-	lines []int32 // where each job stood in the file
-	order []int32 // parents before children
-	urls  map[string]inputPlace
+	file   string // its name, for errors
+	sha256 string // of the file
+	spool  *spool
+	lines  []int32 // where each job stood in the file
+	order  []int32 // parents before children
+	urls   map[string]inputPlace
 }
 
 type inputPlace struct {
-	job    string
-	line   int
-	sha256 string
+	job  string
+	line int
 }
 
 // readJobs streams the submission's jobs to a local file, checking all of them.
 func (p *Planner) readJobs(ctx context.Context, file *job.RunFile) (_ *rawJobs, err error) {
-	raw := &rawJobs{file: file.JobsFrom, urls: map[string]inputPlace{}}
+	raw := &rawJobs{file: cmp.Or(file.JobsFrom, "run file"), urls: map[string]inputPlace{}}
 	next, hash, done, err := p.jobSource(ctx, file)
 	if err != nil {
 		return nil, err
@@ -134,14 +144,13 @@ func (p *Planner) readJobs(ctx context.Context, file *job.RunFile) (_ *rawJobs, 
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		var many *job.Errors
-		if errors.As(err, &many) {
+		if many, ok := errors.AsType[*job.Errors](err); ok {
 			errs.Merge(many)
 		} else if err != nil {
 			return nil, fmt.Errorf("read jobs: %w", err)
 		}
-		if spec.Params, err = job.MergeParams(file.Params, spec.Params); err != nil {
-			return nil, fmt.Errorf("read job %s: %w", spec.ID, err)
+		if spec.Params, err = mergeParams(file.Params, spec, errs); err != nil {
+			return nil, err
 		}
 		checker.Add(spec, spec.Params)
 		if errs.Len() > 0 {
@@ -162,13 +171,26 @@ func (p *Planner) readJobs(ctx context.Context, file *job.RunFile) (_ *rawJobs, 
 		}
 	}
 	raw.order = checker.Finish()
-	if sum := hash(); file.JobsSHA256 != "" && sum != file.JobsSHA256 {
+	raw.sha256 = hash()
+	if sum := raw.sha256; file.JobsSHA256 != "" && sum != file.JobsSHA256 {
 		return nil, reject("%s has SHA-256 %s, the run file says %s: it was changed after it was submitted", file.JobsFrom, sum, file.JobsSHA256)
 	}
 	if errs.Len() > 0 {
 		return nil, &rejection{reason: fmt.Sprintf("the jobs have %d errors", errs.Len()), errs: errs}
 	}
 	return raw, w.flush()
+}
+
+// mergeParams lays a job's parameters over the run's. What cannot be merged has been found faulty already.
+func mergeParams(run jsontext.Value, spec job.Spec, errs *job.Errors) (jsontext.Value, error) {
+	merged, err := job.MergeParams(run, spec.Params)
+	switch {
+	case err == nil:
+		return merged, nil
+	case errs.Len() > 0:
+		return spec.Params, nil
+	}
+	return nil, fmt.Errorf("read job %s: %w", spec.ID, err)
 }
 
 // jobSource yields a submission's jobs; hash is the SHA-256 of what was read.
@@ -256,7 +278,15 @@ func (p *Planner) key(r *Run, file *job.RunFile, raw *rawJobs, inputs map[string
 			out.close()
 		}
 	}()
-	common := p.commonDocuments(r)
+	common := commonDocuments(r, p.Catalogue)
+	fixed := map[string]int{} // bytes of what the documents of a task type share
+	for name, doc := range common {
+		shared, err := job.Document{Spec: doc}.Canonical()
+		if err != nil {
+			return nil, err
+		}
+		fixed[name] = len(shared)
+	}
 	keys := make(map[string]job.Key, len(raw.order))
 	errs := &job.Errors{}
 	w := out.writer()
@@ -279,9 +309,11 @@ func (p *Planner) key(r *Run, file *job.RunFile, raw *rawJobs, inputs map[string
 		if buf, err = planned.AppendLine(buf[:0]); err != nil {
 			return nil, err
 		}
-		if len(buf)+messageOverhead > job.MaxMessageBytes {
-			errs.Add(&job.Error{File: raw.file, Line: int(raw.lines[at]), Message: fmt.Sprintf(
-				"job %q makes a message of more than %d KiB, which no queue takes: pass large params as an input, and combine many parents in steps", spec.ID, job.MaxMessageBytes>>10)})
+		// Most messages are small, and it is enough to see that they are; of others it takes the message to know.
+		if len(buf)+fixed[spec.Task] > plainlySmall {
+			if _, err := message(r, planned, math.MaxInt32, common[spec.Task], p.Catalogue[spec.Task].Timeout); err != nil {
+				errs.Add(&job.Error{File: raw.file, Line: int(raw.lines[at]), Message: fmt.Sprintf("job %q: %v", spec.ID, err)})
+			}
 		}
 		if err := w.append(buf); err != nil {
 			return nil, err
@@ -297,15 +329,11 @@ func (p *Planner) key(r *Run, file *job.RunFile, raw *rawJobs, inputs map[string
 }
 
 // commonDocuments is, by task type, what the documents of all its jobs share.
-func (p *Planner) commonDocuments(r *Run) map[string]job.SpecDocument {
-	return commonDocuments(r, p.Namespace, p.Catalogue)
-}
-
-func commonDocuments(r *Run, namespace string, catalogue job.Catalogue) map[string]job.SpecDocument {
+func commonDocuments(r *Run, catalogue job.Catalogue) map[string]job.SpecDocument {
 	common := make(map[string]job.SpecDocument, len(catalogue))
 	for name, task := range catalogue {
 		doc := job.SpecDocument{
-			V: job.DocumentVersion, Namespace: namespace, Image: r.Image, Platform: r.Platform, Task: task.Document(), Env: task.Env,
+			V: job.DocumentVersion, Namespace: r.Namespace, Image: r.Image, Platform: r.Platform, Task: task.Document(), Env: task.Env,
 		}
 		if !task.Deterministic {
 			doc.Run = r.ID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -34,11 +35,12 @@ type eventBatch struct {
 	applied  chan bool
 }
 
-// intake is a run that has been planned, or why not.
+// intake is a run that has been planned or loaded, or why not. Without either it has ended already.
 type intake struct {
-	run    *Run
-	active *activeRun
-	err    error
+	run     *Run
+	active  *activeRun
+	history *history // of a run that was active before
+	err     error
 }
 
 // loop is the state of one Run beside the planner's own.
@@ -51,7 +53,8 @@ type loop struct {
 	depths   chan map[string]depthReading
 
 	waiting    []*Run // to be planned
-	planning   bool
+	planning   string // the run that is being planned
+	more       bool   // jobs are left to release
 	retryIn    time.Duration
 	retryAt    time.Time
 	sweptAt    time.Time
@@ -73,6 +76,13 @@ func (p *Planner) Run(ctx context.Context) error {
 	defer func() {
 		for _, a := range p.active {
 			a.spool.close()
+		}
+		select {
+		case in := <-l.intakes: // planned, and nobody was there to take it
+			if in.active != nil {
+				in.active.spool.close()
+			}
+		default:
 		}
 	}()
 	if err := l.takeUp(ctx); err != nil {
@@ -98,26 +108,51 @@ func (l *loop) takeUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for i := len(runs) - 1; i >= 0; i-- { // the oldest first
-			r := runs[i]
-			switch {
-			case r.State.Ended() || l.active[r.ID] != nil:
-			case r.State != job.RunActive:
-				l.waiting = append(l.waiting, r)
-			case l.pools[r.Pool] == nil:
-				l.Log.Error().Str("run", r.ID).Str("pool", r.Pool).Msg("an active run's pool is not in the configuration; leaving it alone")
-			default:
-				a, err := l.reload(ctx, r)
-				if err != nil {
-					l.waiting = nil
-					return err
-				}
-				l.active[r.ID] = a
-				l.Log.Info().Str("run", r.ID).Interface("progress", a.progress(0)).Msg("run taken up")
+		for _, r := range slices.Backward(runs) { // the oldest first
+			if r.State.Ended() || l.known(r.ID) {
+				continue
+			}
+			if err := l.takeUpRun(ctx, r.ID); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+func (l *loop) takeUpRun(ctx context.Context, id string) error {
+	r, err := l.store.claim(ctx, id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.State.Ended():
+	case r.State != job.RunActive:
+		l.waiting = append(l.waiting, r)
+	case l.pools[r.Pool] == nil:
+		l.leaveAlone(r)
+	default:
+		a, h, err := l.load(ctx, r)
+		if err != nil {
+			return err
+		}
+		l.activate(a, h)
+	}
+	return nil
+}
+
+// activate begins to work on a run.
+func (l *loop) activate(a *activeRun, h *history) {
+	if h != nil {
+		l.replay(a, h)
+	}
+	l.active[a.ID] = a
+	l.Log.Info().Str("run", a.ID).Str("pool", a.Pool).Bool("anew", h != nil).Interface("progress", a.progress(0)).Msg("run taken up")
+}
+
+// known reports whether a run is being worked on or will be.
+func (l *loop) known(id string) bool {
+	return l.active[id] != nil || l.planning == id || slices.ContainsFunc(l.waiting, func(r *Run) bool { return r.ID == id })
 }
 
 // insist repeats do with growing pauses until it succeeds or ctx ends.
@@ -126,6 +161,9 @@ func (l *loop) insist(ctx context.Context, what string, do func() error) error {
 		err := do()
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if errors.Is(err, errFenced) {
+			return err
 		}
 		l.Log.Error().Err(err).Dur("pause", pause).Msg("cannot " + what + "; trying again")
 		if err := sleep(ctx, pause); err != nil {
@@ -177,6 +215,12 @@ func (l *loop) receive(ctx context.Context, m queue.Message) error {
 	}
 	if created {
 		l.Log.Info().Str("run", r.ID).Msg("run received")
+	} else if r, err = ReadRun(ctx, l.Table, s.ID); err != nil {
+		return err
+	}
+	// A run that was there before may be new to this loop all the same: its record may have been written by a call whose
+	// answer was lost, or by a controller that ended right then.
+	if r != nil && !r.State.Ended() {
 		select {
 		case l.received <- r:
 		case <-ctx.Done():
@@ -251,17 +295,26 @@ func (l *loop) readDepths(ctx context.Context) error {
 func (l *loop) work(ctx context.Context) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	always := make(chan struct{})
+	close(always)
 	for {
 		if err := l.advance(ctx, time.Now()); err != nil {
 			return err
 		}
+		var again <-chan struct{}
+		if l.more {
+			again = always
+		}
 		var batches []eventBatch
 		select {
+		case <-again:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
 		case r := <-l.received:
-			l.waiting = append(l.waiting, r)
+			if !l.known(r.ID) {
+				l.waiting = append(l.waiting, r)
+			}
 		case b := <-l.batches:
 			batches = l.drain(b)
 		case in := <-l.intakes:
@@ -298,17 +351,21 @@ func (l *loop) drain(first eventBatch) []eventBatch {
 // applyAll applies events, releases what became ready, and only then lets the events be deleted.
 func (l *loop) applyAll(ctx context.Context, batches []eventBatch) error {
 	applied := make([]bool, len(batches))
+	var fenced error
 	for i, b := range batches {
 		applied[i] = true
 		for _, e := range b.events {
 			if err := l.apply(ctx, e); err != nil {
+				if errors.Is(err, errFenced) {
+					fenced = err
+				}
 				l.Log.Error().Err(err).Str("run", e.Run).Str("job", e.Job).Msg("cannot apply an event; it will come again")
 				applied[i] = false
 			}
 		}
 	}
-	var err error
-	if len(batches) > 0 {
+	err := fenced
+	if len(batches) > 0 && err == nil {
 		err = l.advance(ctx, time.Now())
 	}
 	for i, b := range batches {
@@ -325,6 +382,7 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 		l.sweptAt = now
 		l.recent.sweep(now)
 	}
+	l.more = false
 	for _, a := range l.runs() {
 		if a.closing {
 			continue
@@ -334,13 +392,8 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot look for silent jobs")
 			}
 		}
-		mine, reason := l.turn(a)
-		a.Reason = reason
-		if mine {
-			if _, err := l.flush(ctx, a); err != nil && ctx.Err() == nil {
-				a.Reason = "cannot release jobs: " + err.Error()
-				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot release jobs; trying again")
-			}
+		if err := l.release(ctx, a); err != nil {
+			return err
 		}
 		if a.graph.Settled() {
 			l.startClosing(ctx, a)
@@ -352,6 +405,25 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 	}
 	l.metrics.active.Set(float64(len(l.active)))
 	l.publishDemand(now)
+	return nil
+}
+
+// release sends a run's ready jobs when it is its turn.
+func (l *loop) release(ctx context.Context, a *activeRun) error {
+	mine, reason := l.turn(a)
+	a.Reason = reason
+	if !mine {
+		return nil
+	}
+	more, err := l.flush(ctx, a)
+	l.more = l.more || more
+	if errors.Is(err, errFenced) {
+		return err
+	}
+	if err != nil && ctx.Err() == nil {
+		a.Reason = "cannot release jobs: " + err.Error()
+		l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot release jobs; trying again")
+	}
 	return nil
 }
 
@@ -378,17 +450,35 @@ func (l *loop) saveProgress(ctx context.Context, a *activeRun, now time.Time) er
 
 // startPlanning plans the next received run, one at a time, beside the loop.
 func (l *loop) startPlanning(ctx context.Context, now time.Time) {
-	if l.planning || len(l.waiting) == 0 || now.Before(l.retryAt) {
+	if l.planning != "" || len(l.waiting) == 0 || now.Before(l.retryAt) {
 		return
 	}
 	r := l.waiting[0]
 	l.waiting = l.waiting[1:]
-	l.planning = true
+	l.planning = r.ID
 	l.background.Go(func() error {
-		a, err := l.planAndResolve(ctx, r)
-		l.intakes <- intake{r, a, err}
+		l.intakes <- l.prepare(ctx, r)
 		return nil
 	})
+}
+
+// prepare plans a run, or loads it when it turns out to be active.
+func (l *loop) prepare(ctx context.Context, r *Run) intake {
+	in := intake{run: r}
+	claimed, err := l.store.claim(ctx, r.ID)
+	if err != nil {
+		in.err = err
+		return in
+	}
+	claimed.Reason, in.run = r.Reason, claimed
+	switch {
+	case claimed.State.Ended():
+	case claimed.State == job.RunActive:
+		in.active, in.history, in.err = l.load(ctx, claimed)
+	default:
+		in.active, in.err = l.planAndResolve(ctx, claimed)
+	}
+	return in
 }
 
 func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
@@ -407,36 +497,50 @@ func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
 	return a, nil
 }
 
-// taken makes a planned run active, a rejected one ended, and tries again otherwise.
+// taken takes what became of a run that was to be planned: it is active, ended, or tried again.
 func (l *loop) taken(ctx context.Context, in intake) error {
-	l.planning = false
+	l.planning = ""
 	var rejected *rejection
 	switch {
-	case in.err == nil:
+	case errors.As(in.err, &rejected):
+		return l.reject(ctx, in.run, rejected)
+	case in.err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case in.err != nil:
+		return l.replan(in.run, in.err)
+	case in.active == nil: // it had ended before
+		return nil
+	case l.pools[in.run.Pool] == nil:
+		in.active.spool.close()
+		l.leaveAlone(in.run)
+		return nil
+	}
+	if in.history == nil {
 		in.run.State, in.run.Reason = job.RunActive, ""
 		in.run.Progress = in.active.progress(0)
 		if err := l.store.save(ctx, in.run); err != nil {
 			in.active.spool.close()
 			return l.replan(in.run, err)
 		}
-		l.retryIn = 0
-		l.active[in.run.ID] = in.active
-		l.Log.Info().Str("run", in.run.ID).Str("pool", in.run.Pool).Interface("progress", in.run.Progress).Msg("run planned")
-		return nil
-	case errors.As(in.err, &rejected):
-		in.run.State, in.run.Reason, in.run.Ended = job.RunRejected, rejected.reason, time.Now()
-		in.run.Errors = rejected.lines()
-		if err := l.store.save(ctx, in.run); err != nil {
-			return l.replan(in.run, err)
-		}
-		l.retryIn = 0
-		l.metrics.runs.WithLabelValues(string(job.RunRejected)).Inc()
-		l.Log.Warn().Str("run", in.run.ID).Str("reason", rejected.reason).Msg("run rejected")
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
 	}
-	return l.replan(in.run, in.err)
+	l.retryIn = 0
+	l.activate(in.active, in.history)
+	return nil
+}
+
+func (l *loop) reject(ctx context.Context, r *Run, why *rejection) error {
+	r.State, r.Reason, r.Errors, r.Ended = job.RunRejected, why.reason, why.lines(), time.Now()
+	if err := l.store.save(ctx, r); err != nil {
+		return l.replan(r, err)
+	}
+	l.retryIn = 0
+	l.metrics.runs.WithLabelValues(string(job.RunRejected)).Inc()
+	l.Log.Warn().Str("run", r.ID).Str("reason", why.reason).Msg("run rejected")
+	return nil
+}
+
+func (l *loop) leaveAlone(r *Run) {
+	l.Log.Error().Str("run", r.ID).Str("pool", r.Pool).Msg("an active run's pool is not in the configuration; leaving it alone")
 }
 
 // replan puts a run back that could not be planned for reasons that may pass.

@@ -160,9 +160,8 @@ func (p *Planner) publishDemand(now time.Time) {
 			if d.TaskDefinition == "" {
 				d.TaskDefinition, d.Container = a.TaskDefinition, a.Container
 			}
-			if a.TaskDefinition == d.TaskDefinition {
-				counts := a.graph.Counts()
-				d.Outstanding += counts[job.Ready] + counts[job.Queued]
+			if mine, _ := p.turn(a); mine {
+				d.Outstanding += a.graph.Outstanding()
 			}
 		}
 		next[name] = d
@@ -209,11 +208,9 @@ func (p *Planner) runs() []*activeRun {
 // turn reports whether a run may release jobs now. A pool works on one image at a time: workers of another would only
 // hand its messages back. The oldest run goes first.
 func (p *Planner) turn(a *activeRun) (bool, string) {
-	for _, first := range p.poolRuns(a.Pool) {
-		if first.Image != a.Image {
-			return false, fmt.Sprintf("waits for run %s of pool %s, which works with another image", first.ID, a.Pool)
-		}
-		return true, ""
+	runs := p.poolRuns(a.Pool)
+	if len(runs) > 0 && runs[0].Image != a.Image {
+		return false, fmt.Sprintf("waits for run %s of pool %s, which works with another image", runs[0].ID, a.Pool)
 	}
 	return true, ""
 }

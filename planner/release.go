@@ -15,6 +15,9 @@ import (
 // releaseBatch is the most jobs of one release record.
 const releaseBatch = 1000
 
+// flushMost is how many batches of a run are released before the loop looks at what else has happened.
+const flushMost = 10
+
 // sendCalls is how many SendMessageBatch calls of one release run at once.
 const sendCalls = 8
 
@@ -36,19 +39,18 @@ type flightKey struct {
 	key  job.Key
 }
 
-// flush sends what is ready, and again what was written and not marked as sent. It returns whether anything was sent.
-func (p *Planner) flush(ctx context.Context, a *activeRun) (bool, error) {
-	any := false
+// flush sends what was written and not marked as sent, then what is ready. It returns whether more may be ready.
+func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error) {
 	for len(a.unsent) > 0 {
 		if err := p.send(ctx, a, a.unsent[0]); err != nil {
-			return any, err
+			return false, err
 		}
-		a.unsent, any = a.unsent[1:], true
+		a.unsent = a.unsent[1:]
 	}
-	for {
+	for range flushMost {
 		nodes := a.graph.TakeReady(releaseBatch)
 		if len(nodes) == 0 {
-			return any, nil
+			return false, nil
 		}
 		batch := release{Key: releaseKey(a.ID, a.releases), At: time.Now()}
 		for _, n := range nodes {
@@ -61,12 +63,11 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (bool, error) {
 		if len(batch.Nodes) == 0 {
 			continue
 		}
-		if err := p.store.saveRelease(ctx, batch); err != nil {
+		if err := p.store.saveRelease(ctx, a.ID, batch); err != nil {
 			for _, n := range batch.Nodes {
-				p.land(a, n)
-				a.graph.Requeue(n)
+				p.back(a, n)
 			}
-			return any, err
+			return false, err
 		}
 		a.releases++
 		for _, n := range batch.Nodes {
@@ -74,10 +75,11 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (bool, error) {
 		}
 		a.unsent = append(a.unsent, batch)
 		if err := p.send(ctx, a, batch); err != nil {
-			return any, err
+			return false, err
 		}
-		a.unsent, any = a.unsent[:len(a.unsent)-1], true
+		a.unsent = a.unsent[:len(a.unsent)-1]
 	}
+	return true, nil
 }
 
 // share joins a node to the flight of its key when another run owns one, and else opens one.
@@ -109,15 +111,19 @@ func (p *Planner) land(a *activeRun, n int32) {
 	}
 }
 
-// send puts a release's jobs on the queue and marks it. Jobs whose output has come to exist meanwhile are left out.
+// send puts a release's jobs on the queue and marks it. Jobs of which something else has become meanwhile are left out.
 func (p *Planner) send(ctx context.Context, a *activeRun, batch release) error {
-	common := commonDocuments(a.Run, p.Namespace, a.catalogue)
+	common := commonDocuments(a.Run, a.catalogue)
 	bodies := make([]string, 0, len(batch.Nodes))
 	for i, n := range batch.Nodes {
-		if a.graph.State(n) != job.Queued {
+		if !a.current(n, batch.Attempts[i]) {
 			continue
 		}
-		body, err := message(a, n, int(batch.Attempts[i]), common)
+		planned, err := a.planned(n)
+		if err != nil {
+			return err
+		}
+		body, err := message(a.Run, planned, int(batch.Attempts[i]), common[planned.Task], a.catalogue[planned.Task].Timeout)
 		if err != nil {
 			return err
 		}
@@ -133,13 +139,13 @@ func (p *Planner) send(ctx context.Context, a *activeRun, batch release) error {
 		return fmt.Errorf("release jobs of run %s: %w", a.ID, err)
 	}
 	now := time.Now()
-	for _, n := range batch.Nodes {
-		if a.graph.State(n) == job.Queued {
+	for i, n := range batch.Nodes {
+		if a.current(n, batch.Attempts[i]) {
 			a.sent[n] = now
 		}
 	}
 	batch.Sent = true
-	if err := p.store.saveRelease(ctx, batch); err != nil {
+	if err := p.store.saveRelease(ctx, a.ID, batch); err != nil {
 		return err
 	}
 	p.metrics.released.WithLabelValues(a.Pool).Add(float64(len(bodies)))
@@ -166,19 +172,19 @@ func sendAll(ctx context.Context, to Sender, bodies []string) error {
 	}
 }
 
-// message writes the message of a node.
-func message(a *activeRun, n int32, attempt int, common map[string]job.SpecDocument) ([]byte, error) {
-	planned, err := a.planned(n)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := planned.Document(common[planned.Task]).Canonical()
+// current reports whether an attempt at a node is the one to send, or sent.
+func (a *activeRun) current(n, attempt int32) bool {
+	return a.graph.State(n) == job.Queued && a.attempt(n) == int(attempt)
+}
+
+// message writes a job's message. common is what the documents of all jobs of its task type share.
+func message(r *Run, planned job.Planned, attempt int, common job.SpecDocument, timeout job.Duration) ([]byte, error) {
+	doc, err := planned.Document(common).Canonical()
 	if err != nil {
 		return nil, err
 	}
 	m := job.Message{
-		V: job.MessageVersion, Run: a.ID, Job: planned.ID, Key: planned.Key, Document: doc,
-		Attempt: attempt, Timeout: a.catalogue[planned.Task].Timeout,
+		V: job.MessageVersion, Run: r.ID, Job: planned.ID, Key: planned.Key, Document: doc, Attempt: attempt, Timeout: timeout,
 	}
 	if len(planned.Inputs) > 0 {
 		m.Inputs = make(map[string]string, len(planned.Inputs))

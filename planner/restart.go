@@ -3,85 +3,95 @@ package planner
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"spate/internal/objects"
 	"spate/job"
 )
 
-// reload takes up an active run that another planner began: "what does the run need, minus what exists". The manifest
-// says what it needs; the cache, and S3 for what was released, say what exists; failures and releases are replayed.
-func (p *Planner) reload(ctx context.Context, r *Run) (*activeRun, error) {
+// history is what a run's log says: what was released, and which attempts failed.
+type history struct {
+	releases []release // in order
+	failures []Failure // by key, in order of attempts
+}
+
+// load reads an active run that another planner began: "what does the run need, minus what exists". The manifest says
+// what it needs; the cache, and S3 for what was released, say what exists; replay adds what the log says.
+func (p *Planner) load(ctx context.Context, r *Run) (*activeRun, *history, error) {
 	body, _, err := p.Objects.Open(ctx, job.RunManifestPath(r.ID), objects.Condition{})
 	if err != nil {
-		return nil, fmt.Errorf("reload run %s: %w", r.ID, err)
+		return nil, nil, fmt.Errorf("load run %s: %w", r.ID, err)
 	}
 	defer body.Close()
 	s, err := spoolFrom(body)
 	if err != nil {
-		return nil, fmt.Errorf("reload run %s: %w", r.ID, err)
+		return nil, nil, fmt.Errorf("load run %s: %w", r.ID, err)
 	}
 	a, err := newActiveRun(r, s)
 	if err != nil {
 		s.close()
-		return nil, err
+		return nil, nil, err
 	}
-	if err := p.replay(ctx, a); err != nil {
+	h, err := p.loadHistory(ctx, a)
+	if err != nil {
 		s.close()
-		return nil, err
+		return nil, nil, err
 	}
-	return a, nil
+	return a, h, nil
 }
 
-func (p *Planner) replay(ctx context.Context, a *activeRun) error {
-	releases, err := p.store.releases(ctx, a.ID)
-	if err != nil {
-		return err
+func (p *Planner) loadHistory(ctx context.Context, a *activeRun) (*history, error) {
+	h := &history{}
+	var err error
+	if h.releases, err = p.store.releases(ctx, a.ID); err != nil {
+		return nil, err
 	}
-	failures, err := ReadFailures(ctx, p.Table, a.ID)
-	if err != nil {
-		return err
+	if h.failures, err = ReadFailures(ctx, p.Table, a.ID); err != nil {
+		return nil, err
 	}
 	released := map[int32]bool{}
-	for _, batch := range releases {
+	for _, batch := range h.releases {
 		for _, n := range batch.Nodes {
 			if int(n) >= a.graph.Nodes() {
-				return fmt.Errorf("replay run %s: a release names job %d of %d", a.ID, n, a.graph.Nodes())
+				return nil, fmt.Errorf("load run %s: a release names job %d of %d", a.ID, n, a.graph.Nodes())
 			}
 			released[n] = true
 		}
 	}
 	planned := a.Planned
 	if err := p.resolve(ctx, a, released); err != nil {
-		return err
+		return nil, err
 	}
-	a.Planned, a.reused, a.releases = planned, a.Progress.Reused, len(releases)
-	for _, f := range failures {
+	a.Planned, a.reused, a.releases = planned, a.Progress.Reused, len(h.releases)
+	return h, nil
+}
+
+// replay applies a run's log to its graph, and registers what is in flight. It belongs to the loop.
+func (p *Planner) replay(a *activeRun, h *history) {
+	for _, f := range h.failures {
 		key, err := job.ParseKey(f.JobKey)
 		if err != nil {
-			return fmt.Errorf("replay run %s: %w", a.ID, err)
+			p.Log.Error().Err(err).Str("run", a.ID).Msg("a recorded failure names no key; leaving it out")
+			continue
 		}
 		n, ok := a.graph.Find(key)
 		if ok && !a.graph.State(n).HasOutput() {
 			p.fail(a, n, f)
 		}
 	}
-	// The releases after the failures: only the latest attempt's counts.
-	for _, batch := range releases {
-		current := release{Key: batch.Key, At: batch.At}
+	// The releases after the failures: only the latest attempt's counts, and of a node's releases the last.
+	for _, batch := range slices.Backward(h.releases) {
+		current := false
 		for i, n := range batch.Nodes {
-			if int(batch.Attempts[i]) != a.attempt(n) || a.graph.State(n) != job.Ready {
-				continue
-			}
-			if p.share(a, n) {
+			if int(batch.Attempts[i]) != a.attempt(n) || a.graph.State(n) != job.Ready || p.share(a, n) {
 				continue
 			}
 			a.graph.Release(n)
 			a.sent[n] = batch.At
-			current.Nodes, current.Attempts = append(current.Nodes, n), append(current.Attempts, batch.Attempts[i])
+			current = true
 		}
-		if !batch.Sent && len(current.Nodes) > 0 {
-			a.unsent = append(a.unsent, current)
+		if !batch.Sent && current {
+			a.unsent = append(a.unsent, batch)
 		}
 	}
-	return nil
 }

@@ -21,7 +21,7 @@ func Judge(task job.TaskType, failures []Failure) Verdict {
 	}
 	last := failures[len(failures)-1]
 	if last.Final {
-		return Verdict{Reason: last.Cause}
+		return Verdict{Reason: "it would read the same again: submit the run anew"}
 	}
 	if last.ExitCode != nil && task.IsPermanent(*last.ExitCode) {
 		return Verdict{Reason: fmt.Sprintf("exit code %d is permanent for task %s", *last.ExitCode, task.Name)}

@@ -7,6 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"spate/internal/table"
 	"spate/job"
 )
@@ -34,6 +38,7 @@ type Run struct {
 	Platform       string `dynamodbav:"platform"` // of the image
 	TaskDefinition string `dynamodbav:"task_definition"`
 	Container      string `dynamodbav:"container"` // of the task definition, that runs the worker
+	Namespace      string `dynamodbav:"namespace"`
 	JobsFrom       string `dynamodbav:"jobs_from"`
 	JobsSHA256     string `dynamodbav:"jobs_sha256"`
 	Catalogue      string `dynamodbav:"catalogue"` // task types as JSON, pinned
@@ -100,8 +105,8 @@ const (
 	failurePrefix = "FAILURE#"
 )
 
-// store keeps runs, releases and failures in the runs table. Every write carries the fencing number: once another
-// controller has written a run, an older one cannot.
+// store keeps runs, releases and failures in the runs table. Every write carries the fencing number or is tied to it:
+// once another controller has claimed a run, an older one can write nothing of it.
 type store struct {
 	table *table.Table
 	fence int64
@@ -109,6 +114,28 @@ type store struct {
 
 // errFenced says that another controller has taken the run over.
 var errFenced = errors.New("another controller has taken over")
+
+// ours holds for a run's record that no later controller has claimed.
+func (s store) ours() table.Condition {
+	return table.Condition{Expression: "fence <= :fence", Values: map[string]any{":fence": s.fence}}
+}
+
+// claim puts our fencing number on a run's record, so that an older controller can change nothing of the run from then
+// on, and reads the record after that.
+func (s store) claim(ctx context.Context, id string) (*Run, error) {
+	err := s.table.Update(ctx, table.Key{PK: table.RunRecords, SK: id}, map[string]any{"fence": s.fence}, s.ours())
+	if errors.Is(err, table.ErrCondition) {
+		return nil, fmt.Errorf("claim run %s: %w", id, errFenced)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim run %s: %w", id, err)
+	}
+	r, err := ReadRun(ctx, s.table, id)
+	if err == nil && r == nil {
+		err = fmt.Errorf("claim run %s: its record is gone", id)
+	}
+	return r, err
+}
 
 // create writes a run's first record. It returns false when there is one already.
 func (s store) create(ctx context.Context, r *Run) (bool, error) {
@@ -125,7 +152,7 @@ func (s store) create(ctx context.Context, r *Run) (bool, error) {
 
 func (s store) save(ctx context.Context, r *Run) error {
 	r.Fence = s.fence
-	err := s.table.Put(ctx, r, table.Condition{Expression: "attribute_not_exists(pk) OR fence <= :fence", Values: map[string]any{":fence": s.fence}})
+	err := s.table.Put(ctx, r, s.ours())
 	if errors.Is(err, table.ErrCondition) {
 		return fmt.Errorf("save run %s: %w", r.ID, errFenced)
 	}
@@ -141,17 +168,41 @@ func releaseKey(run string, number int) table.Key {
 	return runKey(run, fmt.Sprintf("%s%08d", releasePrefix, number))
 }
 
-func (s store) saveRelease(ctx context.Context, r release) error {
-	if err := s.table.Put(ctx, r, table.Condition{}); err != nil {
-		return fmt.Errorf("save release: %w", err)
+func (s store) saveRelease(ctx context.Context, run string, r release) error {
+	if err := s.append(ctx, run, r); err != nil {
+		return fmt.Errorf("save release of run %s: %w", run, err)
 	}
 	return nil
 }
 
+// append writes an item of a run's log, as long as the run is ours.
+func (s store) append(ctx context.Context, run string, item any) error {
+	key, err := attributevalue.MarshalMap(table.Key{PK: table.RunRecords, SK: run})
+	if err != nil {
+		return err
+	}
+	ours := s.ours()
+	fence, err := attributevalue.MarshalMap(ours.Values)
+	if err != nil {
+		return err
+	}
+	put, err := s.table.PutOp(item, table.Condition{})
+	if err != nil {
+		return err
+	}
+	err = s.table.Transact(ctx, put, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName: aws.String(s.table.Name()), Key: key, ConditionExpression: &ours.Expression, ExpressionAttributeValues: fence,
+	}})
+	if errors.Is(err, table.ErrCondition) {
+		return errFenced
+	}
+	return err
+}
+
 func (s store) saveFailure(ctx context.Context, run string, f Failure) error {
 	f.Key = runKey(run, fmt.Sprintf("%s%s#%06d", failurePrefix, f.JobKey, f.Attempt))
-	if err := s.table.Put(ctx, f, table.Condition{}); err != nil {
-		return fmt.Errorf("save failure: %w", err)
+	if err := s.append(ctx, run, f); err != nil {
+		return fmt.Errorf("save failure of run %s: %w", run, err)
 	}
 	return nil
 }

@@ -90,13 +90,12 @@ func (p *Prepared) collect(path string, catalogue job.Catalogue) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		var many *job.Errors
-		if errors.As(err, &many) {
+		if many, ok := errors.AsType[*job.Errors](err); ok {
 			errs.Merge(many)
 		} else if err != nil {
 			return err
 		}
-		params, err := job.MergeParams(p.RunFile.Params, spec.Params)
+		params, err := mergeParams(p.RunFile.Params, spec, errs)
 		if err != nil {
 			return err
 		}
@@ -174,22 +173,16 @@ func Submit(ctx context.Context, store *objects.Store, submissions Sender, id st
 	if err != nil {
 		return "", fmt.Errorf("submit run: %w", err)
 	}
-	existing, _, err := store.Get(ctx, job.SubmissionPath(id))
-	switch {
-	case errors.Is(err, objects.ErrNotFound):
-	case err != nil:
-		return "", fmt.Errorf("submit run: %w", err)
-	case !bytes.Equal(existing, data):
-		return "", fmt.Errorf("submit run %s: %w; leave the id out to get a new one", id, ErrSubmitted)
+	submitted, err := wasSubmitted(ctx, store, id, data)
+	if err == nil && !submitted {
+		err = p.put(ctx, store, id, run.JobsSHA256, data)
 	}
-	if existing == nil {
-		if err := p.put(ctx, store, id, run.JobsSHA256, data); err != nil {
-			return "", err
-		}
+	if err != nil {
+		return "", fmt.Errorf("submit run %s: %w", id, err)
 	}
 	body, err := job.Submission{V: job.MessageVersion, ID: id}.Encode()
 	if err != nil {
-		return "", fmt.Errorf("submit run: %w", err)
+		return "", fmt.Errorf("submit run %s: %w", id, err)
 	}
 	if err := submissions.Send(ctx, string(body)); err != nil {
 		return "", fmt.Errorf("submit run %s: %w", id, err)
@@ -197,25 +190,37 @@ func Submit(ctx context.Context, store *objects.Store, submissions Sender, id st
 	return id, nil
 }
 
+// wasSubmitted reports whether the run file is in S3 already. ErrSubmitted: another one is.
+func wasSubmitted(ctx context.Context, store *objects.Store, id string, runFile []byte) (bool, error) {
+	existing, _, err := store.Get(ctx, job.SubmissionPath(id))
+	switch {
+	case errors.Is(err, objects.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !bytes.Equal(existing, runFile):
+		return false, fmt.Errorf("%w; leave the id out to get a new one", ErrSubmitted)
+	}
+	return true, nil
+}
+
 // put uploads the jobs, then the run file, which makes them a submission.
 func (p *Prepared) put(ctx context.Context, store *objects.Store, id, sha string, runFile []byte) error {
 	if p.file != nil {
 		size, err := p.file.Seek(0, io.SeekEnd)
 		if err != nil {
-			return fmt.Errorf("submit run: %w", err)
+			return err
 		}
 		if _, err := store.PutStream(ctx, job.SubmissionJobsPath(id, sha), io.NewSectionReader(p.file, 0, size), size); err != nil {
-			return fmt.Errorf("submit run: %w", err)
+			return err
 		}
 	}
 	_, err := store.Put(ctx, job.SubmissionPath(id), runFile, objects.Condition{IfAbsent: true})
 	if errors.Is(err, objects.ErrPrecondition) {
-		return fmt.Errorf("submit run %s: %w", id, ErrSubmitted)
+		// Somebody was quicker: perhaps with the same run, perhaps this very request, whose first answer was lost.
+		_, err = wasSubmitted(ctx, store, id, runFile)
 	}
-	if err != nil {
-		return fmt.Errorf("submit run: %w", err)
-	}
-	return nil
+	return err
 }
 
 // NewSubmissionID makes an id that sorts by time among its namesakes: the run's name, the time, and something random.

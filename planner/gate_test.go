@@ -1,0 +1,94 @@
+package planner
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// gate stands between a planner and the services. It counts the requests that change something and can make one of them
+// the planner's last, before or after its effect, or lose its answer.
+type gate struct {
+	at   int // the number of the request that meets with the accident, from 1; 0: none
+	kind accident
+	kill func() // ends the planner; called once, not to wait
+
+	mu     sync.Mutex
+	writes []string      // what was asked for
+	victim *http.Request // the one that meets with the accident
+	dead   bool
+}
+
+type accident string
+
+const (
+	diesBefore accident = "dies before"
+	diesAfter  accident = "dies after"
+	losesReply accident = "loses the reply to"
+)
+
+var errCut = errors.New("connection reset")
+
+// enter lets a request pass on its way to the service.
+func (g *gate) enter(r *http.Request) error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dead {
+		return errCut
+	}
+	if name := change(r); name != "" {
+		g.writes = append(g.writes, name)
+		if len(g.writes) == g.at {
+			g.victim = r
+		}
+		if g.victim == r && g.kind == diesBefore {
+			return g.die()
+		}
+	}
+	return nil
+}
+
+// leave lets the answer pass.
+func (g *gate) leave(r *http.Request) error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.dead:
+		return errCut
+	case g.victim != r:
+		return nil
+	case g.kind == diesAfter:
+		return g.die()
+	case g.kind == losesReply:
+		return errCut
+	}
+	return nil
+}
+
+func (g *gate) die() error {
+	g.dead = true
+	g.kill()
+	return errCut
+}
+
+// change names a request that changes something; receiving is none.
+func change(r *http.Request) string {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	switch operation {
+	case "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "SendMessageBatch", "DeleteMessageBatch":
+		return operation
+	case "":
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return fmt.Sprintf("%s %s", r.Method, r.URL.Path)
+		}
+	}
+	return ""
+}
