@@ -1,6 +1,7 @@
 package job
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func TestWhateverAProcessPrintsItsEventIsSent(t *testing.T) {
 		"many lines": strings.Split(strings.Repeat("x\n", 1<<20), "\n"),
 	} {
 		e := testEvent()
-		e.LastLines = append(lines, "the last line")
+		e.LastLines = slices.Concat(lines, []string{"the last line"})
 		e.Cause = strings.Repeat("\xff\x00", 1<<16)
 		data, err := e.Encode()
 		if err != nil {

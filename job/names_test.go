@@ -105,3 +105,17 @@ func TestOnlyAManifestsPathNamesAKey(t *testing.T) {
 		}
 	}
 }
+
+func TestEachThingHasItsPlaceInTheBucket(t *testing.T) {
+	for got, want := range map[string]string{
+		OutputPrefix(Key{0xab})[:13]: "outputs/ab/ab", AttemptPrefix(Key{}, "1")[75:]: "/1/",
+		ResultsIndexPath("n-1"): "results/n-1/index.jsonl", RunManifestPath("n-1"): "runs/n-1/jobs.jsonl",
+		SubmissionPath("n-1"): "submissions/n-1/run.json",
+		SubmissionJobsPath("n-1", strings.Repeat("0123", 16)):     "submissions/n-1/jobs-0123012301230123.jsonl",
+		SubmissionJobsPath("n-1", "short sums are for tests"[:5]): "submissions/n-1/jobs-short.jsonl",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

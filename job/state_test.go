@@ -60,3 +60,12 @@ func TestDurationsAreText(t *testing.T) {
 		t.Error("soon was read")
 	}
 }
+
+func TestOnlyListedExitCodesArePermanent(t *testing.T) {
+	task := TaskType{PermanentExitCodes: []int{65, 70}}
+	for code, want := range map[int]bool{0: false, 1: false, 65: true, 70: true, 137: false} {
+		if task.IsPermanent(code) != want {
+			t.Errorf("exit code %d: permanent %t, want %t", code, !want, want)
+		}
+	}
+}
