@@ -388,17 +388,28 @@ func (f *fakeImages) set(image Image, err error) {
 type fakeOutputs struct {
 	bucket *objects.Store
 
-	mu      sync.Mutex
-	blind   bool             // answers Unknown
-	stale   map[job.Key]bool // said to exist
-	forgot  []job.Key
-	lookups int
+	mu     sync.Mutex
+	blind  bool             // answers Unknown
+	stale  map[job.Key]bool // said to exist
+	forgot []job.Key
+}
+
+func (f *fakeOutputs) setBlind(blind bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.blind = blind
+}
+
+// claim makes it say that an output exists.
+func (f *fakeOutputs) claim(key job.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stale[key] = true
 }
 
 func (f *fakeOutputs) Lookup(ctx context.Context, keys []job.Key) []job.Presence {
 	f.mu.Lock()
 	blind, stale := f.blind, maps.Clone(f.stale)
-	f.lookups += len(keys)
 	f.mu.Unlock()
 	found := make([]job.Presence, len(keys))
 	for i, key := range keys {
