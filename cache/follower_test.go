@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -155,6 +158,40 @@ func TestRecordsThatWereTrimmedLeadToANewEpoch(t *testing.T) {
 		t.Fatal("the epoch that lacks changes is live")
 	}
 	all(t, h.view(testKeys(0, 10)...), job.Hit)
+}
+
+func TestAStreamThatWasReplacedLeadsToANewEpoch(t *testing.T) {
+	for name, away := range map[string]bool{"while the follower was away": true, "under the follower": false} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.put(testKeys(0, 10)...)
+			h.settle()
+			before := h.liveEpoch()
+			if away {
+				h.leave()
+			}
+			stream := func(on bool) {
+				in := &dynamodb.UpdateTableInput{TableName: aws.String(outputsTable), StreamSpecification: &dynamodbtypes.StreamSpecification{StreamEnabled: &on}}
+				if on {
+					in.StreamSpecification.StreamViewType = dynamodbtypes.StreamViewTypeNewAndOldImages
+				}
+				if _, err := h.clients.DynamoDB.UpdateTable(t.Context(), in); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stream(false)
+			h.put(testKeys(10, 20)...) // in no stream
+			stream(true)
+			for range 15 { // the shards are listed again within ten seconds
+				_ = h.follow()
+			}
+			h.settle()
+			if h.liveEpoch() == before {
+				t.Fatal("the epoch that lacks changes is live")
+			}
+			all(t, h.view(testKeys(0, 20)...), job.Hit)
+		})
+	}
 }
 
 func TestExpiredIteratorsAreAskedForAgain(t *testing.T) {

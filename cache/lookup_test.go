@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,35 @@ func TestAnOldSnapshotIsNoticedByAFollowerThatWasAway(t *testing.T) {
 		t.Fatal("the lost epoch was resumed")
 	}
 	all(t, h.view(testKeys(0, 20)...), job.Hit)
+}
+
+func TestAReaderRemembersTheHighestSequenceItSaw(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKey(1))
+	h.settle()
+	reader := h.process()
+	all(t, reader.askView(t.Context(), h.now, testKeys(1, 2)), job.Hit)
+	h.settle()
+	old := takeSnapshot(t, h.redis) // newer than what the reader took from the runs table
+	h.settle()
+	all(t, reader.askView(t.Context(), h.now, testKeys(1, 2)), job.Hit)
+	old.restore(t, h.redis)
+	all(t, reader.askView(t.Context(), h.now, testKeys(1, 2)), job.Unknown)
+}
+
+func TestRedisEmptiedDuringAWriteIsLost(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKey(1))
+	h.settle()
+	other := redis.NewClient(&redis.Options{Addr: h.redis.Options().Addr})
+	defer other.Close()
+	h.faultyRedis().set(func(r *redisFaults) {
+		r.before = func(int) error { return other.FlushAll(t.Context()).Err() }
+	})
+	if err := h.session.live.Apply(t.Context(), testKeys(2, 3), nil); !errors.Is(err, ErrLost) {
+		t.Fatalf("error is %v, want %v", err, ErrLost)
+	}
+	all(t, h.view(testKeys(1, 3)...), job.Unknown)
 }
 
 func TestASuspectEpochIsLiveAgainOnceItsSequencePassesWhatIsRemembered(t *testing.T) {

@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -48,6 +49,7 @@ func TestNotificationsAreReadInTheThreeWaysTheyCome(t *testing.T) {
 		{"through EventBridge", eventBridgeBody("Object Created", manifest), ours},
 		{"deleted, through EventBridge", eventBridgeBody("Object Deleted", manifest), ours},
 		{"tagged, through EventBridge", eventBridgeBody("Object Tags Added", manifest), foreign},
+		{"another bucket, through EventBridge", strings.Replace(eventBridgeBody("Object Created", manifest), testBucket, "other", 1), foreign},
 		{"another bucket", s3Body("ObjectCreated:Put", "other", manifest), foreign},
 		{"an output's file", createdBody(job.AttemptPrefix(k, "a") + "losses 1.csv"), foreign},
 		{"a manifest elsewhere", createdBody("copy/" + manifest), foreign},

@@ -168,9 +168,9 @@ func (s *session) heartbeat(ctx context.Context, now time.Time) error {
 }
 
 // remember writes first the sequence and then the checkpoints: what is checkpointed can then not be lost from Redis
-// without being missed.
+// without being missed. Nothing may wait.
 func (s *session) remember(ctx context.Context, now time.Time) error {
-	if s.live == nil || len(s.waiting) > 0 || now.Sub(s.saved) < saveInterval {
+	if s.live == nil || now.Sub(s.saved) < saveInterval {
 		return nil
 	}
 	next := s.current

@@ -36,6 +36,7 @@ type tail struct {
 	arn       string
 	shards    map[string]*shard
 	refreshed time.Time
+	disabled  bool          // no shard will be added any more
 	lag       time.Duration // of the newest record in the last poll that had any
 }
 
@@ -193,13 +194,15 @@ func (t *tail) refresh(ctx context.Context, now time.Time) error {
 		return err
 	}
 	t.refreshed = now
+	ended := t.disabled
 	for id, s := range t.shards {
-		if s.listed {
-			continue
-		}
-		if !s.done {
+		if !s.listed && !s.done {
 			return fmt.Errorf("shard %s is gone: %w", id, errMissed)
 		}
+		ended = ended && s.done
+	}
+	if ended {
+		return fmt.Errorf("stream %s was switched off: %w", t.arn, errMissed)
 	}
 	return nil
 }
@@ -214,6 +217,7 @@ func (t *tail) list(ctx context.Context) (closed map[string]bool, err error) {
 		if err != nil {
 			return nil, t.wrap("list shards", err)
 		}
+		t.disabled = out.StreamDescription.StreamStatus == types.StreamStatusDisabled
 		for _, described := range out.StreamDescription.Shards {
 			listed[aws.ToString(described.ShardId)] = &described
 		}

@@ -99,8 +99,9 @@ func TestAnOutputOlderThanTheRetentionIsNotWritten(t *testing.T) {
 	if err := h.update(); err != nil {
 		t.Fatal(err)
 	}
-	if h.ledgerHas(k) || h.queue.depth() != 0 {
-		t.Errorf("in the ledger: %v; %d messages are left", h.ledgerHas(k), h.queue.depth())
+	written, err := h.Ledger.Get(t.Context(), start.Add(-2*retention), k)
+	if err != nil || len(written) != 0 || h.queue.depth() != 0 {
+		t.Errorf("in the ledger: %v, error %v; %d messages are left", written, err, h.queue.depth())
 	}
 }
 
@@ -152,35 +153,59 @@ func TestMessagesAreDeletedOnlyOnceTheLedgerHasWhatTheySay(t *testing.T) {
 	}
 }
 
-func TestARetractionWaitsForAPutUnderWay(t *testing.T) {
+func TestAKeyIsLockedFromTheLookAtS3UntilTheLedgerIsWritten(t *testing.T) {
 	h := newHouse(t)
 	k := testKey(1)
+	looked, wrote := 0, 0
+	free := func() bool {
+		stripe := &h.Ledger.locks.stripes[int(bucketOf(k))%len(h.Ledger.locks.stripes)]
+		if stripe.TryLock() {
+			stripe.Unlock()
+			return true
+		}
+		return false
+	}
 	h.objects.publish(k, start)
-	h.queue.send(createdBody(job.ManifestPath(k)))
-	forgotten := make(chan error, 1)
-	begun := false
+	h.objects.fail = func(string) error {
+		if looked++; free() {
+			t.Error("the key is free while S3 is looked at")
+		}
+		return nil
+	}
 	h.faults.set(func(f *faults) {
-		f.write = func() error { // the manifest has been read; now the output is retracted
-			if !begun {
-				begun = true
-				h.objects.remove(k)
-				go func() { forgotten <- h.Forget(t.Context(), k) }()
-				select {
-				case err := <-forgotten:
-					t.Errorf("the retraction did not wait, error %v", err)
-				case <-time.After(20 * time.Millisecond):
-				}
+		f.write = func() error {
+			if wrote++; free() {
+				t.Error("the key is free while the ledger is written")
 			}
 			return nil
 		}
 	})
+	h.queue.send(createdBody(job.ManifestPath(k)))
 	if err := h.update(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-forgotten; err != nil {
+	if err := h.Forget(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}
-	if h.ledgerHas(k) {
-		t.Error("the retracted output is in the ledger")
+	if looked != 1 || wrote != 2 || !free() {
+		t.Errorf("%d looks, %d writes, free afterwards: %v", looked, wrote, free())
 	}
+}
+
+func TestKeyLocksExclude(t *testing.T) {
+	var locks keyLocks
+	keys := testKeys(0, 3)
+	unlock := locks.lock(keys)
+	second := make(chan struct{})
+	go func() {
+		locks.lock([]job.Key{keys[2], keys[2], keys[1]})()
+		close(second)
+	}()
+	select {
+	case <-second:
+		t.Error("two hold one key")
+	case <-time.After(20 * time.Millisecond):
+	}
+	unlock()
+	<-second
 }
