@@ -18,6 +18,14 @@ type RunFile struct {
 	JobsFrom   string            `json:"jobs_from,omitzero"`
 	JobsSHA256 string            `json:"jobs_sha256,omitzero"` // of the file that JobsFrom names; written by the submitter's client
 	Jobs       []Spec            `json:"-"`
+
+	places map[string]position // of the fields' values, for errors found later
+}
+
+// ErrorAt is an error about a field of the run file, which was read from file, placed at the field's value.
+func (r *RunFile) ErrorAt(file, field, format string, args ...any) *Errors {
+	at := r.places[field]
+	return &Errors{List: []*Error{{File: file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)}}}
 }
 
 // ParseRunFile reads a run file. Its error is *[Errors], beside which stands what could be read, or nil when that is
@@ -33,10 +41,10 @@ func ParseRunFile(file string, data []byte) (*RunFile, error) {
 	for _, e := range errs.List {
 		d.reported[position{e.Line, e.Column}] = true
 	}
-	run := &RunFile{}
+	run := &RunFile{places: map[string]position{}}
 	seen := map[string]position{}
 	isObject := d.object("a run file", func(name string, at position) {
-		seen[name] = at
+		seen[name], run.places[name] = at, d.position()
 		switch name {
 		case "name":
 			run.Name, _ = d.checkedString("name", CheckName)
@@ -111,5 +119,10 @@ func MergeParams(run, job jsontext.Value) (jsontext.Value, error) {
 			return nil, fmt.Errorf("merge params: %w", err)
 		}
 	}
-	return canonicalJSON(merged)
+	// Not canonical JSON: it writes 1e20 as an integer, which nobody may submit.
+	data, err := json.Marshal(merged, json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("merge params: %w", err)
+	}
+	return data, nil
 }
