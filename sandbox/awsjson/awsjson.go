@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"net/http"
@@ -83,6 +84,8 @@ type Mux struct {
 	Prefix string
 	// ContentType is application/x-amz-json-1.0 or -1.1.
 	ContentType string
+	// Checksum sends the response's CRC-32 with it, as DynamoDB does.
+	Checksum bool
 	// Operations are looked up by name.
 	Operations map[string]Operation
 	// Log receives unknown operations and server faults.
@@ -148,6 +151,9 @@ func (m *Mux) writeError(w http.ResponseWriter, r *http.Request, err error) {
 
 func (m *Mux) write(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if m.Checksum {
+		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	}
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil {
 		m.Log.Debug().Err(err).Msg("client left before its response was written")

@@ -79,7 +79,7 @@ func New(options Options) (*Server, error) {
 }
 
 func (s *Server) mux(prefix string, operations map[string]awsjson.Operation) http.Handler {
-	return &awsjson.Mux{Prefix: prefix, ContentType: "application/x-amz-json-1.0", Operations: operations, Log: s.options.Log}
+	return &awsjson.Mux{Prefix: prefix, ContentType: "application/x-amz-json-1.0", Checksum: true, Operations: operations, Log: s.options.Log}
 }
 
 func (s *Server) tableOperations() map[string]awsjson.Operation {

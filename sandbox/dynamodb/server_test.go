@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	"go.uber.org/goleak"
 
 	"spate/sandbox/dynamodb"
@@ -123,6 +124,21 @@ func TestUnknownOperationIsNamedInTheError(t *testing.T) {
 	b := newBench(t, dynamodb.Options{})
 	_, err := b.tables.DescribeLimits(t.Context(), &client.DescribeLimitsInput{})
 	wantCode(t, err, "UnknownOperationException", "DescribeLimits")
+}
+
+// The SDK compares each response with its checksum, and complains of one that has none.
+func TestResponsesCarryTheChecksumThatTheSDKExpects(t *testing.T) {
+	b := newBench(t, dynamodb.Options{})
+	var complaints strings.Builder
+	quiet := func(o *client.Options) { o.Logger = logging.NewStandardLogger(&complaints) }
+	if _, err := b.tables.ListTables(t.Context(), &client.ListTablesInput{}, quiet); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.tables.DescribeTable(t.Context(), &client.DescribeTableInput{TableName: aws.String("missing")}, quiet)
+	wantCode(t, err, "ResourceNotFoundException", "")
+	if complaints.Len() > 0 {
+		t.Errorf("the SDK complains: %s", complaints.String())
+	}
 }
 
 func TestOptionsOutOfRangeAreRefused(t *testing.T) {
