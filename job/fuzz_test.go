@@ -60,7 +60,7 @@ func sameJobs() cmp.Options {
 		return string(text)
 	}
 	return cmp.Options{
-		cmpopts.IgnoreUnexported(Spec{}),
+		cmpopts.IgnoreUnexported(Spec{}, RunFile{}),
 		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().Type() != reflect.TypeFor[jsontext.Value]() }, cmpopts.EquateEmpty()),
 		cmp.Comparer(func(a, b jsontext.Value) bool { return canonical(a) == canonical(b) }),
 	}

@@ -109,3 +109,17 @@ func TestParamsOfAJobLieOverThoseOfItsRun(t *testing.T) {
 		t.Error("a list was merged")
 	}
 }
+
+func TestAFieldOfARunFileIsFoundAgainForLaterErrors(t *testing.T) {
+	run, err := ParseRunFile("f", []byte("name: n\npool:   rollup\njobs_from: jobs.jsonl\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, want := range map[string]string{
+		"pool": `f:2:9: no "rollup"`, "jobs_from": `f:3:12: no "rollup"`, "owner": `f: no "rollup"`,
+	} {
+		if got := run.ErrorAt("f", field, "no %q", run.Pool).Error(); got != want {
+			t.Errorf("%s: got %s, want %s", field, got, want)
+		}
+	}
+}
