@@ -44,13 +44,14 @@ func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read run file: %w", err)
 	}
+	errs := &job.Errors{}
 	run, err := job.ParseRunFile(path, data)
-	if err != nil {
-		return nil, err
+	if errs.Merge(err); run == nil || errs.Len() > 0 && !jobsAtHand(run) {
+		return nil, errs.Err()
 	}
 	if strings.HasPrefix(run.JobsFrom, "s3://") {
 		if _, _, err := job.ParseObjectURL(run.JobsFrom); err != nil {
-			return nil, fmt.Errorf("%s: jobs_from: %w", path, err)
+			return nil, run.ErrorAt(path, "jobs_from", "jobs_from: %v", err)
 		}
 		return &Prepared{RunFile: run}, nil
 	}
@@ -63,21 +64,26 @@ func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
 		return nil, fmt.Errorf("prepare jobs: %w", err)
 	}
 	p := &Prepared{RunFile: run, file: file}
-	if err := p.collect(path, catalogue); err != nil {
+	if err := p.collect(path, catalogue, errs); err != nil {
 		p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// collect checks the jobs and copies them into the local file.
-func (p *Prepared) collect(path string, catalogue job.Catalogue) error {
-	errs := &job.Errors{}
+// jobsAtHand reports whether the jobs can be read here, also when there is something wrong with the run file.
+func jobsAtHand(run *job.RunFile) bool {
+	return len(run.Jobs) > 0 || run.JobsFrom != "" && !strings.Contains(run.JobsFrom, "://")
+}
+
+// collect checks the jobs and copies them into the local file. errs are those of the run file, which its own join.
+func (p *Prepared) collect(path string, catalogue job.Catalogue, errs *job.Errors) error {
 	hash := sha256.New()
 	out := bufio.NewWriterSize(io.MultiWriter(p.file, hash), 1<<20)
 	next, done, err := p.source(path)
 	if err != nil {
-		return err
+		errs.Merge(err)
+		return errs.Err()
 	}
 	defer done()
 	source := path
@@ -138,7 +144,7 @@ func (p *Prepared) source(path string) (next func() (job.Spec, error), done func
 	name := localJobs(path, p.RunFile.JobsFrom)
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: jobs_from: %w", path, err)
+		return nil, nil, p.RunFile.ErrorAt(path, "jobs_from", "jobs_from: %v", err)
 	}
 	return job.NewReader(name, f).Next, func() { f.Close() }, nil
 }

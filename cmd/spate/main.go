@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"spate/examples/reinsurance/model"
+	"spate/internal/config"
 	"spate/internal/demo"
 	"spate/job"
 )
@@ -99,6 +100,12 @@ func report(w io.Writer, err error) {
 	if errors.As(err, &many) {
 		fmt.Fprintln(w, many.Error())
 		fmt.Fprintf(w, "spate: %s; nothing was submitted\n", countOf(many.Len(), "error"))
+		return
+	}
+	var setting *config.Error
+	if errors.As(err, &setting) {
+		fmt.Fprintln(w, err)
+		fmt.Fprintln(w, "spate: the configuration is wrong; nothing was done")
 		return
 	}
 	fmt.Fprintln(w, "spate:", err)

@@ -39,7 +39,8 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer prepared.Close()
 	if _, ok := findPool(in.cfg.Pools, prepared.RunFile.Pool); !ok {
-		return fmt.Errorf("%s: there is no pool %q; the configuration has %s", c.RunFile, prepared.RunFile.Pool, poolNames(in.cfg.Pools))
+		run := prepared.RunFile
+		return run.ErrorAt(c.RunFile, "pool", "there is no pool %q; the configuration has %s", run.Pool, poolNames(in.cfg.Pools))
 	}
 	submissions, err := queue.Open(ctx, in.clients.SQS, in.cfg.Queues.Submissions)
 	if err != nil {
