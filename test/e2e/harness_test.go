@@ -27,14 +27,18 @@ import (
 	"spate/planner"
 )
 
-// program is the binary under test. TestMain builds it.
+// program is the binary under test. TestMain builds it unless it is given.
 var program string
 
 func TestMain(m *testing.M) {
+	given := flag.String("program", "", "binary to test, called spate; left out, it is built")
 	flag.Parse()
 	if err := flag.Set("test.parallel", "2"); err != nil { // each test is a dozen processes
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if program = *given; program != "" {
+		os.Exit(m.Run())
 	}
 	dir, err := os.MkdirTemp("", "spate-e2e-")
 	if err != nil {
