@@ -2,12 +2,13 @@
 //
 // The clients take region, credentials and endpoints from the SDK's standard sources; AWS_ENDPOINT_URL pointed at the
 // sandbox is all that local use needs. ECS calls are not retried by the SDK: the launcher paces them itself, and a
-// hidden retry would hide throttling from it. The other clients use the SDK's standard
-// retries.
+// hidden retry would hide throttling from it. The other clients use the SDK's standard retries. Nothing here reads the
+// environment but the SDK, in [Load].
 package awsclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -48,7 +49,7 @@ func Load(ctx context.Context, region string) (*Clients, error) {
 		return nil, fmt.Errorf("load AWS configuration: %w", err)
 	}
 	if cfg.Region == "" {
-		return nil, fmt.Errorf("load AWS configuration: no region: set AWS_REGION or region in the configuration file")
+		return nil, errors.New("load AWS configuration: no region: set AWS_REGION, or region in the configuration file")
 	}
 	return FromConfig(cfg), nil
 }
@@ -60,12 +61,21 @@ func FromConfig(cfg aws.Config) *Clients {
 		SQS:      sqs.NewFromConfig(cfg),
 		DynamoDB: dynamodb.NewFromConfig(cfg),
 		Streams:  dynamodbstreams.NewFromConfig(cfg),
-		S3:       s3.NewFromConfig(cfg),
+		S3:       s3.NewFromConfig(cfg, pathStyle),
 		Region:   cfg.Region,
 	}
 }
 
-// Local makes clients for a sandbox whose endpoint is known, without looking at the environment. Any credentials do.
+// pathStyle names the bucket in the path where the endpoint is somebody else's than AWS's own: http://bucket.localhost
+// need not resolve.
+func pathStyle(o *s3.Options) {
+	if o.BaseEndpoint != nil {
+		o.UsePathStyle = true
+	}
+}
+
+// Local makes clients for a sandbox whose endpoint (a URL) is known, without looking at the environment. Any credentials
+// do.
 func Local(endpoint string) *Clients {
 	return FromConfig(aws.Config{
 		Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: httpClient(),

@@ -1,8 +1,8 @@
 package awsclient
 
 import (
-	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -27,57 +27,63 @@ const (
 // Ambiguous reports whether the request may have had its effect although it failed.
 func (c Class) Ambiguous() bool { return c == ClassTransient || c == ClassUnknown }
 
-// Classify sorts an error of a call. It looks at the code and, where a code means several things, at the text.
+// Classify sorts an error of a call. It looks at the code, where a code means several things at the text, and then at
+// the status.
 func Classify(err error) Class {
 	if err == nil {
 		return ClassNone
 	}
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if _, ok := errors.AsType[smithy.InvalidParamsError](err); ok {
+		return ClassConfiguration // the SDK refused to send it
+	}
+	api, answered := errors.AsType[smithy.APIError](err)
+	if answered {
 		if class := classifyCode(api.ErrorCode(), api.ErrorMessage()); class != ClassUnknown {
 			return class
 		}
 	}
-	var response *smithyhttp.ResponseError
-	if errors.As(err, &response) && response.HTTPStatusCode() >= 500 {
-		return ClassTransient
+	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		switch status := response.HTTPStatusCode(); {
+		case status >= http.StatusInternalServerError:
+			return ClassTransient
+		case status == http.StatusTooManyRequests:
+			return ClassThrottled
+		}
 	}
-	if errors.As(err, &api) {
-		return ClassUnknown
+	if answered {
+		return classifyText(api.ErrorMessage())
 	}
-	if errors.Is(err, context.Canceled) {
-		return ClassTransient
-	}
-	// No answer that could be understood: timeouts, resets, refused connections.
+	// No answer that could be understood: timeouts, resets, refused connections, a context that ended.
 	return ClassTransient
 }
 
 // ClassifyFailure sorts the reason of a failure inside a successful RunTask answer.
-func ClassifyFailure(reason string) Class {
-	text := plain(reason)
+func ClassifyFailure(reason string) Class { return classifyText(reason) }
+
+// classifyText knows the sentences that ECS uses in exceptions and failures alike. None is matched across an apostrophe,
+// which is sometimes a typographic one.
+func classifyText(sentence string) Class {
+	text := strings.ToLower(sentence)
+	has := func(part string) bool { return strings.Contains(text, part) }
 	switch {
-	case strings.Contains(text, "capacity is unavailable"), strings.Contains(text, "not enough free addresses"),
-		strings.Contains(text, "insufficient free addresses"), strings.HasPrefix(text, "resource:"), strings.Contains(text, "insufficient capacity"):
+	case has("capacity is unavailable"), has("insufficient capacity"), has("free addresses"), has("insufficientfreeaddresses"),
+		strings.HasPrefix(text, "resource:"):
 		return ClassCapacity
-	case strings.Contains(text, "reached the limit on the number of"):
+	case has("reached the limit on the number of"):
 		return ClassQuota
-	case strings.Contains(text, "throttl"), strings.Contains(text, "rate exceeded"):
+	case has("throttl"), has("requestlimitexceeded"), has("rate exceeded"):
 		return ClassThrottled
 	}
 	return ClassUnknown
 }
 
 func classifyCode(code, message string) Class {
-	text := plain(message)
 	switch code {
-	case "ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException",
-		"ProvisionedThroughputExceededException", "RequestThrottled", "SlowDown":
+	case "ThrottlingException", "Throttling", "ThrottledException", "RequestThrottledException", "RequestThrottled",
+		"EC2ThrottledException", "RequestLimitExceeded", "TooManyRequestsException", "ProvisionedThroughputExceededException", "SlowDown":
 		return ClassThrottled
 	case "InvalidParameterException", "ClientException":
-		if strings.Contains(text, "throttl") || strings.Contains(text, "requestlimitexceeded") || strings.Contains(text, "rate exceeded") {
-			return ClassThrottled
-		}
-		if class := ClassifyFailure(message); class != ClassUnknown {
+		if class := classifyText(message); class != ClassUnknown {
 			return class
 		}
 		return ClassConfiguration
@@ -90,21 +96,12 @@ func classifyCode(code, message string) Class {
 	case "ServerException", "InternalServerError", "InternalFailure", "ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout":
 		return ClassTransient
 	}
-	if class := ClassifyFailure(message); class != ClassUnknown {
-		return class
-	}
 	return ClassUnknown
-}
-
-// plain lowers the case and straightens typographic apostrophes, which ECS's texts sometimes have.
-func plain(text string) string {
-	return strings.ToLower(strings.ReplaceAll(text, "’", "'"))
 }
 
 // Code is the service's own error code, or "" when the error carries none.
 func Code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""
