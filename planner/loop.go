@@ -146,6 +146,13 @@ func (l *loop) activate(a *activeRun, h *history) {
 	if h != nil {
 		l.replay(a, h)
 	}
+	// What other runs finished since this one looked will not be told again.
+	for n := range int32(a.graph.Nodes()) {
+		if !a.graph.State(n).HasOutput() && l.recent.has(a.graph.Key(n), time.Now()) {
+			a.reused += a.graph.Weight(n)
+			l.done(a, n)
+		}
+	}
 	l.active[a.ID] = a
 	l.Log.Info().Str("run", a.ID).Str("pool", a.Pool).Bool("anew", h != nil).Interface("progress", a.progress(0)).Msg("run taken up")
 }

@@ -8,8 +8,12 @@ import (
 
 func TestJudge(t *testing.T) {
 	task := job.TaskType{Name: "price", MaxAttempts: 3, PermanentExitCodes: []int{65, 66}}
-	exit := func(attempt, code int, last ...string) Failure { return Failure{Attempt: attempt, ExitCode: &code, LastLines: last} }
-	timeout := func(attempt int) Failure { return Failure{Attempt: attempt, Cause: "it took longer than 1h", LastLines: []string{"working"}} }
+	exit := func(attempt, code int, last ...string) Failure {
+		return Failure{Attempt: attempt, ExitCode: &code, LastLines: last}
+	}
+	timeout := func(attempt int) Failure {
+		return Failure{Attempt: attempt, Cause: "it took longer than 1h", LastLines: []string{"working"}}
+	}
 	for name, tc := range map[string]struct {
 		failures []Failure
 		want     Verdict
