@@ -42,7 +42,7 @@ func (c *Checker) Add(s Spec, params []byte) {
 		return // already reported
 	}
 	if first, ok := c.index[s.ID]; ok {
-		c.errorf(s.place.line, s.place.id, "job id %q is taken by the job of line %d", s.ID, c.jobs[first].line)
+		c.errorf(s.place.id, "job id %q is taken by the job of line %d", s.ID, c.jobs[first].line)
 		return
 	}
 	c.checkTask(s, params)
@@ -52,7 +52,7 @@ func (c *Checker) Add(s Spec, params []byte) {
 		at := s.place.needs[name]
 		parent := s.Needs[name].Job
 		if parent == s.ID {
-			c.errorf(at.line, at.column, "job %q needs itself", s.ID)
+			c.errorf(at, "job %q needs itself", s.ID)
 			continue
 		}
 		c.parents = append(c.parents, checkedParent{parent, at})
@@ -70,7 +70,7 @@ func (c *Checker) checkTask(s Spec, params []byte) {
 		if near := nearest(s.Task, c.catalogue.Names()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
-		c.errorf(s.place.line, s.place.task, "unknown task %q; %s", s.Task, hint)
+		c.errorf(s.place.task, "unknown task %q; %s", s.Task, hint)
 		return
 	}
 	if task.Params == nil {
@@ -80,12 +80,16 @@ func (c *Checker) checkTask(s Spec, params []byte) {
 		params = []byte("{}")
 	}
 	if err := task.Params.CheckParams(params); err != nil {
-		c.errorf(s.place.line, s.place.params, "params of job %q: %v", s.ID, err)
+		at := s.place.params
+		if at.line == 0 { // they are the run's, or none
+			at.line = s.place.line
+		}
+		c.errorf(at, "params of job %q: %v", s.ID, err)
 	}
 }
 
-func (c *Checker) errorf(line, column int, format string, args ...any) {
-	c.errs.Add(&Error{File: c.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...)})
+func (c *Checker) errorf(at position, format string, args ...any) {
+	c.errs.Add(&Error{File: c.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
 }
 
 // Len is the number of jobs remembered.
@@ -96,7 +100,7 @@ func (c *Checker) Len() int { return len(c.jobs) }
 // order is of use only when there were no errors.
 func (c *Checker) Finish() []int32 {
 	if len(c.jobs) == 0 && c.errs.Len() == 0 {
-		c.errorf(0, 0, "no jobs: a run needs at least one")
+		c.errorf(position{}, "no jobs: a run needs at least one")
 	}
 	// A depth-first search without recursion, for a chain may be as long as the run.
 	const (
@@ -127,7 +131,7 @@ func (c *Checker) Finish() []int32 {
 			parent, ok := c.index[need.id]
 			if !ok {
 				if need.id != "" {
-					c.errorf(need.at.line, need.at.column, "job %q needs %q, which no job of this run is called", j.id, need.id)
+					c.errorf(need.at, "job %q needs %q, which no job of this run is called", j.id, need.id)
 				}
 				continue
 			}
@@ -137,7 +141,7 @@ func (c *Checker) Finish() []int32 {
 				path = append(path, parent)
 			case closed:
 			default:
-				c.errorf(need.at.line, need.at.column, "jobs wait for each other: %s", c.cycle(path[place[parent]:]))
+				c.errorf(need.at, "jobs wait for each other: %s", c.cycle(path[place[parent]:]))
 			}
 		}
 	}

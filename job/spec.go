@@ -25,9 +25,9 @@ type Spec struct {
 // place remembers where the parts of a Spec stood, for errors found later.
 type place struct {
 	line   int
-	id     int // columns
-	task   int
-	params int
+	id     position
+	task   position
+	params position
 	needs  map[string]position // position of each need's job id
 }
 
@@ -60,15 +60,15 @@ func (d *decoder) spec() Spec {
 	isObject := d.object("a job", func(name string, at position) {
 		switch name {
 		case "id":
-			seenID, s.place.id = true, d.position().column
+			seenID, s.place.id = true, d.position()
 			s.ID, _ = d.checkedString("id", CheckID) // kept when it is bad, so that its children find it
 		case "task":
-			seenTask, s.place.task = true, d.position().column
+			seenTask, s.place.task = true, d.position()
 			if task, ok := d.checkedString("task", CheckName); ok {
 				s.Task = task
 			}
 		case "params":
-			s.place.params = d.position().column
+			s.place.params = d.position()
 			s.Params = d.params()
 		case "inputs":
 			s.Inputs = d.inputs()
