@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,7 @@ func (in *installation) bury(t *testing.T, g *gate, p *process) {
 	t.Helper()
 	p.meant = true
 	p.wait(t)
+	in.removeEmptySpools(t)
 	key := table.Key{PK: table.LeaseRecords, SK: "controller"}
 	var held lease.Record
 	ok, err := in.runs.Get(t.Context(), key, &held)
@@ -84,7 +86,22 @@ func (in *installation) bury(t *testing.T, g *gate, p *process) {
 	}
 }
 
-// within reports whether something happens before patience ends.
+// removeEmptySpools removes what a controller leaves that was killed in the moment between the making of a temporary file
+// and the removal of its name.
+func (in *installation) removeEmptySpools(t *testing.T) {
+	t.Helper()
+	spools, err := filepath.Glob(filepath.Join(in.tmp, "spate-manifest-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range spools {
+		if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// within waits for something that must happen.
 func within(t *testing.T, what string, happens <-chan struct{}) {
 	t.Helper()
 	timer := time.NewTimer(patience)
@@ -118,38 +135,43 @@ nest:
   timeout: 30s
 `
 
-// layers is a run of nesting jobs: each needs two of the layer before.
+// layers is a run of depth × width nesting jobs: each needs two of the layer before.
 type layers struct {
-	salt          string // tells the jobs of one run from those of another
-	depth, width  int
-	text          strings.Builder
-	want          map[string]string // what each job writes, by id
-	namesOfBefore []string
+	runFile string
+	want    map[string]string // what each job writes, by id
 }
 
-// newLayers builds a run file of depth × width jobs.
-func newLayers(salt string, depth, width int) *layers {
-	l := &layers{salt: salt, depth: depth, width: width, want: map[string]string{}}
-	fmt.Fprintf(&l.text, "name: %s\npool: %s\nowner: tests\njobs:\n", salt, pool)
+// newLayers makes the run. Its salt tells its jobs from those of other runs.
+func newLayers(salt string, depth, width int) layers {
+	l := layers{want: map[string]string{}}
+	var text strings.Builder
+	fmt.Fprintf(&text, "name: %s\npool: %s\nowner: tests\njobs:\n", salt, pool)
+	var before []string
 	for layer := range depth {
 		var names []string
 		for place := range width {
 			id := fmt.Sprintf("%s-%d-%d", salt, layer, place)
 			params := fmt.Sprintf(`{"id":%q}`, id)
 			content := params + "("
-			fmt.Fprintf(&l.text, "  - {id: %s, task: nest, params: {id: %s}", id, id)
+			fmt.Fprintf(&text, "  - {id: %s, task: nest, params: {id: %s}", id, id)
 			if layer > 0 {
-				a, b := l.namesOfBefore[place], l.namesOfBefore[(place+1)%width]
-				fmt.Fprintf(&l.text, ", needs: {a: %s, b: %s}", a, b)
+				a, b := before[place], before[(place+1)%width]
+				fmt.Fprintf(&text, ", needs: {a: %s, b: %s}", a, b)
 				content += l.want[a] + l.want[b]
 			}
-			fmt.Fprint(&l.text, "}\n")
+			fmt.Fprint(&text, "}\n")
 			l.want[id] = content + ")"
 			names = append(names, id)
 		}
-		l.namesOfBefore = names
+		before = names
 	}
+	l.runFile = text.String()
 	return l
+}
+
+// of is the run file with jobs of another task type.
+func (l layers) of(task string) string {
+	return strings.ReplaceAll(l.runFile, "task: nest", "task: "+task)
 }
 
 // checkRun checks what must hold of a successful run whatever happened on its way: no job is lost, and each has exactly

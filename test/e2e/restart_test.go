@@ -30,7 +30,9 @@ func steps() []step {
 		return put(`"RUN"`, `"state":{"S":"`+string(state)+`"}`)
 	}
 	message := func(operation, queue string) func(*call, string) bool {
-		return func(c *call, _ string) bool { return strings.HasPrefix(c.Operation, "SQS."+operation) && c.Has(queue+`"`) }
+		return func(c *call, _ string) bool {
+			return strings.HasPrefix(c.Operation, "SQS."+operation) && c.Has(queue+`"`)
+		}
 	}
 	object := func(path func(run string) string) func(*call, string) bool {
 		return func(c *call, run string) bool { return c.Operation == "S3.PUT" && strings.HasSuffix(c.Path, path(run)) }
@@ -56,7 +58,7 @@ func TestARunSurvivesAControllerThatDiesAtEachStep(t *testing.T) {
 	in := install(t, setup{tasks: nesting})
 	g := newGate(t, in.variable("AWS_ENDPOINT_URL"))
 	jobs := newLayers("steps", 6, 4)
-	file := in.write(t, "run.yaml", jobs.text.String())
+	file := in.write(t, "run.yaml", jobs.runFile)
 	run := in.submit(t, file)
 	for _, s := range steps() {
 		for _, answered := range []bool{false, true} {
@@ -84,7 +86,7 @@ func TestNoJobIsLostWhenControllersDieAtRandomWrites(t *testing.T) {
 	in := install(t, setup{tasks: nesting, maxWorkers: 4})
 	g := newGate(t, in.variable("AWS_ENDPOINT_URL"))
 	jobs := newLayers("random", 6, 50)
-	file := in.write(t, "run.yaml", jobs.text.String())
+	file := in.write(t, "run.yaml", jobs.runFile)
 	run := in.submit(t, file)
 	for death := range deaths {
 		write, answered := int64(1+random.IntN(10*(death+1))), random.IntN(2) == 0
