@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Clients are the SDK clients of one process. They are safe for concurrent use.
@@ -40,7 +41,8 @@ const maxConnections = 256
 
 // Load makes the clients. An empty region leaves it to the SDK's standard sources.
 func Load(ctx context.Context, region string) (*Clients, error) {
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient())}
+	// The SDK's own warnings, such as that of the metadata service it asked for credentials, tell no more than its errors.
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient()), config.WithLogger(logging.Nop{})}
 	if region != "" {
 		options = append(options, config.WithRegion(region))
 	}
