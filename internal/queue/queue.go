@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,11 +35,10 @@ type Queue struct {
 // Open looks a queue up by its name.
 func Open(ctx context.Context, client *sqs.Client, name string) (*Queue, error) {
 	out, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+	if _, missing := errors.AsType[*types.QueueDoesNotExist](err); missing {
+		return nil, fmt.Errorf("open queue %q: it does not exist in this account and Region", name)
+	}
 	if err != nil {
-		var missing *types.QueueDoesNotExist
-		if errors.As(err, &missing) {
-			return nil, fmt.Errorf("open queue %q: it does not exist in this account and Region", name)
-		}
 		return nil, fmt.Errorf("open queue %q: %w", name, err)
 	}
 	return At(client, aws.ToString(out.QueueUrl)), nil
@@ -57,16 +58,17 @@ type Message struct {
 }
 
 // Receive waits up to wait (at most MaxWait) for up to limit (1 to MaxBatch) messages and hides them from other
-// receivers for the visibility timeout; 0 takes the queue's own.
+// receivers for the visibility timeout, rounded up to whole seconds; 0 takes the queue's own. A context that ends while
+// messages are on their way leaves them hidden for that long.
 func (q *Queue) Receive(ctx context.Context, limit int, wait, visibility time.Duration) ([]Message, error) {
 	in := &sqs.ReceiveMessageInput{
 		QueueUrl:                    &q.url,
 		MaxNumberOfMessages:         int32(limit),
-		WaitTimeSeconds:             int32(wait / time.Second),
+		WaitTimeSeconds:             seconds(wait),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},
 	}
 	if visibility > 0 {
-		in.VisibilityTimeout = int32(visibility / time.Second)
+		in.VisibilityTimeout = seconds(visibility)
 	}
 	out, err := q.client.ReceiveMessage(ctx, in)
 	if err != nil {
@@ -85,16 +87,17 @@ type SendError struct {
 	Failed map[int]error
 }
 
-// Error names the number of entries and the first reason.
+// Error names the number of entries and the first one's reason.
 func (e *SendError) Error() string {
-	for _, err := range e.Failed {
-		return fmt.Sprintf("send: %d messages were not taken, one of them because %v", len(e.Failed), err)
+	if len(e.Failed) == 0 {
+		return "send: no message failed"
 	}
-	return "send: no message failed"
+	first := slices.Min(slices.Collect(maps.Keys(e.Failed)))
+	return fmt.Sprintf("send: %d messages were not taken, the first of them because %v", len(e.Failed), e.Failed[first])
 }
 
-// Send puts any number of messages on the queue, in as few calls as their sizes allow, one after another. An error
-// other than [SendError] leaves it unknown which messages were taken.
+// Send puts any number of messages on the queue, in order and in as few calls as that allows, one after another. An
+// error other than [SendError] leaves it unknown which messages were taken.
 func (q *Queue) Send(ctx context.Context, bodies ...string) error {
 	failed := map[int]error{}
 	for start := 0; start < len(bodies); {
@@ -106,10 +109,24 @@ func (q *Queue) Send(ctx context.Context, bodies ...string) error {
 			end++
 		}
 		out, err := q.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &q.url, Entries: entries})
+		if tooLong, ok := errors.AsType[*types.BatchRequestTooLong](err); ok && len(entries) == 1 {
+			failed[start] = tooLong // alone and still too long: the queue will never take it
+			start = end
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("send %d messages to %s: %w", len(entries), q.url, err)
 		}
-		collect(failed, out.Failed)
+		if len(out.Successful)+len(out.Failed) != len(entries) {
+			return fmt.Errorf("send %d messages to %s: the answer is about %d", len(entries), q.url, len(out.Successful)+len(out.Failed))
+		}
+		for _, f := range out.Failed {
+			i, err := strconv.Atoi(aws.ToString(f.Id))
+			if err != nil || i < start || i >= end {
+				return fmt.Errorf("send to %s: entry %q failed, which was not sent", q.url, aws.ToString(f.Id))
+			}
+			failed[i] = entryError(f)
+		}
 		start = end
 	}
 	if len(failed) > 0 {
@@ -119,8 +136,9 @@ func (q *Queue) Send(ctx context.Context, bodies ...string) error {
 }
 
 // Delete removes messages. Receipts that have expired are no error: the message comes again, as at-least-once delivery
-// has it.
+// has it. After an error some may have been deleted.
 func (q *Queue) Delete(ctx context.Context, receipts ...string) error {
+	var failed error
 	for start := 0; start < len(receipts); start += MaxBatch {
 		end := min(start+MaxBatch, len(receipts))
 		entries := make([]types.DeleteMessageBatchRequestEntry, 0, MaxBatch)
@@ -132,18 +150,18 @@ func (q *Queue) Delete(ctx context.Context, receipts ...string) error {
 			return fmt.Errorf("delete %d messages from %s: %w", len(entries), q.url, err)
 		}
 		for _, f := range out.Failed {
-			if !f.SenderFault {
-				return fmt.Errorf("delete from %s: %s: %s", q.url, aws.ToString(f.Code), aws.ToString(f.Message))
+			if !f.SenderFault && failed == nil {
+				failed = fmt.Errorf("delete from %s: %w", q.url, entryError(f))
 			}
 		}
 	}
-	return nil
+	return failed
 }
 
-// Extend hides a message for d from now on; 0 gives it back at once.
+// Extend hides a message for d from now on, rounded up to whole seconds; 0 gives it back at once.
 func (q *Queue) Extend(ctx context.Context, receipt string, d time.Duration) error {
 	_, err := q.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
-		QueueUrl: &q.url, ReceiptHandle: &receipt, VisibilityTimeout: int32(d / time.Second),
+		QueueUrl: &q.url, ReceiptHandle: &receipt, VisibilityTimeout: seconds(d),
 	})
 	if err != nil {
 		return fmt.Errorf("change visibility on %s: %w", q.url, err)
@@ -176,12 +194,9 @@ func (q *Queue) Depth(ctx context.Context) (Depth, error) {
 	return d, nil
 }
 
-func collect(failed map[int]error, entries []types.BatchResultErrorEntry) {
-	for _, f := range entries {
-		i, err := strconv.Atoi(aws.ToString(f.Id))
-		if err != nil {
-			continue
-		}
-		failed[i] = fmt.Errorf("%s: %s", aws.ToString(f.Code), aws.ToString(f.Message))
-	}
+func entryError(f types.BatchResultErrorEntry) error {
+	return fmt.Errorf("%s: %s", aws.ToString(f.Code), aws.ToString(f.Message))
 }
+
+// seconds rounds up: 0 has a meaning of its own, which a short time must not take on.
+func seconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }
