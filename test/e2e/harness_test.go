@@ -79,7 +79,7 @@ const (
 
 // setup is what an installation is to be. The zero value of a field takes its default.
 type setup struct {
-	tasks      string // the catalogue: the YAML below tasks, not indented
+	tasks      string // the catalogue: the YAML below tasks, not indented; @DIR@ stands for the installation's directory
 	maxWorkers int    // default 3
 	slots      int    // default 1
 	extra      string // further top-level YAML, such as a cache section
@@ -167,7 +167,7 @@ pools:
 tasks:
 %s
 `, runsTable, outputsTable, bucket, submissionsQueue, eventsQueue, outputsQueue, pool, jobsQueue, cluster, family,
-		s.maxWorkers, s.maxWorkers, s.slots, idle, visibility, s.extra, indent(s.tasks))
+		s.maxWorkers, s.maxWorkers, s.slots, idle, visibility, s.extra, strings.ReplaceAll(indent(s.tasks), "@DIR@", in.dir))
 }
 
 func indent(text string) string {
