@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -18,8 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// ErrNotFound says that there is no such object. ErrPrecondition says that a conditional request found the object
-// other than the condition wants it.
+// ErrNotFound says that there is no such object, or no such bucket. ErrPrecondition says that a conditional request found
+// the object other than the condition wants it.
 var (
 	ErrNotFound     = errors.New("no such object")
 	ErrPrecondition = errors.New("precondition failed")
@@ -39,6 +40,19 @@ func (s *Store) Bucket() string { return s.bucket }
 
 // In is the same store for another bucket.
 func (s *Store) In(bucket string) *Store { return &Store{client: s.client, bucket: bucket} }
+
+// Check returns an error when the bucket does not exist or may not be used. Missing objects look the same in a bucket
+// that is missing, so check before believing them.
+func (s *Store) Check(ctx context.Context) error {
+	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.bucket})
+	if status(err) == http.StatusNotFound {
+		return fmt.Errorf("open bucket %q: it does not exist", s.bucket)
+	}
+	if err != nil {
+		return fmt.Errorf("open bucket %q: %w", s.bucket, err)
+	}
+	return nil
+}
 
 // Info is what S3 knows of an object.
 type Info struct {
@@ -64,21 +78,43 @@ func (c Condition) headers() (ifNoneMatch, ifMatch *string) {
 	return ifNoneMatch, ifMatch
 }
 
-// conflictTries is how often a conditional put that met a concurrent one (409) is sent again.
-const conflictTries = 5
+// A conditional request that meets a concurrent one (409) is sent again, after pauses that double from the first.
+const (
+	conflictTries      = 6
+	firstConflictPause = 50 * time.Millisecond
+)
 
-// Put writes a small object and returns its ETag. ErrPrecondition: the condition did not hold.
-func (s *Store) Put(ctx context.Context, key string, data []byte, c Condition) (etag string, err error) {
-	for range conflictTries {
-		etag, err = s.put(ctx, key, bytes.NewReader(data), int64(len(data)), c)
-		if status(err) != http.StatusConflict {
-			break
+// pastConflicts calls do until it meets no concurrent request, or too many.
+func pastConflicts(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if status(err) != http.StatusConflict || try == conflictTries {
+			return err
+		}
+		pause := firstConflictPause << (try - 1)
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
 		}
 	}
+}
+
+// Put writes a small object and returns its ETag. ErrPrecondition: the condition did not hold, perhaps because an earlier
+// try of this put had its effect although it seemed to fail. ErrNotFound: there is no object of which IfMatch could hold.
+func (s *Store) Put(ctx context.Context, key string, data []byte, c Condition) (etag string, err error) {
+	err = pastConflicts(ctx, func() error {
+		var err error
+		etag, err = s.put(ctx, key, bytes.NewReader(data), int64(len(data)), c)
+		return err
+	})
 	return etag, err
 }
 
-// PutStream writes size bytes from body, which must be seekable so that a failed try can begin again.
+// PutStream writes size bytes from body, at most 5 GB (Amazon S3 API reference, "PutObject"). A try that failed begins
+// again where body stood at first.
 func (s *Store) PutStream(ctx context.Context, key string, body io.ReadSeeker, size int64) (etag string, err error) {
 	return s.put(ctx, key, body, size, Condition{})
 }
@@ -130,11 +166,13 @@ func (s *Store) Head(ctx context.Context, key string) (Info, error) {
 // Delete removes an object. One that does not exist is no error unless the condition asks for an ETag.
 func (s *Store) Delete(ctx context.Context, key string, c Condition) error {
 	_, ifMatch := c.headers()
-	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key, IfMatch: ifMatch})
-	if err != nil {
-		return s.wrap("delete", key, err)
-	}
-	return nil
+	return pastConflicts(ctx, func() error {
+		_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key, IfMatch: ifMatch})
+		if err != nil {
+			return s.wrap("delete", key, err)
+		}
+		return nil
+	})
 }
 
 // List yields the objects below a prefix, in order of their keys. An error ends it.
@@ -167,8 +205,7 @@ func (s *Store) wrap(verb, key string, err error) error {
 }
 
 func status(err error) int {
-	var response *awshttp.ResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		return response.HTTPStatusCode()
 	}
 	return 0
