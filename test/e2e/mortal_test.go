@@ -127,11 +127,11 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// nesting is a task type whose output follows from its params and its parents' outputs, so that a test can tell what
+// nesting is a task type that writes its params and the first line of each parent's output, so that a test can tell what
 // each job of a graph must have written.
 const nesting = `
 nest:
-  command: [sh, -c, '{ printf "%s(" "$(cat "$SPATE_PARAMS")"; cat in/*/value 2>/dev/null; printf ")"; } > out/value']
+  command: [sh, -c, '{ cat "$SPATE_PARAMS"; echo; for f in in/*/value; do [ ! -f "$f" ] || sed 1q "$f"; done; } > out/value']
   timeout: 30s
 `
 
@@ -151,16 +151,15 @@ func newLayers(salt string, depth, width int) layers {
 		var names []string
 		for place := range width {
 			id := fmt.Sprintf("%s-%d-%d", salt, layer, place)
-			params := fmt.Sprintf(`{"id":%q}`, id)
-			content := params + "("
+			content := nested(id)
 			fmt.Fprintf(&text, "  - {id: %s, task: nest, params: {id: %s}", id, id)
 			if layer > 0 {
 				a, b := before[place], before[(place+1)%width]
 				fmt.Fprintf(&text, ", needs: {a: %s, b: %s}", a, b)
-				content += l.want[a] + l.want[b]
+				content += nested(a) + nested(b)
 			}
 			fmt.Fprint(&text, "}\n")
-			l.want[id] = content + ")"
+			l.want[id] = content
 			names = append(names, id)
 		}
 		before = names
@@ -168,6 +167,9 @@ func newLayers(salt string, depth, width int) layers {
 	l.runFile = text.String()
 	return l
 }
+
+// nested is the line that the nesting job of an id writes of its params.
+func nested(id string) string { return fmt.Sprintf("{\"id\":%q}\n", id) }
 
 // of is the run file with jobs of another task type.
 func (l layers) of(task string) string {
