@@ -25,7 +25,7 @@ func (s RunState) Ended() bool {
 //	Pending → Cached | Waiting | Ready
 //	Waiting → Ready (parents done) | Blocked (a parent failed)
 //	Ready   → Shared (the same key is in flight for another run) | Queued
-//	Shared  → Done | Queued (the run that had it in flight failed)
+//	Shared  → Done | Ready (the run that had it in flight failed)
 //	Queued  → Done | Failed | Ready (another attempt)
 //	Done, Cached → Ready (the output proves gone)
 type State uint8

@@ -153,6 +153,7 @@ func (s *Sandbox) Env() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.Endpoint(),
 		"AWS_REGION=" + s.options.Region,
+		"AWS_DEFAULT_REGION=" + s.options.Region, // awscli v1 and boto3 read this one
 		"AWS_ACCESS_KEY_ID=sandbox",
 		"AWS_SECRET_ACCESS_KEY=sandbox",
 		"AWS_EC2_METADATA_DISABLED=true",

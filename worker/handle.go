@@ -187,7 +187,7 @@ func (w *Worker) runTask(ctx context.Context, ws workspace, m job.Message, doc j
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("the on_failure hook failed")
 		}
 	}
-	ran.lines = lines.lines()
+	ran.lines = ws.relative(lines.lines())
 	return ran, err
 }
 

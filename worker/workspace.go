@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"spate/job"
 )
@@ -52,6 +53,16 @@ func (ws workspace) make() error {
 		}
 	}
 	return nil
+}
+
+// relative takes the job's directories out of lines of output. Their names differ from worker to worker, and two attempts
+// that end alike should say the same.
+func (ws workspace) relative(lines []string) []string {
+	short := strings.NewReplacer(ws.work+"/", "", ws.work, ".", ws.root+"/", "../")
+	for i, line := range lines {
+		lines[i] = short.Replace(line)
+	}
+	return lines
 }
 
 // writeParams writes the canonical parameters. A staged file of that name is not overwritten.
