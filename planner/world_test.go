@@ -55,6 +55,7 @@ type world struct {
 	outputs *fakeOutputs
 	worker  *fakeWorker
 	task    job.TaskType
+	began   time.Time
 	stops   []func()
 }
 
