@@ -30,9 +30,9 @@ wait:
 	for _, p := range standbys {
 		eventually(t, p.name+" stands by", func() bool { return in.role(t, p) == "standby" })
 	}
-	jobs := newLayers("failover", 30, 3)
+	jobs := newLayers("failover", 16, 3)
 	run := in.submit(t, in.write(t, "run.yaml", jobs.of("wait")))
-	in.eventuallyDone(t, run, 10)
+	in.eventuallyDone(t, run, 6)
 
 	leader.kill(t)
 	at := time.Now()
@@ -49,7 +49,7 @@ wait:
 	if role := in.role(t, standby); role != "standby" {
 		t.Errorf("there are two leaders: the other controller is %s", role)
 	}
-	in.eventuallyDone(t, run, 40)
+	in.eventuallyDone(t, run, 21)
 
 	leader.signal(t, syscall.SIGTERM)
 	at = time.Now()

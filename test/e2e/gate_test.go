@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -102,9 +103,7 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
 	c.Answered, c.Answer = true, answer
 	g.note(c)
 	g.show(c)
-	for name, values := range header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), header)
 	if r.Method != http.MethodHead {
 		w.Header().Set("Content-Length", fmt.Sprint(len(c.Answer)))
 	}

@@ -67,22 +67,29 @@ func (in *installation) bury(t *testing.T, g *gate, p *process) {
 	p.meant = true
 	p.wait(t)
 	in.removeEmptySpools(t)
+	in.endLease(t, p)
+	for url, handles := range g.inHand() {
+		for _, handle := range handles {
+			// Most of them are of messages that are gone.
+			_, _ = in.clients.SQS.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{QueueUrl: &url, ReceiptHandle: &handle})
+		}
+	}
+}
+
+// endLease ends the lease of a controller that is dead, if it had it.
+func (in *installation) endLease(t *testing.T, dead *process) {
+	t.Helper()
 	key := table.Key{PK: table.LeaseRecords, SK: "controller"}
 	var held lease.Record
 	ok, err := in.runs.Get(t.Context(), key, &held)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ok {
-		if err := in.runs.Update(t.Context(), key, map[string]any{"released": true}, table.Condition{}); err != nil {
-			t.Fatal(err)
-		}
+	if !ok || !strings.HasSuffix(held.Holder, fmt.Sprintf("/%d", dead.cmd.Process.Pid)) {
+		return
 	}
-	for url, handles := range g.inHand() {
-		for _, handle := range handles {
-			// Most of them are of messages that are gone.
-			_, _ = in.clients.SQS.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{QueueUrl: &url, ReceiptHandle: &handle})
-		}
+	if err := in.runs.Update(t.Context(), key, map[string]any{"released": true}, table.Condition{}); err != nil {
+		t.Fatal(err)
 	}
 }
 
