@@ -4,19 +4,45 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"spate/internal/demo"
 )
 
 type demoCommand struct {
 	outputFlag
-	Jobs    int    `help:"At least so many jobs." default:"400"`
-	Workers int    `help:"At most so many workers." default:"8"`
-	Seed    uint64 `help:"Of the portfolio." default:"1"`
-	Results string `help:"Directory for the portfolio's figures." type:"path" default:"spate-demo" placeholder:"DIR"`
-	Keep    bool   `help:"Keep everything running afterwards, until Ctrl-C, for runs of one's own."`
+	Jobs    int    `help:"How many jobs a run has, at least." default:"400"`
+	Workers int    `help:"How many workers there are, at most." default:"8"`
+	Seed    uint64 `help:"Another seed, another portfolio." default:"1"`
+	Results string `help:"Directory for the portfolio's figures (default ${default})." type:"path" default:"spate-demo" placeholder:"DIR"`
+	Keep    bool   `help:"Keep everything running afterwards, until Ctrl-C, for runs of your own."`
+}
+
+// Help tells more.
+func (c *demoCommand) Help() string {
+	return "A portfolio of reinsurance deals is rolled up four times: when nothing is known, unchanged, with labels changed only, " +
+		"and with 3 % of the deals changed. Sandbox, controller and workers run on this machine; nothing is left of them but the figures."
+}
+
+// What one machine can be asked for.
+const (
+	maxDemoJobs    = 1_000_000
+	maxDemoWorkers = 1000
+)
+
+// Validate checks the flags.
+func (c *demoCommand) Validate() error {
+	if c.Jobs < 1 || c.Jobs > maxDemoJobs {
+		return fmt.Errorf("--jobs must be 1 to %d, not %d", maxDemoJobs, c.Jobs)
+	}
+	if c.Workers < 1 || c.Workers > maxDemoWorkers {
+		return fmt.Errorf("--workers must be 1 to %d, not %d", maxDemoWorkers, c.Workers)
+	}
+	return nil
 }
 
 // Run shows the main job.
@@ -34,7 +60,7 @@ func (c *demoCommand) Run(ctx context.Context, p *program) error {
 					return err
 				}
 			}
-			explainKept(p.stderr, k)
+			explainKept(pageOn(p.stderr), k)
 			<-ctx.Done()
 			return nil
 		}
@@ -50,17 +76,26 @@ func (c *demoCommand) print(w io.Writer, s *demo.Summary) error {
 	if c.json() {
 		return printJSON(w, s)
 	}
-	return printDemo(w, s)
+	if wd, err := os.Getwd(); err == nil {
+		if short, err := filepath.Rel(wd, s.Results); err == nil && filepath.IsLocal(short) {
+			s.Results = short
+		}
+	}
+	if err := printDemo(pageOn(w), s); err != nil || c.Keep {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\nTo submit runs of your own: spate demo --keep")
+	return err
 }
 
-func explainKept(w io.Writer, k demo.Kept) {
-	fmt.Fprintf(w, "\nEverything is still running, until Ctrl-C. In another terminal:\n")
+func explainKept(w page, k demo.Kept) {
+	fmt.Fprintf(w, "\nEverything is still running, until Ctrl-C. In another terminal:\n\n")
 	for _, e := range k.Env {
-		fmt.Fprintf(w, "  export %s\n", e)
+		fmt.Fprintf(w, "export %s\n", e)
 	}
-	fmt.Fprintf(w, "  export SPATE_CONFIG=%s\n", k.Config)
-	fmt.Fprintf(w, "  spate status\n  spate runs\n  spate submit %s/runs/changed/run.yaml --watch    # or a run file of your own\n", k.Dir)
-	fmt.Fprintf(w, "Workers' logs are in %s/workers.\n", k.Dir)
+	fmt.Fprintf(w, "export SPATE_CONFIG=%s\n", k.Config)
+	fmt.Fprintf(w, "spate status\nspate runs\nspate submit --watch %s/runs/changed/run.yaml\n", k.Dir)
+	fmt.Fprintf(w, "\nThe last is a run file to begin one of your own with.\nWorkers' logs: %s/workers\n", k.Dir)
 }
 
 // explanations tell what each run of the demo shows.
@@ -71,7 +106,7 @@ var explanations = map[string]string{ //nolint:gochecknoglobals // a constant ta
 	"changed":   "%d deals changed: %d expected",
 }
 
-func printDemo(w io.Writer, s *demo.Summary) error {
+func printDemo(w page, s *demo.Summary) error {
 	body := make([][]string, 0, len(s.Runs))
 	for _, r := range s.Runs {
 		why := explanations[r.Name]
@@ -79,10 +114,10 @@ func printDemo(w io.Writer, s *demo.Summary) error {
 			why = fmt.Sprintf(why, r.ChangedDeals, r.ExpectedExecuted)
 		}
 		body = append(body, []string{
-			r.Name, strconv.Itoa(r.Jobs), strconv.Itoa(r.Executed), strconv.Itoa(r.Cached), strconv.Itoa(r.Failed), fmt.Sprintf("%.1f s", r.Seconds), why,
+			r.Name, strconv.Itoa(r.Jobs), strconv.Itoa(r.Executed), strconv.Itoa(r.Cached), strconv.Itoa(r.Failed), took(time.Duration(r.Seconds * float64(time.Second))), why,
 		})
 	}
-	if err := rows(w, []string{"RUN", "JOBS", "EXECUTED", "CACHED", "FAILED", "TOOK", ""}, body); err != nil {
+	if err := w.rows([]string{"RUN", "JOBS", "EXECUTED", "CACHED", "FAILED", "TOOK", ""}, body); err != nil {
 		return err
 	}
 	f := s.Portfolio
@@ -91,10 +126,10 @@ func printDemo(w io.Writer, s *demo.Summary) error {
 	fmt.Fprintf(w, "  largest loss, 1 in 250 y   %10.1f\n", f.OEP250/1e6)
 	fmt.Fprintf(w, "  annual loss, 1 in 250 y    %10.1f\n", f.AEP250/1e6)
 	fmt.Fprintf(w, "  mean of the worst 1 %%      %10.1f\n", f.AEPTVaR99/1e6)
-	fmt.Fprintf(w, "\nWorkers: %d launched by RunTask, at most %d at once; %d left when idle, %d failed.\n",
-		s.Workers.Launched, s.Workers.Peak, s.Workers.ExitedIdle, s.Workers.Failed)
-	fmt.Fprintf(w, "Figures and the exceedance curve: %s/portfolio.{json,csv,svg}\n", s.Results)
-	fmt.Fprintf(w, "Keep it running, for runs of your own: spate demo --keep\n")
+	fmt.Fprintln(w)
+	w.paragraph("", fmt.Sprintf("Workers: %d launched by RunTask, at most %d at once; %d left when idle, %d failed.",
+		s.Workers.Launched, s.Workers.Peak, s.Workers.ExitedIdle, s.Workers.Failed))
+	w.paragraph("", fmt.Sprintf("Figures and exceedance curve: %s/portfolio.{json,csv,svg}", s.Results))
 	return nil
 }
 

@@ -14,9 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"spate/examples/reinsurance/model"
-	"spate/internal/config"
 	"spate/internal/demo"
-	"spate/job"
 )
 
 // Exit codes.
@@ -26,15 +24,20 @@ const (
 )
 
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Show the main job on real data: sandbox, controller and workers on this machine."`
+	Demo    demoCommand    `cmd:"" help:"Show on this machine what Spate does: four runs of a risk rollup."`
 	Submit  submitCommand  `cmd:"" help:"Submit a run file."`
-	Status  statusCommand  `cmd:"" help:"Show pools and runs that are under way, or one run."`
+	Status  statusCommand  `cmd:"" help:"Show pools and the runs that are under way, or one run."`
 	Runs    runsCommand    `cmd:"" help:"List runs, the newest first."`
 	Serve   serveCommand   `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
-	Worker  workerCommand  `cmd:"" help:"Run a worker. The scaler launches it; its settings come from the environment."`
-	Sandbox sandboxCommand `cmd:"" help:"Serve ECS, SQS, DynamoDB, S3 and Redis on loopback, with all that a configuration names."`
+	Worker  workerCommand  `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
+	Sandbox sandboxCommand `cmd:"" help:"Serve the AWS services that Spate uses, and Redis, on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
+
+const description = "Runs large sets of mostly deterministic jobs on AWS Fargate.\n\n" +
+	"Start with `spate demo`. What talks to an installation (submit, status, runs, serve) needs a configuration file and, " +
+	"as any AWS client, a Region and credentials; AWS_ENDPOINT_URL points it at a sandbox.\n\n" +
+	"Exit codes: 0 success, 1 failure, 2 wrong usage."
 
 // program is what commands need of their surroundings.
 type program struct {
@@ -56,14 +59,15 @@ func main() {
 
 // run parses the arguments, runs a command until it ends or the process is told to stop, and returns the exit code.
 func run(p program, args []string) int {
+	help, exited, code := p.stdout, false, 0
+	if len(args) == 0 {
+		args, help = []string{"--help"}, p.stderr
+	}
 	var cli commands
-	exited, code := false, 0
 	parser, err := kong.New(&cli,
-		kong.Name("spate"),
-		kong.Description("Runs large sets of mostly deterministic jobs on AWS Fargate.\n\nStart with `spate demo`. Commands other than demo and worker take a configuration file (--config, SPATE_CONFIG) and AWS credentials from the usual places; AWS_ENDPOINT_URL points them at a sandbox."),
-		kong.Writers(p.stdout, p.stderr),
+		kong.Name("spate"), kong.Description(description),
+		kong.Writers(help, p.stderr),
 		kong.Exit(func(c int) { exited, code = true, c }),
-		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Bind(&p),
 	)
@@ -73,13 +77,16 @@ func run(p program, args []string) int {
 	}
 	parsed, err := parser.Parse(args)
 	if exited {
+		if help == p.stderr {
+			return exitUsage
+		}
 		return code
 	}
 	if err != nil {
-		fmt.Fprintf(p.stderr, "spate: %v\nTry `spate --help`.\n", err)
+		pageOn(p.stderr).paragraph("", fmt.Sprintf("spate: %v\nTry `%s --help`.", err, commandOf(err)))
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), signals()...)
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(ctx, &p)
@@ -87,33 +94,27 @@ func run(p program, args []string) int {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		fmt.Fprintln(p.stderr, "spate: stopped")
-		return exitFailure
+		err = &problem{what: "stopped"}
 	}
-	report(p.stderr, err)
+	report(pageOn(p.stderr), err, p.environ)
 	return exitFailure
 }
 
-// report prints an error; each of a file's errors has a line of its own, beginning with its place.
-func report(w io.Writer, err error) {
-	var many *job.Errors
-	if errors.As(err, &many) {
-		fmt.Fprintln(w, many.Error())
-		fmt.Fprintf(w, "spate: %s; nothing was submitted\n", countOf(many.Len(), "error"))
-		return
+// commandOf is the command whose arguments are wrong, as far as that was understood.
+func commandOf(err error) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if ok && wrong.Context != nil && wrong.Context.Selected() != nil {
+		return "spate " + wrong.Context.Selected().Name
 	}
-	var setting *config.Error
-	if errors.As(err, &setting) {
-		fmt.Fprintln(w, err)
-		fmt.Fprintln(w, "spate: the configuration is wrong; nothing was done")
-		return
-	}
-	fmt.Fprintln(w, "spate:", err)
+	return "spate"
 }
 
-func countOf(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// signals are those that end a command in good order. A hang-up does, too, unless nohup or its like had it ignored: what
+// a closed terminal leaves behind must be nothing.
+func signals() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return all
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -15,7 +14,15 @@ import (
 type runsCommand struct {
 	configFlag
 	outputFlag
-	Limit int `help:"At most so many; 0 for all." default:"20"`
+	Limit int `help:"How many to list, at most; 0 lists all." default:"20"`
+}
+
+// Validate checks the flags.
+func (c *runsCommand) Validate() error {
+	if c.Limit < 0 {
+		return fmt.Errorf("--limit must be 0 or more, not %d", c.Limit)
+	}
+	return nil
 }
 
 // Run lists runs.
@@ -24,36 +31,50 @@ func (c *runsCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, contactTimeout)
+	defer cancel()
 	all, err := planner.ReadRuns(ctx, in.runs)
 	if err != nil {
 		return err
 	}
-	if c.Limit > 0 && len(all) > c.Limit {
-		all = all[:c.Limit]
+	shown := all
+	if c.Limit > 0 {
+		shown = all[:min(c.Limit, len(all))]
 	}
 	if c.json() {
-		return printJSON(p.stdout, map[string]any{"runs": runsJSON(all)})
+		return printJSON(p.stdout, map[string]any{"runs": runsJSON(shown)})
 	}
 	if len(all) == 0 {
 		fmt.Fprintln(p.stdout, "There is no run yet: `spate submit FILE` makes one.")
 		return nil
 	}
-	return printRuns(p.stdout, time.Now(), all)
+	if err := printRuns(pageOn(p.stdout), time.Now(), shown); err != nil {
+		return err
+	}
+	if n := len(all) - len(shown); n > 0 {
+		fmt.Fprintf(p.stderr, "%d older are not shown; --limit 0 lists all\n", n)
+	}
+	return nil
 }
 
-func printRuns(w io.Writer, now time.Time, runs []*planner.Run) error {
+func printRuns(w page, now time.Time, runs []*planner.Run) error {
 	body := make([][]string, 0, len(runs))
 	for _, r := range runs {
-		last, p := now, r.Progress
-		if !r.Ended.IsZero() {
-			last = r.Ended
-		}
+		p := r.Progress
 		body = append(body, []string{
 			r.ID, string(r.State), r.Pool, strconv.Itoa(p.Jobs), strconv.Itoa(p.Executed), strconv.Itoa(p.Cached + p.Reused),
-			strconv.Itoa(p.Failed + p.Blocked), took(last.Sub(r.Received)), ago(now, r.Received), r.Owner,
+			strconv.Itoa(p.Failed + p.Blocked), lasted(now, r), ago(now, r.Received), r.Owner,
 		})
 	}
-	return rows(w, []string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "TOOK", "SUBMITTED", "OWNER"}, body)
+	return w.rows([]string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "TOOK", "SUBMITTED", "OWNER"}, body)
+}
+
+// lasted is how long a run took, or has taken so far.
+func lasted(now time.Time, r *planner.Run) string {
+	if r.Ended.IsZero() {
+		return took(max(0, now.Sub(r.Received)))
+	}
+	return took(r.Ended.Sub(r.Received))
 }
 
 // runView is a run as programs read it.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,10 +17,16 @@ import (
 )
 
 type sandboxCommand struct {
-	Config string `help:"Create what this configuration file names." type:"path" env:"SPATE_CONFIG" placeholder:"FILE"`
-	Listen string `help:"Address of the AWS services." default:"127.0.0.1:4566"`
-	Redis  string `help:"Address of the Redis." default:"127.0.0.1:6380"`
+	Config string `help:"Create all that this configuration file names." type:"path" env:"SPATE_CONFIG" placeholder:"FILE"`
+	Listen string `help:"Address of the AWS services (default ${default})." default:"127.0.0.1:4566" placeholder:"HOST:PORT"`
+	Redis  string `help:"Address of the Redis (default ${default})." default:"127.0.0.1:6380" placeholder:"HOST:PORT"`
 	Logs   string `help:"Directory for the tasks' logs; left out, they are not kept." type:"path" placeholder:"DIR"`
+}
+
+// Help tells more.
+func (c *sandboxCommand) Help() string {
+	return "ECS, SQS, DynamoDB and S3, as any AWS client knows them, with Fargate's limits: a task is a process here. " +
+		"Nothing is kept when it ends. What it prints on standard output is for the shells of other terminals."
 }
 
 // Run serves until it is told to stop.
@@ -29,7 +34,7 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 	var cfg *config.Config
 	var err error
 	if c.Config != "" {
-		if cfg, err = config.Load(c.Config, p.environ); err != nil {
+		if cfg, err = loadConfig(c.Config, p.environ); err != nil {
 			return err
 		}
 	}
@@ -82,16 +87,12 @@ func (c *sandboxCommand) greet(p *program, s *sandbox.Sandbox, cfg *config.Confi
 		fmt.Fprintf(p.stdout, "export SPATE_CONFIG=%s\n", c.Config)
 	}
 	fmt.Fprintf(p.stdout, "export SPATE_REDIS_URL=%s\n", s.RedisURL())
-	w := p.stderr
-	fmt.Fprintf(w, "\nServing ECS, SQS, DynamoDB and S3 at %s, Redis at %s; Ctrl-C ends it and everything in it.\n", s.Endpoint(), s.RedisURL())
+	w := pageOn(p.stderr)
+	fmt.Fprintf(w, "\nServing ECS, SQS, DynamoDB and S3 at %s\nand Redis at %s, until Ctrl-C.\n", s.Endpoint(), s.RedisURL())
 	if cfg == nil {
-		fmt.Fprintln(w, "Nothing was created: with --config FILE, everything that the file names is.")
+		w.paragraph("", "Nothing was created: with --config FILE, everything that the file names is.")
 		return
 	}
-	pools := make([]string, len(cfg.Pools))
-	for i, pool := range cfg.Pools {
-		pools[i] = pool.Name
-	}
-	fmt.Fprintf(w, "Created all that %s names (pools %s). In another terminal, after the exports above:\n", c.Config, strings.Join(pools, ", "))
-	fmt.Fprintf(w, "  spate serve\n  spate submit RUN.yaml --watch\n")
+	w.paragraph("", fmt.Sprintf("Created all that %s names, for %s: %s.", c.Config, plural(len(cfg.Pools), "pool"), poolNames(cfg.Pools)))
+	fmt.Fprintf(w, "In other terminals, after the exports above:\n\nspate serve\nspate submit --watch RUN.yaml\n")
 }

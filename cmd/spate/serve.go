@@ -12,7 +12,13 @@ import (
 
 type serveCommand struct {
 	configFlag
-	LogLevel string `help:"Least level of what is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
+	LogLevel string `help:"Least severity to log: ${enum}." enum:"debug,info,warn,error" default:"info"`
+}
+
+// Help tells more.
+func (c *serveCommand) Help() string {
+	return "It plans runs, launches workers and keeps the record of outputs. Start two or more: one leads, and when it ends another takes over. " +
+		"The configuration's http.listen serves /healthz, /readyz and /metrics. SIGTERM and Ctrl-C end it in good order."
 }
 
 // Run runs a controller until it is told to stop.
@@ -26,7 +32,9 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 		return fmt.Errorf("find host name: %w", err)
 	}
 	log := telemetry.Logger(p.stderr, c.LogLevel).With().Str("environment", in.cfg.Environment).Logger()
-	server, err := controller.New(ctx, controller.Options{
+	contact, cancel := context.WithTimeout(ctx, contactTimeout)
+	defer cancel()
+	server, err := controller.New(contact, controller.Options{
 		Config: in.cfg, Clients: in.clients, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Log: log,
 	})
 	if err != nil {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 
 	"spate/internal/config"
 	"spate/internal/watch"
@@ -19,6 +22,7 @@ type statusCommand struct {
 	configFlag
 	outputFlag
 	RunID string `arg:"" optional:"" name:"run" help:"Run to show; left out: all pools and the runs that are under way."`
+	Watch bool   `help:"Show it anew each second, until Ctrl-C; a run, until it ends: exit 1 unless it succeeds." short:"w"`
 }
 
 // Run shows how things stand.
@@ -28,60 +32,152 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if c.RunID != "" {
-		run, err := planner.ReadRun(ctx, in.runs, c.RunID)
-		if err != nil {
-			return err
-		}
-		if run == nil {
-			return fmt.Errorf("there is no run %s; `spate runs` lists them (a submission takes a moment to become one)", c.RunID)
-		}
-		return printRun(ctx, p.stdout, in, run, c.json())
+		return c.run(ctx, p, in)
 	}
-	pools, err := scaler.ReadStatus(ctx, in.runs)
+	if c.Watch {
+		return c.redraw(ctx, p, in)
+	}
+	now, err := look(ctx, in)
 	if err != nil {
 		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, map[string]any{"pools": poolsJSON(now.pools), "runs": runsJSON(now.active)})
+	}
+	return printStatus(pageOn(p.stdout), now)
+}
+
+// run shows or watches one run.
+func (c *statusCommand) run(ctx context.Context, p *program, in *installation) error {
+	contact, cancel := context.WithTimeout(ctx, contactTimeout)
+	defer cancel()
+	run, err := planner.ReadRun(contact, in.runs, c.RunID)
+	if err != nil {
+		return err
+	}
+	if run == nil {
+		return &problem{
+			what: "there is no run " + c.RunID,
+			todo: "`spate runs` lists them. One just submitted appears when a controller has taken it up.",
+		}
+	}
+	if c.Watch {
+		return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
+	}
+	return showRun(contact, p, in, run, c.json())
+}
+
+// state is what status shows of an installation.
+type state struct {
+	at     time.Time
+	pools  []scaler.Status
+	active []*planner.Run
+}
+
+func look(ctx context.Context, in *installation) (state, error) {
+	ctx, cancel := context.WithTimeout(ctx, contactTimeout)
+	defer cancel()
+	pools, err := scaler.ReadStatus(ctx, in.runs)
+	if err != nil {
+		return state{}, err
 	}
 	all, err := planner.ReadRuns(ctx, in.runs)
 	if err != nil {
-		return err
+		return state{}, err
 	}
-	var active []*planner.Run
+	s := state{at: time.Now(), pools: pools}
 	for _, r := range all {
 		if !r.State.Ended() {
-			active = append(active, r)
+			s.active = append(s.active, r)
 		}
 	}
-	if c.json() {
-		return printJSON(p.stdout, map[string]any{"pools": poolsJSON(pools), "runs": runsJSON(active)})
-	}
-	return printStatus(p.stdout, time.Now(), pools, active)
+	return s, nil
 }
 
-func printStatus(w io.Writer, now time.Time, pools []scaler.Status, active []*planner.Run) error {
-	if len(pools) == 0 {
-		fmt.Fprintln(w, "No controller has worked on any pool yet: start one with `spate serve`.")
+// redrawEvery is how often --watch looks.
+const redrawEvery = time.Second
+
+// ANSI control sequences (ECMA-48): an empty screen, its upper left corner, and what stood further right or below.
+const (
+	clearScreen = "\x1b[2J\x1b[H"
+	home        = "\x1b[H"
+	clearLine   = "\x1b[K"
+	clearBelow  = "\x1b[J"
+)
+
+// redraw shows the state each second, in place, until ctx ends.
+func (c *statusCommand) redraw(ctx context.Context, p *program, in *installation) error {
+	f, ok := p.stdout.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) || c.json() {
+		return &problem{what: "status --watch without a run draws on a terminal", todo: "Name a run, or leave --watch out."}
 	}
-	body := make([][]string, 0, len(pools))
-	for _, s := range pools {
-		body = append(body, []string{
-			s.Pool, strconv.Itoa(s.Outstanding), strconv.Itoa(s.Wanted), strconv.Itoa(s.Running), strconv.Itoa(s.Pending), ago(now, s.At), s.Reason,
-		})
-	}
-	if len(body) > 0 {
-		if err := rows(w, []string{"POOL", "JOBS", "WANTED", "RUNNING", "PENDING", "CHANGED", "WHY"}, body); err != nil {
+	fmt.Fprint(f, clearScreen)
+	ticker := time.NewTicker(redrawEvery)
+	defer ticker.Stop()
+	for {
+		now, err := look(ctx, in)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return err
+		}
+		var text bytes.Buffer
+		if err := printStatus(page{&text, pageOn(f).width}, now); err != nil {
+			return err
+		}
+		fmt.Fprint(f, home+strings.ReplaceAll(text.String(), "\n", clearLine+"\n")+clearBelow)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func printStatus(w page, s state) error {
+	if len(s.pools) == 0 {
+		w.paragraph("", "No controller has worked on any pool yet: start one with `spate serve`.")
+	} else {
+		body := make([][]string, 0, len(s.pools))
+		for _, x := range s.pools {
+			body = append(body, []string{
+				x.Pool, strconv.Itoa(x.Outstanding), strconv.Itoa(x.Wanted), strconv.Itoa(x.Running), strconv.Itoa(x.Pending), ago(s.at, x.At),
+			})
+		}
+		if err := w.rows([]string{"POOL", "JOBS", "WANTED", "RUNNING", "PENDING", "CHANGED"}, body); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		for _, x := range s.pools {
+			w.paragraph("", x.Reason)
 		}
 	}
 	fmt.Fprintln(w)
-	if len(active) == 0 {
+	if len(s.active) == 0 {
 		fmt.Fprintln(w, "No run is under way.")
 		return nil
 	}
-	return printRuns(w, now, active)
+	for _, r := range s.active {
+		w.paragraph("", fmt.Sprintf("%s  %s for %s", r.ID, r.State, lasted(s.at, r)))
+		if r.Progress.Jobs > 0 {
+			w.paragraph("  ", watch.Line(r, workersOf(r.Pool, s.pools), 0))
+		}
+	}
+	return nil
 }
 
-// printRun shows one run, with what failed.
-func printRun(ctx context.Context, w io.Writer, in *installation, r *planner.Run, asJSON bool) error {
+func workersOf(pool string, pools []scaler.Status) int {
+	for _, s := range pools {
+		if s.Pool == pool {
+			return s.Running + s.Pending
+		}
+	}
+	return 0
+}
+
+// showRun prints one run, with what failed.
+func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, asJSON bool) error {
 	failures, err := planner.ReadFailures(ctx, in.runs, r.ID)
 	if err != nil {
 		return err
@@ -89,50 +185,55 @@ func printRun(ctx context.Context, w io.Writer, in *installation, r *planner.Run
 	if asJSON {
 		v := runJSON(r)
 		v.Failures = failuresJSON(failures)
-		return printJSON(w, v)
+		return printJSON(p.stdout, v)
 	}
-	fmt.Fprintf(w, "%s  %s", r.ID, r.State)
-	if !r.Ended.IsZero() {
-		fmt.Fprintf(w, " in %s", took(r.Ended.Sub(r.Received)))
-	}
-	fmt.Fprintln(w)
-	if r.Reason != "" {
-		fmt.Fprintf(w, "  %s\n", r.Reason)
-	}
-	for _, e := range r.Errors {
-		fmt.Fprintf(w, "  %s\n", e)
-	}
-	if p := r.Progress; p.Jobs > 0 {
-		fmt.Fprintf(w, "  %s: %d executed, %d cached, %d failed, %d blocked", countOf(p.Jobs, "job"), p.Executed, p.Cached+p.Reused, p.Failed, p.Blocked)
-		if !r.State.Ended() {
-			fmt.Fprintf(w, "; %s", watch.Line(r, 0, 0))
-		}
-		if p.Retried > 0 {
-			fmt.Fprintf(w, "; %d attempts were repeated", p.Retried)
-		}
-		fmt.Fprintln(w)
-	}
-	printFailures(w, failures)
+	w := pageOn(p.stdout)
+	printRun(w, time.Now(), r, failures)
 	if r.State == job.RunSucceeded || r.State == job.RunFailed {
-		fmt.Fprintf(w, "  results: %s\n", job.ObjectURL(in.cfg.Bucket, job.ResultsIndexPath(r.ID)))
+		w.paragraph("  ", "results: "+job.ObjectURL(in.cfg.Bucket, job.ResultsIndexPath(r.ID)))
 	}
 	return nil
+}
+
+func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure) {
+	word := "for"
+	if r.State.Ended() {
+		word = "in"
+	}
+	w.paragraph("", fmt.Sprintf("%s  %s %s %s", r.ID, r.State, word, lasted(now, r)))
+	if r.Reason != "" {
+		w.paragraph("  ", r.Reason)
+	}
+	for _, e := range r.Errors {
+		w.paragraph("  ", e)
+	}
+	if p := r.Progress; p.Jobs > 0 {
+		text := fmt.Sprintf("%s: %d executed, %d cached, %d failed, %d blocked", countOf(p.Jobs, "job"), p.Executed, p.Cached+p.Reused, p.Failed, p.Blocked)
+		if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked; left > 0 && !r.State.Ended() {
+			text += fmt.Sprintf(", %d to do, %d of them running", left, p.Running)
+		}
+		if p.Retried > 0 {
+			text += fmt.Sprintf("; %s repeated", countOf(p.Retried, "attempt"))
+		}
+		w.paragraph("  ", text)
+	}
+	printFailures(w, failures)
 }
 
 // printedFailures is how many failed jobs are shown with their last lines.
 const printedFailures = 10
 
-func printFailures(w io.Writer, failures []planner.Failure) {
+func printFailures(w page, failures []planner.Failure) {
 	shown := 0
 	for _, f := range failures {
 		if f.Retried {
 			continue
 		}
 		if shown++; shown > printedFailures {
-			fmt.Fprintf(w, "  … and more; --output json has all\n")
+			fmt.Fprintln(w, "  … and more; --output json has all")
 			return
 		}
-		fmt.Fprintf(w, "  %s failed at attempt %d: %s (%s)\n", f.Job, f.Attempt, f.Cause, f.Verdict)
+		w.paragraph("  ", fmt.Sprintf("%s failed at attempt %d: %s (%s)", f.Job, f.Attempt, f.Cause, f.Verdict))
 		for _, line := range f.LastLines {
 			fmt.Fprintf(w, "    | %s\n", line)
 		}

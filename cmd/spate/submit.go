@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"spate/controller"
 	"spate/internal/queue"
@@ -15,13 +17,34 @@ import (
 type submitCommand struct {
 	configFlag
 	outputFlag
-	RunFile string `arg:"" name:"run-file" help:"Run file, YAML or JSON." type:"existingfile"`
-	ID      string `help:"Submission id, which becomes the run's: the same id again is the same run. Left out, a new one is made." placeholder:"ID"`
+	RunFile string `arg:"" name:"run-file" help:"Run file, YAML or JSON." type:"path"`
+	ID      string `help:"What the run is called; the same id again is the same run. Left out, a new one is made." placeholder:"ID"`
 	Watch   bool   `help:"Watch the run until it ends; exit 1 unless it succeeds." short:"w"`
 }
 
-// errUnsuccessful ends a watched run that did not succeed; what there is to say has been printed.
-var errUnsuccessful = errors.New("the run did not succeed")
+// Help tells more.
+func (c *submitCommand) Help() string {
+	return "A run file looks like this; jobs can also be JSON lines in a file of their own, named by jobs_from:\n\n" +
+		"    name: nightly-rollup\n" +
+		"    pool: rollup\n" +
+		"    jobs:\n" +
+		"      - {id: fetch, task: fetch-data}\n" +
+		"      - {id: sum, task: sum-up, needs: {data: fetch}}\n"
+}
+
+// Validate checks that the run file is there.
+func (c *submitCommand) Validate() error {
+	switch info, err := os.Stat(c.RunFile); {
+	case c.RunFile == "": // which kong reports
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no run file %s", c.RunFile)
+	case err != nil:
+		return fmt.Errorf("run file: %w", err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory, not a run file", c.RunFile)
+	}
+	return nil
+}
 
 // Run submits a run file.
 func (c *submitCommand) Run(ctx context.Context, p *program) error {
@@ -42,7 +65,9 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 		run := prepared.RunFile
 		return run.ErrorAt(c.RunFile, "pool", "there is no pool %q; the configuration has %s", run.Pool, poolNames(in.cfg.Pools))
 	}
-	submissions, err := queue.Open(ctx, in.clients.SQS, in.cfg.Queues.Submissions)
+	contact, cancel := context.WithTimeout(ctx, contactTimeout)
+	defer cancel()
+	submissions, err := queue.Open(contact, in.clients.SQS, in.cfg.Queues.Submissions)
 	if err != nil {
 		return err
 	}
@@ -54,20 +79,43 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 		if c.json() {
 			return printJSON(p.stdout, map[string]any{"run": id, "jobs": prepared.Jobs})
 		}
-		fmt.Fprintf(p.stdout, "%s\n", id)
-		fmt.Fprintf(p.stderr, "%s submitted; `spate status %s` tells how it goes\n", countOf(prepared.Jobs, "job"), id)
+		fmt.Fprintln(p.stdout, id)
+		pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted %s. How it goes: spate status %s", what(prepared), id))
 		return nil
 	}
-	fmt.Fprintf(p.stderr, "%s submitted as %s\n", countOf(prepared.Jobs, "job"), id)
-	run, err := watch.Run(ctx, id, watch.Options{Table: in.runs, Out: p.stderr})
-	if err != nil {
-		return err
+	pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted %s as %s", what(prepared), id))
+	return follow(ctx, p, in, watched{id: id, label: prepared.RunFile.Name, json: c.json()})
+}
+
+// what says what was submitted. Jobs that are in S3 are counted by the planner.
+func what(p *planner.Prepared) string {
+	if p.Jobs == 0 {
+		return "the jobs of " + p.RunFile.JobsFrom
 	}
-	if err := printRun(ctx, p.stdout, in, run, c.json()); err != nil {
+	return countOf(p.Jobs, "job")
+}
+
+// watched is a run that is watched.
+type watched struct {
+	id    string
+	label string // of its progress
+	json  bool
+}
+
+// follow watches a run until it ends and prints it. It is an error if the run does not succeed.
+func follow(ctx context.Context, p *program, in *installation, o watched) error {
+	run, err := watch.Run(ctx, o.id, watch.Options{Table: in.runs, Out: p.stderr, Label: o.label})
+	if err != nil {
+		if ctx.Err() == nil {
+			return err
+		}
+		return &problem{what: "stopped watching; the run goes on", todo: "spate status " + o.id}
+	}
+	if err := showRun(ctx, p, in, run, o.json); err != nil {
 		return err
 	}
 	if run.State != job.RunSucceeded {
-		return errUnsuccessful
+		return fmt.Errorf("run %s %s", o.id, run.State)
 	}
 	return nil
 }

@@ -11,12 +11,30 @@ import (
 	"spate/worker"
 )
 
+// taskVariable is set in every task on Fargate (Amazon ECS task metadata endpoint version 4).
+const taskVariable = "ECS_CONTAINER_METADATA_URI_V4"
+
 type workerCommand struct {
-	LogLevel string `help:"Least level of what is logged: ${enum}." enum:"debug,info,warn,error" default:"info" env:"SPATE_LOG_LEVEL"`
+	LogLevel string `help:"Least severity to log: ${enum}." enum:"debug,info,warn,error" default:"info" env:"SPATE_LOG_LEVEL"`
+}
+
+// Help tells more.
+func (c *workerCommand) Help() string {
+	return "This is the command of a pool's ECS task definition, in an image with the programs of the jobs. The controller that launches a task " +
+		"tells it by SPATE_ variables what to work on. It leaves by itself when it has been idle."
 }
 
 // Run runs a worker until it has a reason to leave.
 func (c *workerCommand) Run(ctx context.Context, p *program) error {
+	if p.getenv(taskVariable) == "" {
+		return &problem{
+			what: "this is no ECS task, so that there is nothing for a worker to do",
+			todo: "Controllers launch workers and tell them what to work on. To see that on this machine: `spate demo`, or `spate sandbox` with `spate serve`.",
+		}
+	}
+	if err := checkEndpoints(p.environ); err != nil {
+		return err
+	}
 	settings, err := worker.ReadSettings(p.getenv)
 	if err != nil {
 		return err

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+
+	"spate/internal/awsclient"
+	"spate/internal/config"
+	"spate/job"
+)
+
+// endpointVariable, and variables that begin with it and name a service, point the SDK at a sandbox.
+const endpointVariable = "AWS_ENDPOINT_URL"
+
+// problem is an error as people should read it: what is wrong in one sentence, and what can be done about it.
+type problem struct {
+	what string
+	todo string // may be empty
+	err  error  // the cause; may be nil
+}
+
+func (p *problem) Error() string { return p.what }
+
+func (p *problem) Unwrap() error { return p.err }
+
+// report prints an error. Each of a file's errors has a line of its own, beginning with its place.
+func report(w page, err error, environ []string) {
+	if many, ok := errors.AsType[*job.Errors](err); ok {
+		w.paragraph("", many.Error())
+		fmt.Fprintf(w, "spate: %s; nothing was submitted\n", countOf(many.Len(), "error"))
+		return
+	}
+	if _, ok := errors.AsType[*config.Error](err); ok {
+		w.paragraph("", err.Error())
+		fmt.Fprintln(w, "spate: the configuration is wrong; nothing was done")
+		return
+	}
+	p := explain(err, environ)
+	first, rest, more := strings.Cut(p.what, "\n")
+	w.paragraph("", "spate: "+first)
+	if more {
+		w.paragraph("  ", rest)
+	}
+	if p.todo != "" {
+		w.paragraph("  ", p.todo)
+	}
+}
+
+// explain says in words what the SDK says in the order of its layers. Other errors are left as they are.
+func explain(err error, environ []string) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	call, ok := errors.AsType[*smithy.OperationError](err)
+	if !ok {
+		return &problem{what: err.Error(), err: err}
+	}
+	p := explainCall(call, environ)
+	// What was being done stands before the SDK's part, with details that only say which call it was.
+	before, after, _ := strings.Cut(err.Error(), call.Error())
+	if doing, _, ok := strings.Cut(before, ": "); ok {
+		p.what = doing + ": " + p.what
+	}
+	p.what, p.err = p.what+after, err
+	return p
+}
+
+func explainCall(call *smithy.OperationError, environ []string) *problem {
+	service := call.Service()
+	if answer, ok := errors.AsType[smithy.APIError](call); ok {
+		return explainAnswer(call, answer)
+	}
+	address := ""
+	if request, ok := errors.AsType[*url.Error](call); ok {
+		if u, err := url.Parse(request.URL); err == nil {
+			address = u.Scheme + "://" + u.Host
+		}
+	}
+	at := service
+	if address != "" {
+		at += " at " + address
+	}
+	p := &problem{todo: whoPoints(address, environ)}
+	name, unknownHost := errors.AsType[*net.DNSError](call)
+	network, isNetwork := errors.AsType[net.Error](call)
+	switch {
+	case unknownHost:
+		p.what = fmt.Sprintf("there is no host %s", name.Name)
+	case errors.Is(call, syscall.ECONNREFUSED):
+		p.what = fmt.Sprintf("nothing listens for %s", at)
+	case errors.Is(call, context.DeadlineExceeded), isNetwork && network.Timeout():
+		p.what = fmt.Sprintf("no answer from %s", at)
+	default:
+		p.what = fmt.Sprintf("no answer from %s: %v", at, innermost(call))
+	}
+	return p
+}
+
+// whoPoints says where an address comes from that does not answer.
+func whoPoints(address string, environ []string) string {
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, endpointVariable) && address != "" && strings.HasPrefix(value, address) {
+			return name + " points there. Is that where `spate sandbox` or `spate demo --keep` is serving? Unset it to use AWS."
+		}
+	}
+	return "Is the Region right, and is there a way to it from here? For a sandbox, export what `spate sandbox` prints."
+}
+
+// explainAnswer is about an error that the service itself gave.
+func explainAnswer(call *smithy.OperationError, answer smithy.APIError) *problem {
+	p := &problem{what: fmt.Sprintf("%s refused %s: %s", call.Service(), call.Operation(), answer.ErrorCode())}
+	if text := answer.ErrorMessage(); text != "" {
+		p.what += ": " + text
+	}
+	if response, ok := errors.AsType[*awshttp.ResponseError](call); ok && response.ServiceRequestID() != "" {
+		p.what += fmt.Sprintf(" (request %s)", response.ServiceRequestID())
+	}
+	switch answer.ErrorCode() {
+	case "ResourceNotFoundException", "NoSuchBucket", "ClusterNotFoundException":
+		p.todo = "What the configuration names must exist in this account and Region. `spate sandbox --config FILE` creates it in a sandbox."
+	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch",
+		"InvalidAccessKeyId", "MissingAuthenticationToken", "IncompleteSignature":
+		p.todo = "The AWS credentials are wrong."
+	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
+		p.todo = "The AWS credentials have expired: renew them."
+	case "AccessDenied", "AccessDeniedException":
+		p.todo = "The AWS credentials lack this permission."
+	default:
+		if class := awsclient.Classify(call); class == awsclient.ClassThrottled || class == awsclient.ClassTransient {
+			p.todo = "Try again in a moment."
+		}
+	}
+	return p
+}
+
+// innermost is the error at the end of a chain.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		if _, ok := next.(*os.SyscallError); ok { //nolint:errorlint // this very layer is looked for
+			return next
+		}
+		err = next
+	}
+}

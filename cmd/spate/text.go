@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/term"
+)
+
+// outputFlag is the --output of every command that prints something.
+type outputFlag struct {
+	Output string `help:"Print text for people, or json." enum:"text,json" default:"text" short:"o"`
+}
+
+func (o outputFlag) json() bool { return o.Output == "json" }
+
+// printJSON writes one JSON value, indented.
+func printJSON(w io.Writer, v any) error {
+	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	_, err = fmt.Fprintf(w, "%s\n", data)
+	return err
+}
+
+// page is where text for people goes.
+type page struct {
+	io.Writer
+	width int // columns; 0 leaves lines whole, for files and other programs
+}
+
+// pageOn is w with the width of the terminal that it is, if it is one.
+func pageOn(w io.Writer) page {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return page{w, 0}
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return page{w, 0}
+	}
+	return page{w, width}
+}
+
+// paragraph prints text, folded; its lines begin with indent, from the second on with two more spaces.
+func (p page) paragraph(indent, text string) {
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Fprintln(p, indent+fold(line, p.width-len(indent), indent+"  "))
+	}
+}
+
+// fold breaks text at single spaces so that its lines fit into width, as far as its words do; further lines begin with
+// indent. Width 0 or less leaves it whole.
+func fold(text string, width int, indent string) string {
+	if width <= 0 || utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	var b strings.Builder
+	column := 0
+	for i, word := range strings.Split(text, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+n > width:
+			b.WriteString("\n" + indent)
+			column = 2
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
+}
+
+// columnGap is between the columns of a table.
+const columnGap = "  "
+
+// rows prints an aligned table; columns of numbers stand to the right. Where the page is too narrow, the first column
+// gets lines of its own.
+func (p page) rows(header []string, body [][]string) error {
+	lines, width := align(header, body)
+	first := []string(nil)
+	if p.width > 0 && width > p.width && len(header) > 1 {
+		first = append(first, header[0])
+		narrow := make([][]string, len(body))
+		for i, row := range body {
+			first, narrow[i] = append(first, row[0]), row[1:]
+		}
+		lines, _ = align(header[1:], narrow)
+	}
+	for i, line := range lines {
+		if first != nil {
+			line = first[i] + "\n" + columnGap + line
+		}
+		if _, err := fmt.Fprintln(p, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// align is a table's lines, the header's first, and how wide they are.
+func align(header []string, body [][]string) (lines []string, width int) {
+	columns := make([]int, len(header))
+	right := make([]bool, len(header))
+	for i := range header {
+		columns[i], right[i] = utf8.RuneCountInString(header[i]), len(body) > 0
+		for _, row := range body {
+			columns[i] = max(columns[i], utf8.RuneCountInString(row[i]))
+			right[i] = right[i] && isNumber(row[i])
+		}
+		width += columns[i]
+	}
+	width += len(columnGap) * (len(header) - 1)
+	for _, row := range append([][]string{header}, body...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = cell + strings.Repeat(" ", columns[i]-utf8.RuneCountInString(cell))
+			if right[i] {
+				cells[i] = strings.Repeat(" ", columns[i]-utf8.RuneCountInString(cell)) + cell
+			}
+		}
+		lines = append(lines, strings.Join(cells, columnGap))
+	}
+	return lines, width
+}
+
+// isNumber tells a number or a duration, whose digits belong under one another, from text.
+func isNumber(cell string) bool {
+	return cell != "" && cell[0] >= '0' && cell[0] <= '9' && !strings.ContainsAny(cell, " -:")
+}
+
+// ago is a time as people say it.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	switch d := max(0, now.Sub(t)); {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	}
+	return t.Format(time.DateOnly)
+}
+
+// took is how long something lasted, in few digits.
+func took(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}
+
+// countOf is a number of things.
+func countOf(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(n, what)) }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return what
+	}
+	return what + "s"
+}
