@@ -40,7 +40,7 @@ func Run(ctx context.Context, id string, o Options) (*planner.Run, error) {
 	if o.Label == "" {
 		o.Label = id
 	}
-	show := newDisplay(o)
+	show, started := newDisplay(o), time.Now()
 	defer show.close()
 	for {
 		run, err := planner.ReadRun(ctx, o.Table, id)
@@ -53,7 +53,9 @@ func Run(ctx context.Context, id string, o Options) (*planner.Run, error) {
 			return nil, ctx.Err()
 		case err != nil:
 			show.trouble(err)
-		case run != nil:
+		case run == nil:
+			show.unseen(time.Since(started))
+		default:
 			show.update(time.Now(), run, pools)
 			if run.State.Ended() {
 				return run, nil
@@ -76,6 +78,7 @@ type display struct {
 	lineAt   time.Time
 	line     string
 	rate     rate
+	asked    bool // whether somebody will take the run up
 }
 
 func newDisplay(o Options) *display {
@@ -110,9 +113,38 @@ func (d *display) update(now time.Time, run *planner.Run, pools []scaler.Status)
 		)
 	}
 	if d.bar != nil {
-		d.bar.Describe(fmt.Sprintf("%-10s %s", d.Label, text))
+		d.bar.Describe(d.clip(fmt.Sprintf("%-10s %s", d.Label, text)))
 		_ = d.bar.Set(min(finished, p.Jobs-1)) // the bar ends with the run, not with its last job
 	}
+}
+
+// barRoom is what the bar and its percentage need beside the description, in columns.
+const barRoom = 10
+
+// clip shortens a description that would break the line, which the bar could not draw over.
+func (d *display) clip(text string) string {
+	f, ok := d.Out.(*os.File)
+	if !ok {
+		return text
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	runes := []rune(text)
+	if err != nil || len(runes)+barRoom <= width {
+		return text
+	}
+	return string(runes[:max(0, width-barRoom-1)]) + "…"
+}
+
+// takenUp is how long a run may go without a record before somebody should look why.
+const takenUp = 5 * time.Second
+
+// unseen says once that nobody seems to take the run up.
+func (d *display) unseen(waited time.Duration) {
+	if d.asked || waited < takenUp {
+		return
+	}
+	d.asked = true
+	fmt.Fprintln(d.Out, "no controller has taken the run up yet: is `spate serve` running?")
 }
 
 func (d *display) trouble(err error) {
