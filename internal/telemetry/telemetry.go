@@ -20,9 +20,14 @@ func Logger(out io.Writer, level string) zerolog.Logger {
 		l = zerolog.InfoLevel
 	}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		out = zerolog.ConsoleWriter{Out: f, TimeFormat: time.TimeOnly}
+		out = zerolog.ConsoleWriter{Out: f, TimeFormat: time.TimeOnly, FieldsExclude: onlyForPrograms()}
 	}
 	return zerolog.New(out).Level(l).With().Timestamp().Logger()
+}
+
+// onlyForPrograms are fields that repeat in parts what a line says, or what whoever sits before the terminal knows.
+func onlyForPrograms() []string {
+	return []string{"environment", "loop", "wanted", "have", "launch", "limit", "progress"}
 }
 
 // Registry is a metrics registry with Go's own and the process's metrics.
