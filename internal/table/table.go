@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -50,7 +53,19 @@ func (t *Table) Client() *dynamodb.Client { return t.client }
 // Name is the table's name.
 func (t *Table) Name() string { return t.name }
 
-// Get reads an item into the struct that into points to, strongly consistent. It returns whether there was one.
+// Check returns an error when the table does not exist or may not be used.
+func (t *Table) Check(ctx context.Context) error {
+	_, err := t.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
+	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
+		return fmt.Errorf("open table %q: it does not exist in this account and Region", t.name)
+	}
+	if err != nil {
+		return fmt.Errorf("open table %q: %w", t.name, err)
+	}
+	return nil
+}
+
+// Get reads an item into the zero struct that into points to, strongly consistent. It returns whether there was one.
 func (t *Table) Get(ctx context.Context, key Key, into any) (bool, error) {
 	av, err := attributevalue.MarshalMap(key)
 	if err != nil {
@@ -94,15 +109,19 @@ func (c Condition) parts() (expression *string, values map[string]types.Attribut
 	return &c.Expression, values, nil
 }
 
-// Put writes an item. ErrCondition: the condition did not hold.
+// Put writes an item. ErrCondition: the condition did not hold, perhaps because an earlier try of this put had its effect
+// although it seemed to fail.
 func (t *Table) Put(ctx context.Context, item any, c Condition) error {
 	op, err := t.PutOp(item, c)
 	if err != nil {
 		return err
 	}
-	_, err = t.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: op.Put.TableName, Item: op.Put.Item, ConditionExpression: op.Put.ConditionExpression,
-		ExpressionAttributeNames: op.Put.ExpressionAttributeNames, ExpressionAttributeValues: op.Put.ExpressionAttributeValues,
+	err = pastConflicts(ctx, func() error {
+		_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{
+			TableName: op.Put.TableName, Item: op.Put.Item, ConditionExpression: op.Put.ConditionExpression,
+			ExpressionAttributeNames: op.Put.ExpressionAttributeNames, ExpressionAttributeValues: op.Put.ExpressionAttributeValues,
+		})
+		return err
 	})
 	return wrap("put item", err)
 }
@@ -126,71 +145,56 @@ func (t *Table) PutOp(item any, c Condition) (types.TransactWriteItem, error) {
 // MaxTransaction is the most operations of one transaction (DynamoDB TransactWriteItems).
 const MaxTransaction = 100
 
-// transactionTries is how often a transaction that met another one on the same item is sent again.
-const transactionTries = 10
-
 // Transact writes all or nothing. ErrCondition: a condition did not hold.
 func (t *Table) Transact(ctx context.Context, ops ...types.TransactWriteItem) error {
-	var err error
-	for range transactionTries {
-		_, err = t.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: ops})
-		var cancelled *types.TransactionCanceledException
-		if !errors.As(err, &cancelled) || !conflictOnly(cancelled) {
-			break
-		}
-	}
+	err := pastConflicts(ctx, func() error {
+		_, err := t.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: ops})
+		return err
+	})
 	return wrap("transact", err)
 }
 
-func conflictOnly(e *types.TransactionCanceledException) bool {
-	conflict := false
-	for _, reason := range e.CancellationReasons {
-		switch aws.ToString(reason.Code) {
-		case "None", "":
-		case "TransactionConflict":
-			conflict = true
-		default:
-			return false
-		}
+// Update changes single attributes of an item, creating it when there is none: every value of set, which is not empty,
+// is written, of plain Go types. ErrCondition: as for Put.
+func (t *Table) Update(ctx context.Context, key Key, set map[string]any, c Condition) error {
+	in, err := t.update(key, set, c)
+	if err != nil {
+		return fmt.Errorf("update %s/%s: %w", key.PK, key.SK, err)
 	}
-	return conflict
+	err = pastConflicts(ctx, func() error {
+		_, err := t.client.UpdateItem(ctx, in)
+		return err
+	})
+	return wrap("update item", err)
 }
 
-// Update changes single attributes of an item, creating it when there is none: every value of set is written, of
-// plain Go types.
-func (t *Table) Update(ctx context.Context, key Key, set map[string]any, c Condition) error {
+func (t *Table) update(key Key, set map[string]any, c Condition) (*dynamodb.UpdateItemInput, error) {
 	av, err := attributevalue.MarshalMap(key)
 	if err != nil {
-		return fmt.Errorf("update %s/%s: %w", key.PK, key.SK, err)
+		return nil, err
 	}
-	expression, values, err := c.parts()
+	condition, values, err := c.parts()
 	if err != nil {
-		return fmt.Errorf("update %s/%s: %w", key.PK, key.SK, err)
+		return nil, err
 	}
 	if values == nil {
 		values = map[string]types.AttributeValue{}
 	}
 	names := map[string]string{}
-	for short, name := range c.Names {
+	maps.Copy(names, c.Names)
+	var assignments []string
+	for n, name := range slices.Sorted(maps.Keys(set)) {
+		short, value := fmt.Sprintf("#set%d", n), fmt.Sprintf(":set%d", n)
+		assignments = append(assignments, short+" = "+value)
 		names[short] = name
-	}
-	update, n := "SET ", 0
-	for name, v := range set {
-		if n > 0 {
-			update += ", "
+		if values[value], err = attributevalue.Marshal(set[name]); err != nil {
+			return nil, err
 		}
-		update += fmt.Sprintf("#set%d = :set%d", n, n)
-		names[fmt.Sprintf("#set%d", n)] = name
-		if values[fmt.Sprintf(":set%d", n)], err = attributevalue.Marshal(v); err != nil {
-			return fmt.Errorf("update %s/%s: %w", key.PK, key.SK, err)
-		}
-		n++
 	}
-	_, err = t.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &t.name, Key: av, UpdateExpression: &update, ConditionExpression: expression,
+	return &dynamodb.UpdateItemInput{
+		TableName: &t.name, Key: av, UpdateExpression: aws.String("SET " + strings.Join(assignments, ", ")), ConditionExpression: condition,
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-	})
-	return wrap("update item", err)
+	}, nil
 }
 
 // Delete removes an item; one that does not exist is no error.
@@ -199,7 +203,10 @@ func (t *Table) Delete(ctx context.Context, key Key) error {
 	if err != nil {
 		return fmt.Errorf("delete %s/%s: %w", key.PK, key.SK, err)
 	}
-	_, err = t.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &t.name, Key: av})
+	err = pastConflicts(ctx, func() error {
+		_, err := t.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &t.name, Key: av})
+		return err
+	})
 	return wrap("delete item", err)
 }
 
@@ -238,16 +245,15 @@ func Query[T any](ctx context.Context, t *Table, pk, prefix string) iter.Seq2[T,
 	}
 }
 
+// wrap names what failed, and turns the service's words for a condition that did not hold into ErrCondition.
 func wrap(verb string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var failed *types.ConditionalCheckFailedException
-	if errors.As(err, &failed) {
+	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return fmt.Errorf("%s: %w", verb, ErrCondition)
 	}
-	var cancelled *types.TransactionCanceledException
-	if errors.As(err, &cancelled) {
+	if cancelled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
 		for _, reason := range cancelled.CancellationReasons {
 			if aws.ToString(reason.Code) == "ConditionalCheckFailed" {
 				return fmt.Errorf("%s: %w", verb, ErrCondition)
