@@ -139,6 +139,7 @@ func (p *Planner) send(ctx context.Context, a *activeRun, batch release) error {
 		return fmt.Errorf("release jobs of run %s: %w", a.ID, err)
 	}
 	now := time.Now()
+	p.pools[a.Pool].emptySince = time.Time{} // what it has shown so far says nothing of these
 	for i, n := range batch.Nodes {
 		if a.current(n, batch.Attempts[i]) {
 			a.sent[n] = now
