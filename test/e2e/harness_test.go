@@ -83,6 +83,8 @@ type setup struct {
 	maxWorkers int    // default 3
 	slots      int    // default 1
 	extra      string // further top-level YAML, such as a cache section
+	config     string // path of a whole configuration with this harness's names, in place of all of the above
+	path       string // directory before the others of PATH
 }
 
 // installation is one of Spate, with a sandbox for an AWS.
@@ -103,16 +105,19 @@ type installation struct {
 // install starts a sandbox and creates everything in it. No controller runs yet.
 func install(t *testing.T, s setup) *installation {
 	t.Helper()
-	in := &installation{dir: t.TempDir()}
-	in.config, in.tmp = filepath.Join(in.dir, "spate.yaml"), filepath.Join(in.dir, "tmp")
-	for _, dir := range []string{in.tmp, in.logs()} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+	in := emptyInstallation(t)
+	if s.path != "" {
+		in.setVariable("PATH", s.path+string(filepath.ListSeparator)+in.variable("PATH"))
+	}
+	yaml := in.yaml(s)
+	if s.config != "" {
+		data, err := os.ReadFile(s.config)
+		if err != nil {
 			t.Fatal(err)
 		}
+		yaml = string(data)
 	}
-	t.Cleanup(func() { in.checkNothingIsLeft(t) }) // runs last
-	in.write(t, "spate.yaml", in.yaml(s))
-	in.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + in.dir, "TMPDIR=" + in.tmp}
+	in.write(t, "spate.yaml", yaml)
 	in.sandbox = in.start(t, "sandbox", "sandbox", "--config", in.config, "--listen", "127.0.0.1:0", "--redis", "127.0.0.1:0", "--logs", in.logs())
 	// The Redis is the last that the sandbox tells.
 	eventually(t, "the sandbox serves", func() bool {
@@ -133,6 +138,21 @@ func install(t *testing.T, s setup) *installation {
 	}
 	in.redis = redis.NewClient(options)
 	t.Cleanup(func() { in.redis.Close() })
+	return in
+}
+
+// emptyInstallation is only directories and an environment for processes.
+func emptyInstallation(t *testing.T) *installation {
+	t.Helper()
+	in := &installation{dir: t.TempDir()}
+	in.config, in.tmp = filepath.Join(in.dir, "spate.yaml"), filepath.Join(in.dir, "tmp")
+	for _, dir := range []string{in.tmp, in.logs()} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + in.dir, "TMPDIR=" + in.tmp}
+	t.Cleanup(func() { in.checkNothingIsLeft(t) }) // runs last
 	return in
 }
 

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/google/go-cmp/cmp"
 
 	"spate/internal/objects"
@@ -461,4 +464,39 @@ func (in *installation) newImage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return digest
+}
+
+func TestAMessageOfAnotherImageStopsNoRunAndIsKept(t *testing.T) {
+	t.Parallel()
+	in := install(t, setup{tasks: patientTasks, maxWorkers: 2})
+	in.serve(t)
+	file := in.write(t, "run.yaml", `{name: quick, pool: work, jobs: [{id: a, task: quick}, {id: b, task: quick, needs: {a: a}}, {id: c, task: quick, needs: {b: b}}]}`)
+	before := in.mustSucceed(t, file)
+	m := in.manifest(t, in.results(t, before.ID)["a"].Key)
+	message, err := job.Message{
+		V: job.MessageVersion, Run: before.ID, Job: "a", Key: m.Key, Document: m.Document, Attempt: 1, Timeout: job.Duration(time.Minute),
+	}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the workers of that image, who could take it, have left", func() bool {
+		return !slices.ContainsFunc(in.tasks(t), func(task ecstypes.Task) bool { return aws.ToString(task.LastStatus) != "STOPPED" })
+	})
+	digest := in.newImage(t)
+	if err := in.queue(t, jobsQueue).Send(t.Context(), string(message)); err != nil {
+		t.Fatal(err)
+	}
+
+	after := in.mustSucceed(t, file)
+	if after.Image != digest || after.Progress.Executed != 3 {
+		t.Errorf("image %s, progress %+v; want %s and 3 jobs executed", after.Image, after.Progress, digest)
+	}
+	if n := in.depth(t, jobsQueue) + in.depth(t, jobsQueue+"-dlq"); n != 1 {
+		t.Errorf("%d messages on the queue and its dead-letter queue, want the one that nobody could take", n)
+	}
+	for _, task := range in.tasks(t) {
+		if code := task.Containers[0].ExitCode; code != nil && *code != 0 {
+			t.Errorf("worker %s has exit code %d: meeting another image is no failure", *task.TaskArn, *code)
+		}
+	}
 }
