@@ -187,11 +187,11 @@ func TestHandWrittenRequestsAreAnsweredAsTheServicesDo(t *testing.T) {
 	}
 
 	for target, test := range map[string]struct{ body, kind string }{
-		"AmazonSQS.GetQueueUrl":        {`{"QueueName":"no-such-queue"}`, "QueueDoesNotExist"},
-		"AmazonSQS.DeleteMessage":      {`{"QueueUrl":"` + url + `","ReceiptHandle":"nonsense"}`, "ReceiptHandleIsInvalid"},
-		"DynamoDB_20120810.PutItem":    {`{"TableName":"theirs","Item":{"id":{"S":"a"}},"ConditionExpression":"attribute_not_exists(id)"}`, "ConditionalCheckFailedException"},
-		"DynamoDB_20120810.Query":      {`{"TableName":"no-such-table","KeyConditionExpression":"id = :a","ExpressionAttributeValues":{":a":{"S":"a"}}}`, "ResourceNotFoundException"},
-		"DynamoDB_20120810.Frobnicate": {`{}`, "UnknownOperationException"},
+		"AmazonSQS.GetQueueUrl":                      {`{"QueueName":"no-such-queue"}`, "QueueDoesNotExist"},
+		"AmazonSQS.DeleteMessage":                    {`{"QueueUrl":"` + url + `","ReceiptHandle":"nonsense"}`, "ReceiptHandleIsInvalid"},
+		"DynamoDB_20120810.PutItem":                  {`{"TableName":"theirs","Item":{"id":{"S":"a"}},"ConditionExpression":"attribute_not_exists(id)"}`, "ConditionalCheckFailedException"},
+		"DynamoDB_20120810.Query":                    {`{"TableName":"no-such-table","KeyConditionExpression":"id = :a","ExpressionAttributeValues":{":a":{"S":"a"}}}`, "ResourceNotFoundException"},
+		"DynamoDB_20120810.Frobnicate":               {`{}`, "UnknownOperationException"},
 		"AmazonEC2ContainerServiceV20141113.RunTask": {`{"cluster":"no-such-cluster","launchType":"FARGATE","taskDefinition":"` + family + `"}`, "ClusterNotFoundException"},
 	} {
 		status, answer := h.call(target, test.body)

@@ -59,8 +59,8 @@ not json
 				"jobs.jsonl:4:2: invalid JSON", "jobs.jsonl:5:40: integer 9007199254740993", `jobs.jsonl:6:18: unknown task "sum"`,
 			},
 		}, {
-			name: "an unknown pool", file: "run.yaml", content: "name: a\npool: wrok\njobs: [{id: a, task: count}]\n",
-			want: []string{`run.yaml:2:7: there is no pool "wrok"; the configuration has work`},
+			name: "an unknown pool", file: "run.yaml", content: "name: a\npool: worc\njobs: [{id: a, task: count}]\n",
+			want: []string{`run.yaml:2:7: there is no pool "worc"; the configuration has work`},
 		}, {
 			name: "a file of jobs that is not there", file: "run.yaml", content: "name: a\npool: work\njobs_from: nosuch.jsonl\n",
 			want: []string{"run.yaml:3:12: jobs_from: open "},
