@@ -241,14 +241,15 @@ func TestALateSuccessFreesWhatTheFailureBlocked(t *testing.T) {
 		w := newWorld(t)
 		hold := make(chan struct{})
 		w.worker.on("slow", func(job.Message) *job.Event { <-hold; return nil })
-		var failed job.Message
+		tried := make(chan job.Message, 1)
 		w.worker.on("deal", func(m job.Message) *job.Event {
-			failed = m
+			tried <- m
 			return w.worker.failed(m, 65, "lost patience")
 		})
 		w.start()
 		w.background(w.worker.run) // a second one
 		w.submit("run", "deal\nslow\nroot: deal\n")
+		failed := <-tried
 		time.Sleep(5 * time.Second)
 		if err := w.worker.publish(t.Context(), failed); err != nil { // a worker that was thought dead
 			t.Fatal(err)

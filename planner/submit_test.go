@@ -2,10 +2,12 @@ package planner
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,22 +143,25 @@ func TestSubmitTheSameTwiceIsOneSubmissionAndAnotherIsRefused(t *testing.T) {
 	}
 }
 
-// TestSubmitWhoseAnswerWasLost sends the same put again, which then finds its own object.
+// The same put is sent again, and then finds its own object.
 func TestSubmitWhoseAnswerWasLostIsNoConflict(t *testing.T) {
-	w := newWorld(t)
-	for at := range 4 {
-		p, err := Prepare(w.write(fromFile, oneJob), nil)
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const writes = 2 // the jobs and the run file
+		for at := range writes {
+			p, err := Prepare(w.write(fromFile, oneJob), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := &gate{at: at + 1, kind: losesReply}
+			_, err = Submit(t.Context(), objects.New(w.connect(g).S3, testBucket), w.queue("submissions"), fmt.Sprint("mine-", at), p)
+			if err != nil || len(g.writes) != writes+1 {
+				t.Errorf("the answer to write %d is lost: %v after %d writes", at+1, err, len(g.writes))
+			}
+			p.Close()
 		}
-		c := w.connect(&gate{at: at + 1, kind: losesReply})
-		_, err = Submit(t.Context(), objects.New(c.S3, testBucket), w.queue("submissions"), "mine-"+string(rune('a'+at)), p)
-		if err != nil {
-			t.Errorf("the answer to write %d is lost: %v", at+1, err)
-		}
-		p.Close()
-	}
-	w.wantDepth("submissions", 4)
+		w.wantDepth("submissions", writes)
+	})
 }
 
 func TestASubmissionThatWasNotTakenIsToldSo(t *testing.T) {
