@@ -229,6 +229,9 @@ jobs:
 	}
 	got := in.output(t, child.Key)
 	work := strings.TrimSpace(got["pwd"])
+	if !strings.HasPrefix(work, in.tmp+"/") {
+		t.Errorf("the job worked in %s, want below %s, which is removed with its worker, however that ends", work, in.tmp)
+	}
 	wantEnv := map[string]string{
 		"TASK_NAME": "contract", "SPATE_JOB_KEY": child.Key.String(), "SPATE_PARAMS": work + "/params.json",
 		"SPATE_INPUT_DIR": work + "/in", "SPATE_OUTPUT_DIR": work + "/out", "MODEL": "2026 beta", "LANG": "C.UTF-8", "PWD": work,
