@@ -79,7 +79,11 @@ func explainCall(call *smithy.OperationError, environ []string) *problem {
 	if answer, ok := errors.AsType[smithy.APIError](call); ok {
 		return explainAnswer(call, answer)
 	}
-	address := ""
+	variable, address := endpoint(service, environ)
+	todo := variable + " points there. Is that where `spate sandbox` or `spate demo --keep` is serving? Unset it to use AWS."
+	if variable == "" {
+		todo = "Is the Region right, and is there a way to it from here? For a sandbox, export what `spate sandbox` prints."
+	}
 	if request, ok := errors.AsType[*url.Error](call); ok {
 		if u, err := url.Parse(request.URL); err == nil {
 			address = u.Scheme + "://" + u.Host
@@ -89,7 +93,7 @@ func explainCall(call *smithy.OperationError, environ []string) *problem {
 	if address != "" {
 		at += " at " + address
 	}
-	p := &problem{todo: whoPoints(address, environ)}
+	p := &problem{todo: todo}
 	name, unknownHost := errors.AsType[*net.DNSError](call)
 	network, isNetwork := errors.AsType[net.Error](call)
 	switch {
@@ -105,15 +109,16 @@ func explainCall(call *smithy.OperationError, environ []string) *problem {
 	return p
 }
 
-// whoPoints says where an address comes from that does not answer.
-func whoPoints(address string, environ []string) string {
+// endpoint is the variable that points the SDK at a service, if one does, and where to.
+func endpoint(service string, environ []string) (variable, address string) {
+	own := endpointVariable + "_" + strings.ToUpper(strings.ReplaceAll(service, " ", "_"))
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
-		if strings.HasPrefix(name, endpointVariable) && address != "" && strings.HasPrefix(value, address) {
-			return name + " points there. Is that where `spate sandbox` or `spate demo --keep` is serving? Unset it to use AWS."
+		if value != "" && (name == own || name == endpointVariable && variable == "") {
+			variable, address = name, value
 		}
 	}
-	return "Is the Region right, and is there a way to it from here? For a sandbox, export what `spate sandbox` prints."
+	return variable, address
 }
 
 // explainAnswer is about an error that the service itself gave.
@@ -141,6 +146,14 @@ func explainAnswer(call *smithy.OperationError, answer smithy.APIError) *problem
 		}
 	}
 	return p
+}
+
+// taken adds advice to an error about an address that another process listens on. Others pass.
+func taken(err error, todo string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &problem{what: err.Error(), todo: todo, err: err}
+	}
+	return err
 }
 
 // innermost is the error at the end of a chain.

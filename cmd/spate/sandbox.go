@@ -55,7 +55,7 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 		Log: telemetry.Logger(p.stderr, "info"),
 	})
 	if err != nil {
-		return err
+		return taken(err, "Is another sandbox running? --listen and --redis give other addresses; port 0 takes a free one.")
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Run(ctx) })

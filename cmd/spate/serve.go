@@ -46,5 +46,5 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 		log.Info().Msg("controller stopped")
 		return nil
 	}
-	return err
+	return taken(err, "Is another controller running? http.listen, or SPATE_HTTP_LISTEN, gives another address; port 0 takes a free one.")
 }

@@ -84,23 +84,31 @@ func fold(text string, width int, indent string) string {
 // columnGap is between the columns of a table.
 const columnGap = "  "
 
-// rows prints an aligned table; columns of numbers stand to the right. Where the page is too narrow, the first column
-// gets lines of its own.
+// rows prints an aligned table; columns of numbers stand to the right. Where the page is too narrow, the last column is
+// left out; where that is not enough, the first gets lines of its own, and further ones are left out as need be.
 func (p page) rows(header []string, body [][]string) error {
-	lines, width := align(header, body)
-	first := []string(nil)
-	if p.width > 0 && width > p.width && len(header) > 1 {
-		first = append(first, header[0])
-		narrow := make([][]string, len(body))
-		for i, row := range body {
-			first, narrow[i] = append(first, row[0]), row[1:]
+	table := append([][]string{header}, body...)
+	columns := func(from, to int) [][]string {
+		cut := make([][]string, len(table))
+		for i, row := range table {
+			cut[i] = row[from:to]
 		}
-		lines, _ = align(header[1:], narrow)
+		return cut
 	}
-	for i, line := range lines {
-		if first != nil {
-			line = first[i] + "\n" + columnGap + line
+	all := len(header)
+	lines, width := align(table)
+	fits := func() bool { return p.width <= 0 || width <= p.width }
+	if !fits() && all > 1 {
+		lines, width = align(columns(0, all-1))
+	}
+	for to := all; !fits() && to > 1; to-- {
+		lines, width = align(columns(1, to))
+		width += len(columnGap)
+		for i, line := range lines {
+			lines[i] = table[i][0] + "\n" + columnGap + line
 		}
+	}
+	for _, line := range lines {
 		if _, err := fmt.Fprintln(p, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
@@ -109,7 +117,8 @@ func (p page) rows(header []string, body [][]string) error {
 }
 
 // align is a table's lines, the header's first, and how wide they are.
-func align(header []string, body [][]string) (lines []string, width int) {
+func align(table [][]string) (lines []string, width int) {
+	header, body := table[0], table[1:]
 	columns := make([]int, len(header))
 	right := make([]bool, len(header))
 	for i := range header {
@@ -121,7 +130,7 @@ func align(header []string, body [][]string) (lines []string, width int) {
 		width += columns[i]
 	}
 	width += len(columnGap) * (len(header) - 1)
-	for _, row := range append([][]string{header}, body...) {
+	for _, row := range table {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			cells[i] = cell + strings.Repeat(" ", columns[i]-utf8.RuneCountInString(cell))
@@ -157,7 +166,7 @@ func ago(now, t time.Time) string {
 
 // took is how long something lasted, in few digits.
 func took(d time.Duration) string {
-	switch {
+	switch d = d.Round(100 * time.Millisecond); {
 	case d < time.Minute:
 		return fmt.Sprintf("%.1fs", d.Seconds())
 	case d < time.Hour:

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"spate/internal/demo"
+	"spate/job"
+	"spate/planner"
+	"spate/scaler"
+)
+
+func someRuns() []*planner.Run {
+	return []*planner.Run{
+		{
+			ID: "reinsurance-rollup-20261121-115948-5226c3", Name: "reinsurance-rollup", Pool: "rollup", Owner: "risk", State: job.RunActive,
+			Received: noon.Add(-12 * time.Second), Planned: noon.Add(-11 * time.Second),
+			Progress: planner.Progress{Jobs: 7152, Cached: 6210, Done: 120, Executed: 118, Reused: 2, Running: 8, Queued: 400, Waiting: 414},
+		},
+		{
+			ID: "deals-7", Pool: "deals", Owner: "underwriting", State: job.RunFailed, Received: noon.Add(-3 * time.Hour), Ended: noon.Add(-3*time.Hour + 95*time.Second),
+			Progress: planner.Progress{Jobs: 12, Done: 9, Executed: 9, Failed: 1, Blocked: 2, Retried: 2},
+		},
+		{
+			ID: "nightly", Pool: "rollup", State: job.RunSucceeded, Received: noon.Add(-10 * 24 * time.Hour), Ended: noon.Add(-10*24*time.Hour + 90*time.Minute),
+			Progress: planner.Progress{Jobs: 400, Cached: 371, Done: 29, Executed: 29},
+		},
+		{ID: "typo", Pool: "rollup", State: job.RunRejected, Received: noon.Add(-90 * time.Second), Ended: noon.Add(-89 * time.Second), Reason: "2 inputs are missing"},
+	}
+}
+
+func someState() state {
+	return state{
+		at: noon,
+		pools: []scaler.Status{
+			{
+				Pool: "deals", Outstanding: 0, Wanted: 20, Running: 20, At: noon.Add(-5 * time.Minute),
+				Reason: "deals: 20 workers wanted for 0 jobs (min 20), 20 running, 0 pending: launch none",
+			}, {
+				Pool: "rollup", Outstanding: 942, Wanted: 942, Running: 118, Pending: 82, At: noon.Add(-time.Second),
+				Reason: "rollup: 942 workers wanted for 942 jobs, 118 running, 82 pending: launch 100 on FARGATE_SPOT",
+			},
+		},
+		active: someRuns()[:1],
+	}
+}
+
+// everything is what commands print, by the name of its golden file.
+func everything() map[string]func(w page) error {
+	exit := 65
+	runs := someRuns()
+	return map[string]func(w page) error{
+		"runs":       func(w page) error { return printRuns(w, noon, runs) },
+		"runs-short": func(w page) error { return printRuns(w, noon, runs[1:]) },
+		"status":     func(w page) error { return printStatus(w, someState()) },
+		"status-new": func(w page) error { return printStatus(w, state{at: noon}) },
+		"run-active": func(w page) error { printRun(w, noon, runs[0], nil); return nil },
+		"run-failed": func(w page) error {
+			printRun(w, noon, runs[1], []planner.Failure{
+				{Job: "deal-00017", Attempt: 1, ExitCode: &exit, Cause: "exit code 1", Verdict: "tried again", Retried: true, LastLines: []string{"not shown"}},
+				{
+					Job: "deal-00017", Attempt: 2, ExitCode: &exit, Cause: "exit code 65", Verdict: "exit code 65 is permanent for task price-deal",
+					LastLines: []string{"reading melt.csv", "line 12: a share must be between 0 and 1"},
+				},
+			})
+			return nil
+		},
+		"run-many-failures": func(w page) error {
+			var failures []planner.Failure
+			for i := range printedFailures + 2 {
+				failures = append(failures, planner.Failure{Job: fmt.Sprintf("deal-%05d", i), Attempt: 3, Cause: "exit code 9", Verdict: "attempt 3 was the last of 3"})
+			}
+			printRun(w, noon, runs[1], failures)
+			return nil
+		},
+		"run-rejected": func(w page) error {
+			r := *runs[3]
+			r.Errors = []string{
+				`s3://spate-data/submissions/typo/jobs-d64511afce7a3712.jsonl:1: job "count-lamb": there is no input s3://spate-data/texts/lamb.txt`,
+				`s3://spate-data/submissions/typo/jobs-d64511afce7a3712.jsonl:2: job "count-star": there is no input s3://spate-data/texts/star.txt`,
+			}
+			printRun(w, noon, &r, nil)
+			return nil
+		},
+		"demo": func(w page) error {
+			return printDemo(w, &demo.Summary{
+				Runs: []demo.RunSummary{
+					{Name: "first", Jobs: 400, Executed: 400, Seconds: 14.04},
+					{Name: "unchanged", Jobs: 400, Cached: 400, Seconds: 0.6},
+					{Name: "next-day", Jobs: 400, Cached: 400, Seconds: 0.4},
+					{Name: "changed", Jobs: 400, Executed: 29, Cached: 371, Seconds: 72, ChangedDeals: 12, ExpectedExecuted: 29},
+				},
+				Workers:   demo.WorkerSummary{Launched: 8, Peak: 8, ExitedIdle: 8},
+				Portfolio: demo.FiguresSummary{AAL: 1648.3e6, AALSE: 45e6, OEP250: 28137.7e6, AEP250: 30228.9e6, AEPTVaR99: 30000.1e6, Perspective: "net", Currency: "USD", Periods: 10000},
+				Results:   "spate-demo/portfolio",
+			})
+		},
+		"demo-kept": func(w page) error {
+			explainKept(w, demo.Kept{
+				Config: "/tmp/spate-demo-1/spate.yaml", Dir: "/tmp/spate-demo-1", Env: []string{"AWS_ENDPOINT_URL=http://127.0.0.1:39905", "AWS_REGION=us-east-1"},
+			})
+			return nil
+		},
+	}
+}
+
+func TestWhatIsPrintedForPeople(t *testing.T) {
+	t.Parallel()
+	for name, show := range everything() {
+		for suffix, width := range map[string]int{"": 0, "-80": 80} {
+			t.Run(name+suffix, func(t *testing.T) {
+				var b bytes.Buffer
+				if err := show(page{&b, width}); err != nil {
+					t.Fatal(err)
+				}
+				golden(t, name+suffix+".txt", b.String())
+			})
+		}
+	}
+}
+
+func TestTextFitsIntoItsTerminal(t *testing.T) {
+	t.Parallel()
+	for name, show := range everything() {
+		var b bytes.Buffer
+		if err := show(page{&b, 80}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			// A word, such as an address to copy, is never broken.
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Errorf("%s: %d columns: %s", name, n, line)
+			}
+		}
+	}
+}
+
+func TestFoldKeepsEveryWordAndBreaksOnlyBetweenThem(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"", 10, ""},
+		{"one two three", 0, "one two three"},
+		{"one two three", 13, "one two three"},
+		{"one two three", 12, "one two\n  three"},
+		{"one two three four", 9, "one two\n  three\n  four"},
+		{"äöü äöü äöü", 7, "äöü äöü\n  äöü"},
+		{"https://example.org/a-long-address x", 10, "https://example.org/a-long-address\n  x"},
+	} {
+		if got := fold(test.text, test.width, "  "); got != test.want {
+			t.Errorf("fold(%q, %d) = %q, want %q", test.text, test.width, got, test.want)
+		}
+	}
+}
+
+func TestTimesAsPeopleSayThem(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s ago", 0: "0s ago", 119 * time.Second: "119s ago", 2 * time.Minute: "2m ago", 3 * time.Hour: "3h ago", 49 * time.Hour: "2026-11-19",
+	} {
+		if got := ago(noon, noon.Add(-d)); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+	if got := ago(noon, time.Time{}); got != "" {
+		t.Errorf("no time: %q, want nothing", got)
+	}
+	for d, want := range map[time.Duration]string{
+		0: "0.0s", 59940 * time.Millisecond: "59.9s", 59970 * time.Millisecond: "1m0s", 95 * time.Second: "1m35s", 90 * time.Minute: "1h30m", 49*time.Hour + 29*time.Second: "49h0m",
+	} {
+		if got := took(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
