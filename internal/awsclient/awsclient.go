@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -86,6 +87,11 @@ func Local(endpoint string) *Clients {
 		}),
 	})
 }
+
+// Retried lets the SDK retry one call of ECS as it does those of the other services: for reads that nobody paces. Without
+// that, a connection that the HTTP client closes while it reads an answer (https://github.com/aws/aws-sdk-go-v2/issues/2737)
+// fails the call.
+func Retried(o *ecs.Options) { o.Retryer = retry.NewStandard() }
 
 func httpClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().

@@ -110,6 +110,19 @@ func TestTheOtherClientsRetry(t *testing.T) {
 	})
 }
 
+func TestASingleECSCallMayBeRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &unwell{}
+		clients := awsclient.FromConfig(aws.Config{Region: "us-east-1", HTTPClient: server, Credentials: aws.AnonymousCredentials{}})
+		if _, err := clients.ECS.ListTasks(t.Context(), &ecs.ListTasksInput{}, awsclient.Retried); err == nil {
+			t.Error("no error")
+		}
+		if server.calls != 3 {
+			t.Errorf("%d calls instead of 3", server.calls)
+		}
+	})
+}
+
 // unwell is an HTTP client whose server always fails.
 type unwell struct{ calls int }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"spate/internal/awsclient"
 )
 
 // workerWatch counts workers by asking ECS, beside and without the scaler.
@@ -60,7 +62,7 @@ func (w *workerWatch) list(ctx context.Context, desired ecstypes.DesiredStatus) 
 	var arns []string
 	pages := ecs.NewListTasksPaginator(w.clients.ECS, &ecs.ListTasksInput{Cluster: &w.cluster, Family: &w.family, DesiredStatus: desired})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+		page, err := pages.NextPage(ctx, awsclient.Retried)
 		if err != nil {
 			return nil, fmt.Errorf("list workers: %w", err)
 		}
@@ -102,7 +104,7 @@ func (w *workerWatch) gone(ctx context.Context) (WorkerSummary, error) {
 	}
 	summary := WorkerSummary{Launched: len(stopped), Peak: w.peak}
 	for start := 0; start < len(stopped); start += 100 {
-		out, err := w.clients.ECS.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &w.cluster, Tasks: stopped[start:min(start+100, len(stopped))]})
+		out, err := w.clients.ECS.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &w.cluster, Tasks: stopped[start:min(start+100, len(stopped))]}, awsclient.Retried)
 		if err != nil {
 			return WorkerSummary{}, fmt.Errorf("describe workers: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"spate/internal/awsclient"
 	"spate/internal/table"
 	"spate/scaler"
 )
@@ -78,7 +79,7 @@ func (in *installation) tasks(t *testing.T) []ecstypes.Task {
 	for _, desired := range []ecstypes.DesiredStatus{ecstypes.DesiredStatusRunning, ecstypes.DesiredStatusStopped} {
 		pages := ecs.NewListTasksPaginator(in.clients.ECS, &ecs.ListTasksInput{Cluster: aws.String(cluster), DesiredStatus: desired})
 		for pages.HasMorePages() {
-			page, err := pages.NextPage(t.Context())
+			page, err := pages.NextPage(t.Context(), awsclient.Retried)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +89,7 @@ func (in *installation) tasks(t *testing.T) []ecstypes.Task {
 	slices.Sort(arns)
 	var tasks []ecstypes.Task
 	for some := range slices.Chunk(slices.Compact(arns), 100) {
-		out, err := in.clients.ECS.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Cluster: aws.String(cluster), Tasks: some})
+		out, err := in.clients.ECS.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Cluster: aws.String(cluster), Tasks: some}, awsclient.Retried)
 		if err != nil {
 			t.Fatal(err)
 		}
