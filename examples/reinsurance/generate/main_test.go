@@ -14,7 +14,7 @@ func TestGenerateWritesARunFileAndItsJobs(t *testing.T) {
 	if code := run([]string{"--deals", "20", "--change", "0.1", "--out", dir}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
-	if want := "20 deals, 23 jobs: " + filepath.Join(dir, "run.yaml") + "\n"; stdout.String() != want {
+	if want := "20 deals, 27 jobs: " + filepath.Join(dir, "run.yaml") + "\n"; stdout.String() != want {
 		t.Errorf("says %q, want %q", &stdout, want)
 	}
 	file, err := os.ReadFile(filepath.Join(dir, "run.yaml"))
@@ -22,7 +22,7 @@ func TestGenerateWritesARunFileAndItsJobs(t *testing.T) {
 		t.Errorf("run.yaml: %v\n%s", err, file)
 	}
 	jobs, err := os.ReadFile(filepath.Join(dir, "jobs.jsonl"))
-	if err != nil || bytes.Count(jobs, []byte("\n")) != 23 {
+	if err != nil || bytes.Count(jobs, []byte("\n")) != 27 {
 		t.Errorf("jobs.jsonl: %v, %d lines", err, bytes.Count(jobs, []byte("\n")))
 	}
 }

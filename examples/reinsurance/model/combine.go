@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// Combine adds losses by event. Each table must ascend by event, and so does the sum. Amounts are whole dollars, so the
-// order of the tables does not matter to the result; it is fixed all the same, for the sake of errors.
-func Combine(tables [][]EventLoss) ([]EventLoss, error) {
+// Combine adds losses and reinstatement premiums by occurrence and currency. Each table must ascend, and so does the sum.
+// Amounts are whole units of money and currencies stay apart, so that neither the order of the tables nor their grouping
+// matters to the result; the order is fixed all the same, for the sake of errors.
+func Combine(tables [][]PeriodLoss) ([]PeriodLoss, error) {
 	for len(tables) > 1 {
 		// Pairs, then pairs of pairs: each row is touched log₂(tables) times.
-		merged := make([][]EventLoss, 0, (len(tables)+1)/2)
+		merged := make([][]PeriodLoss, 0, (len(tables)+1)/2)
 		for i := 0; i < len(tables); i += 2 {
 			if i+1 == len(tables) {
 				merged = append(merged, tables[i])
@@ -30,21 +31,20 @@ func Combine(tables [][]EventLoss) ([]EventLoss, error) {
 	return tables[0], nil
 }
 
-func add(a, b []EventLoss) ([]EventLoss, error) {
-	sum := make([]EventLoss, 0, len(a)+len(b))
+func add(a, b []PeriodLoss) ([]PeriodLoss, error) {
+	sum := make([]PeriodLoss, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0].Event < b[0].Event:
+		switch order := a[0].compare(b[0]); {
+		case order < 0:
 			sum, a = append(sum, a[0]), a[1:]
-		case a[0].Event > b[0].Event:
+		case order > 0:
 			sum, b = append(sum, b[0]), b[1:]
 		default:
-			row := EventLoss{Period: a[0].Period, Event: a[0].Event, Loss: a[0].Loss + b[0].Loss}
-			if a[0].Period != b[0].Period {
-				return nil, &InputError{File: "inputs", Reason: fmt.Sprintf("event %d is in period %d and in period %d", row.Event, a[0].Period, b[0].Period)}
-			}
-			if row.Loss > MaxAmount {
-				return nil, &InputError{File: "inputs", Reason: fmt.Sprintf("event %d adds up to more than %d US dollars", row.Event, int64(MaxAmount))}
+			row := a[0]
+			row.Loss += b[0].Loss
+			row.Premium += b[0].Premium
+			if max(row.Loss, row.Premium) > MaxAmount {
+				return nil, &InputError{File: "inputs", Reason: fmt.Sprintf("occurrence %d adds up to more than %d %s", row.Occurrence, int64(MaxAmount), row.Currency)}
 			}
 			sum, a, b = append(sum, row), a[1:], b[1:]
 		}
@@ -52,23 +52,26 @@ func add(a, b []EventLoss) ([]EventLoss, error) {
 	return append(append(sum, a...), b...), nil
 }
 
-// checkKnown reports the first loss of an event that the occurrence table does not have.
-func checkKnown(file string, losses []EventLoss, events []Event) error {
-	next := 0
-	for i, l := range losses {
-		for next < len(events) && events[next].ID < l.Event {
-			next++
+// convert returns the losses in one currency, added by occurrence. Each amount is converted by itself.
+func convert(losses []PeriodLoss, rates Rates, to Currency) ([]PeriodLoss, error) {
+	converted := make([]PeriodLoss, 0, len(losses))
+	for _, l := range losses {
+		var err error
+		if l.Loss, err = rates.Convert(l.Loss, l.Currency, to); err != nil {
+			return nil, err
 		}
-		const headerLines = 1
-		line := i + 1 + headerLines
-		if next == len(events) || events[next].ID != l.Event {
-			return &InputError{File: file, Line: line, Column: len(fmt.Sprint(l.Period)) + 2, Reason: fmt.Sprintf("event %d is not in %s", l.Event, OccurrencesFile)}
+		if l.Premium, err = rates.Convert(l.Premium, l.Currency, to); err != nil {
+			return nil, err
 		}
-		if events[next].Period != l.Period {
-			return &InputError{File: file, Line: line, Column: 1, Reason: fmt.Sprintf("event %d is in period %d of %s, not %d", l.Event, events[next].Period, OccurrencesFile, l.Period)}
+		l.Currency = to
+		if n := len(converted); n > 0 && converted[n-1].Occurrence == l.Occurrence {
+			converted[n-1].Loss += l.Loss
+			converted[n-1].Premium += l.Premium
+			continue
 		}
+		converted = append(converted, l)
 	}
-	return nil
+	return converted, nil
 }
 
 // combineTask adds the losses of all its input directories, whatever their names, and writes losses.csv. It has no parameters.
@@ -80,9 +83,16 @@ func combineTask(params []byte, inputs map[string][]byte) (map[string][]byte, er
 	if len(inputs) == 0 {
 		return nil, &InputError{File: "inputs", Reason: "nothing to combine"}
 	}
-	tables, err := readAllLosses(inputs, MaxPeriods, nil)
-	if err != nil {
-		return nil, err
+	var tables [][]PeriodLoss
+	for _, name := range sortedNames(inputs) {
+		if !strings.HasSuffix(name, lossesSuffix) {
+			return nil, notLosses(name)
+		}
+		losses, err := ReadLosses(name, inputs[name], MaxPeriods)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, losses)
 	}
 	sum, err := Combine(tables)
 	if err != nil {
@@ -91,27 +101,91 @@ func combineTask(params []byte, inputs map[string][]byte) (map[string][]byte, er
 	return map[string][]byte{LossesFile: WriteLosses(sum)}, nil
 }
 
-// readAllLosses reads every input but the occurrence table, by ascending name. If known is not nil, every loss must be of
-// one of these events.
-func readAllLosses(inputs map[string][]byte, periods int, known []Event) ([][]EventLoss, error) {
-	var tables [][]EventLoss
+func notLosses(name string) error {
+	return &InputError{File: name, Reason: "is not a table of losses: it is not called " + LossesFile}
+}
+
+// readKnownLosses reads a table of period losses, each of one of these occurrences.
+func readKnownLosses(file string, content []byte, occurrences []Occurrence) ([]PeriodLoss, error) {
+	losses, err := ReadLosses(file, content, MaxPeriods)
+	if err != nil {
+		return nil, err
+	}
+	next := 0
+	for i, l := range losses {
+		for next < len(occurrences) && occurrences[next].ID < l.Occurrence {
+			next++
+		}
+		if next == len(occurrences) || occurrences[next].ID != l.Occurrence {
+			const headerLines = 1
+			column := len(fmt.Sprint(l.Period)) + 2
+			return nil, &InputError{File: file, Line: i + 1 + headerLines, Column: column, Reason: fmt.Sprintf("occurrence %d is not in any %s", l.Occurrence, OccurrencesFile)}
+		}
+	}
+	return losses, nil
+}
+
+// A perilTable is the occurrence table of one peril.
+type perilTable struct {
+	name        string
+	occurrences []Occurrence
+}
+
+func isOccurrences(name string) bool {
+	return strings.HasPrefix(name, OccurrencesPrefix) && strings.HasSuffix(name, occurrencesSuffix)
+}
+
+// readPerils reads all staged occurrence tables, by ascending name. There must be at least one, and no occurrence in two.
+func readPerils(inputs map[string][]byte, periods int) ([]perilTable, error) {
+	var perils []perilTable
+	numbers := map[int64]string{}
 	for _, name := range sortedNames(inputs) {
-		if name == occurrencesInput {
+		if !isOccurrences(name) {
 			continue
 		}
-		if !strings.HasSuffix(name, lossesSuffix) {
-			return nil, &InputError{File: name, Reason: "is not a table of losses: it is not called " + LossesFile}
-		}
-		losses, err := ReadLosses(name, inputs[name], periods)
+		occurrences, err := ReadOccurrences(name, inputs[name], periods)
 		if err != nil {
 			return nil, err
 		}
-		if known != nil {
-			if err := checkKnown(name, losses, known); err != nil {
-				return nil, err
+		if len(occurrences) > 0 {
+			number := occurrences[0].ID % perDay / sameDay
+			if other, taken := numbers[number]; taken {
+				return nil, &InputError{File: name, Reason: fmt.Sprintf("has the peril number %d, and so has %s", number, other)}
 			}
+			numbers[number] = name
 		}
-		tables = append(tables, losses)
+		peril := strings.TrimSuffix(strings.TrimPrefix(name, OccurrencesPrefix), occurrencesSuffix)
+		perils = append(perils, perilTable{name: peril, occurrences: occurrences})
 	}
-	return tables, nil
+	if len(perils) == 0 {
+		return nil, &InputError{File: "inputs", Reason: "no occurrences-*/occurrences.csv: which events does it cover?"}
+	}
+	return perils, nil
+}
+
+func mergePerils(perils []perilTable) []Occurrence {
+	tables := make([][]Occurrence, len(perils))
+	for i, peril := range perils {
+		tables[i] = peril.occurrences
+	}
+	return merge(tables)
+}
+
+// newYears adds losses by simulated year.
+func newYears(periods int, losses []PeriodLoss) years {
+	y := years{aggregate: make([]int64, periods), occurrence: make([]int64, periods)}
+	for _, l := range losses {
+		y.aggregate[l.Period-1] += l.Loss
+		y.occurrence[l.Period-1] = max(y.occurrence[l.Period-1], l.Loss)
+	}
+	return y
+}
+
+// industryLosses are an occurrence table as losses.
+func industryLosses(occurrences []Occurrence) []PeriodLoss {
+	losses := make([]PeriodLoss, len(occurrences))
+	for i, o := range occurrences {
+		losses[i] = PeriodLoss{Period: o.Period, Occurrence: o.ID, Currency: o.Currency, Loss: o.Loss}
+	}
+	return losses
 }

@@ -1,119 +1,178 @@
 package model
 
 import (
+	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
 // Names of the tables that pass between tasks.
 const (
 	OccurrencesFile = "occurrences.csv" // output of simulate-events
+	RatesFile       = "rates.csv"       // output of exchange-rates
 	LossesFile      = "losses.csv"      // output of price-deal and combine
 	SummaryFile     = "summary.json"    // output of price-deal
+	MeltFile        = "melt.csv"        // input of simulate-events
 )
 
 // Names of the input directories: each holds the file of one job that came before.
 const (
-	OccurrencesDir = "occurrences" // with OccurrencesFile
-	InuringPrefix  = "inuring-"    // how price-deal's directories with inuring recoveries start; each holds LossesFile
+	OccurrencesPrefix = "occurrences-" // followed by the peril's name; each holds OccurrencesFile
+	InuringPrefix     = "inuring-"     // followed by the inuring priority, "-" and a number; each holds LossesFile
+	RatesDir          = "rates"        // with RatesFile
 )
 
 const (
-	occurrencesInput = OccurrencesDir + "/" + OccurrencesFile
-	lossesSuffix     = "/" + LossesFile
+	ratesInput        = RatesDir + "/" + RatesFile
+	lossesSuffix      = "/" + LossesFile
+	occurrencesSuffix = "/" + OccurrencesFile
 )
 
-// DealParams are the parameters of price-deal: an excess-of-loss deal with an unlimited number of losses.
-type DealParams struct {
-	Attachment  int64   `json:"attachment"`   // US dollars of one event's loss that the cedant bears first
-	Limit       int64   `json:"limit"`        // US dollars above it, for the whole layer, each event anew
-	Share       float64 `json:"share"`        // placed part of the layer, above 0, at most 1
-	MarketShare float64 `json:"market_share"` // part of the industry's loss that the cedant bears, above 0, at most 1
-	Periods     int     `json:"periods"`      // simulated years of the occurrence table
+// InuringDir returns the name of the directory with the losses of a contract that inures to a deal's benefit, where it
+// is the n-th of its priority.
+func InuringDir(priority, n int) string {
+	return fmt.Sprintf("%s%d-%d", InuringPrefix, priority, n)
 }
 
+// DealParams are the parameters of price-deal: an excess-of-loss contract and what it covers. The perils covered are
+// those whose occurrence tables are staged.
+type DealParams struct {
+	Terms
+	Currency        Currency     `json:"currency"`              // of the terms, and of what the deal pays
+	InuringPriority int          `json:"inuring_priority"`      // from 1: the deal applies after the recoveries of contracts with a lower one
+	MarketShare     float64      `json:"market_share"`          // part of the industry's loss that the cedant bears, above 0, at most 1
+	Uncertainty     *Uncertainty `json:"uncertainty,omitempty"` // of that part; none if absent
+	Periods         int          `json:"periods"`               // simulated years of the occurrence tables
+}
+
+const mostPriority = 99
+
 func (p DealParams) validate() error {
+	if err := p.Terms.validate(); err != nil {
+		return err
+	}
 	switch {
-	case p.Attachment < 0 || p.Attachment > MaxAmount:
-		return badParam("attachment %d outside 0 to %d", p.Attachment, int64(MaxAmount))
-	case p.Limit < 1 || p.Limit > MaxAmount:
-		return badParam("limit %d outside 1 to %d", p.Limit, int64(MaxAmount))
-	case !(p.Share > 0 && p.Share <= 1):
-		return badParam("share %v outside 0 to 1", p.Share)
 	case !(p.MarketShare > 0 && p.MarketShare <= 1):
 		return badParam("market_share %v outside 0 to 1", p.MarketShare)
+	case p.InuringPriority < 1 || p.InuringPriority > mostPriority:
+		return badParam("inuring_priority %d outside 1 to %d", p.InuringPriority, mostPriority)
 	case p.Periods < 1 || p.Periods > MaxPeriods:
 		return badParam("periods %d outside 1 to %d", p.Periods, MaxPeriods)
 	}
-	return nil
+	if err := p.Uncertainty.validate(); err != nil {
+		return err
+	}
+	return p.Currency.validate("currency")
 }
 
-// Recover returns what the deal pays for one event, in US dollars, given the industry's loss and what deals that inure
-// to its benefit pay for the same event. Terms apply in this order: the cedant's share of the industry's loss, less
-// inuring recoveries, above the attachment, up to the limit, times the placed share. Each product is rounded to whole
-// dollars, halves away from zero.
-func (p DealParams) Recover(industry, inuring int64) int64 {
-	cedant := int64(math.Round(float64(industry) * p.MarketShare))
-	layer := min(max(cedant-inuring-p.Attachment, 0), p.Limit)
-	return int64(math.Round(float64(layer) * p.Share))
+// Cover is what a deal is applied to.
+type Cover struct {
+	Occurrences []Occurrence // of all perils covered, ascending by ID
+	Inuring     []PeriodLoss // recoveries of contracts with a lower priority, added by occurrence and currency
+	Rates       Rates        // needed where currencies other than the deal's occur
 }
 
-// Price returns the deal's losses for the events that it pays for, ascending by event.
-func (p DealParams) Price(events []Event, inuring []EventLoss) []EventLoss {
-	var losses []EventLoss
-	next := 0
-	for _, e := range events {
-		recovered := int64(0)
-		if next < len(inuring) && inuring[next].Event == e.ID {
-			recovered = inuring[next].Loss
-			next++
+// Price returns the deal's losses and reinstatement premiums, ascending by occurrence, without the occurrences that cost
+// nothing. For each, in the order in which they happen: the industry's loss in the deal's currency, times the cedant's
+// market share, times the factor of secondary uncertainty, less the inuring recoveries for the same occurrence; to that,
+// the terms apply. Amounts are rounded to whole units of money after each of these steps. Errors are *InputError.
+func (p DealParams) Price(c Cover) ([]PeriodLoss, error) {
+	var losses []PeriodLoss
+	var year Year
+	period := int64(0)
+	spread := newSpread(p.Uncertainty)
+	most := spread.most()
+	inuring := c.Inuring
+	for _, o := range c.Occurrences {
+		if o.Period != period {
+			period, year = o.Period, p.Terms.Year()
 		}
-		if loss := p.Recover(e.Loss, recovered); loss > 0 {
-			losses = append(losses, EventLoss{Period: e.Period, Event: e.ID, Loss: loss})
+		industry, err := c.Rates.Convert(o.Loss, o.Currency, p.Currency)
+		if err != nil {
+			return nil, err
+		}
+		expected := float64(industry) * p.MarketShare
+		if expected*most <= float64(p.Attachment) {
+			continue // whatever is drawn and whatever inures, the loss stays below the layer
+		}
+		loss := int64(math.Round(min(expected*spread.factor(o), MaxAmount)))
+		for len(inuring) > 0 && inuring[0].Occurrence <= o.ID {
+			if inuring[0].Occurrence == o.ID {
+				recovered, err := c.Rates.Convert(inuring[0].Loss, inuring[0].Currency, p.Currency)
+				if err != nil {
+					return nil, err
+				}
+				loss -= recovered
+			}
+			inuring = inuring[1:]
+		}
+		paid, premium := year.Recover(max(loss, 0))
+		if paid > 0 || premium > 0 {
+			losses = append(losses, PeriodLoss{Period: o.Period, Occurrence: o.ID, Currency: p.Currency, Loss: paid, Premium: premium})
 		}
 	}
-	return losses
+	return losses, nil
 }
 
-// A DealSummary is what a person asks about one deal. Amounts are US dollars.
+// A DealSummary is what a person asks about one deal. Amounts are in its currency.
 type DealSummary struct {
-	Currency       string  `json:"currency"`
-	Periods        int     `json:"periods"`
-	AAL            float64 `json:"aal"`             // average annual loss
-	AALSE          float64 `json:"aal_se"`          // its standard error
-	RateOnLine     float64 `json:"rate_on_line"`    // AAL ÷ (limit × share)
-	HitProbability float64 `json:"hit_probability"` // part of the years with a loss
-	Events         int     `json:"events"`          // events with a loss
-	FullEvents     int     `json:"full_events"`     // events that use up the limit
-	LargestLoss    int64   `json:"largest_loss"`    // by one event
+	Currency             Currency `json:"currency"`
+	Periods              int      `json:"periods"`
+	AAL                  float64  `json:"aal"`                   // average annual loss
+	AALSE                float64  `json:"aal_se"`                // its standard error
+	RateOnLine           float64  `json:"rate_on_line"`          // AAL ÷ (limit × share)
+	ReinstatementPremium float64  `json:"reinstatement_premium"` // average a year
+	HitProbability       float64  `json:"hit_probability"`       // part of the years with a loss
+	ExhaustProbability   float64  `json:"exhaust_probability"`   // part of the years that use up the aggregate limit
+	Occurrences          int      `json:"occurrences"`           // with a loss
+	LargestLoss          int64    `json:"largest_loss"`          // by one occurrence
 }
 
-func (p DealParams) summarise(losses []EventLoss) DealSummary {
+func (p DealParams) summarise(losses []PeriodLoss) DealSummary {
 	years := newYears(p.Periods, losses)
-	summary := DealSummary{Currency: currency, Periods: p.Periods, Events: len(losses)}
 	mean, se := meanOf(years.aggregate)
-	full := int64(math.Round(float64(p.Limit) * p.Share))
-	hit := 0
+	full := part(p.Limit, p.Share)
+	exhausted := int64(math.MaxInt64)
+	if p.Reinstatements != nil {
+		exhausted = part(p.Terms.Year().most, p.Share)
+	}
+	summary := DealSummary{Currency: p.Currency, Periods: p.Periods, AAL: cents(mean), AALSE: cents(se)}
+	hit, exhausts := 0, 0
 	for _, loss := range years.aggregate {
 		if loss > 0 {
 			hit++
 		}
+		if loss >= exhausted {
+			exhausts++
+		}
 	}
 	for _, l := range losses {
 		summary.LargestLoss = max(summary.LargestLoss, l.Loss)
-		if l.Loss == full {
-			summary.FullEvents++
+		if l.Loss > 0 {
+			summary.Occurrences++
 		}
 	}
-	summary.AAL, summary.AALSE = cents(mean), cents(se)
 	if full > 0 {
 		summary.RateOnLine = math.Round(mean/float64(full)*1e6) / 1e6
 	}
+	summary.ReinstatementPremium = cents(premiumOf(losses) / float64(p.Periods))
 	summary.HitProbability = float64(hit) / float64(p.Periods)
+	summary.ExhaustProbability = float64(exhausts) / float64(p.Periods)
 	return summary
 }
 
-// priceTask reads occurrences/occurrences.csv and any number of inuring-*/losses.csv, and writes losses.csv and summary.json.
+// premiumOf returns the sum of all reinstatement premiums.
+func premiumOf(losses []PeriodLoss) float64 {
+	sum := int64(0)
+	for _, l := range losses {
+		sum += l.Premium
+	}
+	return float64(sum)
+}
+
+// priceTask reads occurrences-*/occurrences.csv, inuring-*/losses.csv and rates/rates.csv, and writes losses.csv and
+// summary.json.
 func priceTask(params []byte, inputs map[string][]byte) (map[string][]byte, error) {
 	var p DealParams
 	if err := decodeParams(params, &p); err != nil {
@@ -122,39 +181,61 @@ func priceTask(params []byte, inputs map[string][]byte) (map[string][]byte, erro
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
-	table, err := required(inputs, occurrencesInput)
+	cover, err := p.readCover(inputs)
 	if err != nil {
 		return nil, err
 	}
-	events, err := ReadEvents(occurrencesInput, table, p.Periods)
+	losses, err := p.Price(cover)
 	if err != nil {
 		return nil, err
 	}
-	var inuring [][]EventLoss
-	for _, name := range sortedNames(inputs) {
-		if name == occurrencesInput {
-			continue
-		}
-		if !strings.HasPrefix(name, InuringPrefix) || !strings.HasSuffix(name, lossesSuffix) {
-			return nil, &InputError{File: name, Reason: "is not an input of price-deal: " + occurrencesInput + " and " + InuringPrefix + "*" + lossesSuffix + " are"}
-		}
-		losses, err := ReadLosses(name, inputs[name], p.Periods)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkKnown(name, losses, events); err != nil {
-			return nil, err
-		}
-		inuring = append(inuring, losses)
-	}
-	recovered, err := Combine(inuring)
-	if err != nil {
-		return nil, err
-	}
-	losses := p.Price(events, recovered)
 	summary, err := marshal(p.summarise(losses))
 	if err != nil {
 		return nil, err
 	}
 	return map[string][]byte{LossesFile: WriteLosses(losses), SummaryFile: summary}, nil
+}
+
+func (p DealParams) readCover(inputs map[string][]byte) (Cover, error) {
+	rates, err := readRates(inputs)
+	if err != nil {
+		return Cover{}, err
+	}
+	perils, err := readPerils(inputs, p.Periods)
+	if err != nil {
+		return Cover{}, err
+	}
+	occurrences := mergePerils(perils)
+	var inuring [][]PeriodLoss
+	for _, name := range sortedNames(inputs) {
+		switch {
+		case name == ratesInput || isOccurrences(name):
+			continue
+		case !strings.HasPrefix(name, InuringPrefix) || !strings.HasSuffix(name, lossesSuffix):
+			return Cover{}, &InputError{File: name, Reason: "is not an input of price-deal: occurrences-*/occurrences.csv, inuring-*/losses.csv and rates/rates.csv are"}
+		}
+		if err := p.checkPriority(name); err != nil {
+			return Cover{}, err
+		}
+		losses, err := readKnownLosses(name, inputs[name], occurrences)
+		if err != nil {
+			return Cover{}, err
+		}
+		inuring = append(inuring, losses)
+	}
+	recovered, err := Combine(inuring)
+	return Cover{Occurrences: occurrences, Inuring: recovered, Rates: rates}, err
+}
+
+// checkPriority reports recoveries that do not come before the deal.
+func (p DealParams) checkPriority(name string) error {
+	text, _, _ := strings.Cut(strings.TrimPrefix(name, InuringPrefix), "-")
+	priority, err := strconv.Atoi(text)
+	if err != nil || priority < 1 {
+		return &InputError{File: name, Reason: "does not name the inuring priority, as in " + InuringDir(1, 1) + lossesSuffix}
+	}
+	if priority >= p.InuringPriority {
+		return &InputError{File: name, Reason: fmt.Sprintf("priority %d does not come before this deal's, %d", priority, p.InuringPriority)}
+	}
+	return nil
 }

@@ -76,3 +76,11 @@ func position(content []byte, offset int64) (line, column int) {
 func badParam(format string, args ...any) error {
 	return &InputError{File: paramsFile, Reason: fmt.Sprintf(format, args...)}
 }
+
+// reasonOf returns an error's reason without its position.
+func reasonOf(err error) string {
+	if bad, ok := errors.AsType[*InputError](err); ok {
+		return bad.Reason
+	}
+	return err.Error()
+}

@@ -22,6 +22,7 @@ const (
 // Names of the tasks.
 const (
 	TaskSimulate  = "simulate-events"
+	TaskExchange  = "exchange-rates"
 	TaskPrice     = "price-deal"
 	TaskCombine   = "combine"
 	TaskPortfolio = "portfolio"
@@ -61,7 +62,7 @@ type Dirs struct {
 func run(ctx context.Context, task string, dirs Dirs) error {
 	compute, known := tasks()[task]
 	if !known {
-		names := []string{TaskSimulate, TaskPrice, TaskCombine, TaskPortfolio}
+		names := []string{TaskSimulate, TaskExchange, TaskPrice, TaskCombine, TaskPortfolio}
 		return fmt.Errorf("unknown task %q: one of %s", task, strings.Join(names, ", "))
 	}
 	if dirs.Params == "" || dirs.Output == "" {
@@ -91,6 +92,7 @@ type task func(params []byte, inputs map[string][]byte) (map[string][]byte, erro
 func tasks() map[string]task {
 	return map[string]task{
 		TaskSimulate:  simulateTask,
+		TaskExchange:  exchangeTask,
 		TaskPrice:     priceTask,
 		TaskCombine:   combineTask,
 		TaskPortfolio: portfolioTask,
@@ -110,19 +112,17 @@ func readInputs(ctx context.Context, dir string) (map[string][]byte, error) {
 		return nil, fmt.Errorf("list inputs: %w", err)
 	}
 	for _, entry := range entries {
-		if !entry.IsDir() {
-			return nil, &InputError{File: entry.Name(), Reason: "is not in a directory: each input is the directory of a job that came before"}
+		names := []string{entry.Name()}
+		if entry.IsDir() { // the output of a job that came before
+			if names, err = filesOf(dir, entry.Name()); err != nil {
+				return nil, err
+			}
 		}
-		files, err := os.ReadDir(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("list inputs: %w", err)
-		}
-		for _, file := range files {
+		for _, name := range names {
 			if err := ctx.Err(); err != nil {
 				return nil, fmt.Errorf("read inputs: %w", err)
 			}
-			name := path.Join(entry.Name(), file.Name())
-			content, err := os.ReadFile(filepath.Join(dir, entry.Name(), file.Name()))
+			content, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
 			if err != nil {
 				return nil, fmt.Errorf("read inputs: %w", err)
 			}
@@ -130,6 +130,19 @@ func readInputs(ctx context.Context, dir string) (map[string][]byte, error) {
 		}
 	}
 	return inputs, nil
+}
+
+// filesOf returns the paths of the files in one directory of the input.
+func filesOf(dir, name string) ([]string, error) {
+	files, err := os.ReadDir(filepath.Join(dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("list inputs: %w", err)
+	}
+	paths := make([]string, len(files))
+	for i, file := range files {
+		paths[i] = path.Join(name, file.Name())
+	}
+	return paths, nil
 }
 
 func writeOutputs(dir string, outputs map[string][]byte) error {
@@ -151,13 +164,4 @@ func sortedNames(files map[string][]byte) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// required returns the input called name, or an InputError that says it is missing.
-func required(inputs map[string][]byte, name string) ([]byte, error) {
-	content, ok := inputs[name]
-	if !ok {
-		return nil, &InputError{File: name, Reason: "is missing from the inputs"}
-	}
-	return content, nil
 }

@@ -32,15 +32,16 @@ const (
 
 // picture draws the exceedance curves of both perspectives as an SVG document: return periods on a logarithmic axis,
 // losses on a linear one, with the 90 % confidence band of the simulation.
-func picture(p Portfolio, net, gross years) []byte {
+func picture(r Result) []byte {
+	p := r.Figures
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
 		`font-family="Inter, 'Helvetica Neue', Arial, sans-serif" font-size="13" fill="%s">`+"\n",
 		pictureWidth, pictureHeight, pictureWidth, pictureHeight, ink)
 	fmt.Fprintf(&b, "<title>Exceedance curves of the portfolio</title>\n")
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", pictureWidth, pictureHeight)
-	text(&b, 32, 40, `font-size="22" font-weight="600"`, "What a bad year costs")
-	text(&b, 32, 64, `fill="`+paleInk+`"`, fmt.Sprintf("US hurricane, %s simulated years, US dollars. Bands: 90 %% confidence, given the hazard.", thousands(int64(p.Periods))))
+	text(&b, 32, 40, `font-size="22" font-weight="600"`, "What a bad year costs the reinsurer")
+	text(&b, 32, 64, `fill="`+paleInk+`"`, fmt.Sprintf("%s simulated years, %s. Bands: 90 %% confidence, given the hazard.", thousands(int64(p.Periods)), p.Currency))
 
 	panels := []struct {
 		left  float64
@@ -48,17 +49,17 @@ func picture(p Portfolio, net, gross years) []byte {
 		view  Perspective
 		years years
 	}{
-		{netLeft, "Net: the reinsurer, all deals after inuring", p.Net, net},
-		{grossLeft, "Gross: the whole industry", p.Gross, gross},
+		{netLeft, "Net: after retrocession of the whole book", p.Net, r.net},
+		{grossLeft, "Gross: all deals, each after what inures to it", p.Gross, r.gross},
 	}
 	for _, panel := range panels {
 		text(&b, panel.left, 96, `font-size="15" font-weight="600"`, panel.title)
 		text(&b, panel.left, 116, `fill="`+paleInk+`"`, fmt.Sprintf("average annual loss %s ± %s · 99 %% TVaR %s",
 			money(panel.view.AAL), money(panel.view.AALSE), money(panel.view.AEPTVaR)))
-		newChart(panel.left, panel.years).draw(&b)
+		newChart(panel.left, p.Currency, panel.years).draw(&b)
 	}
 	text(&b, 32, pictureHeight-18, `font-size="11" fill="`+paleInk+`"`,
-		"Frequencies and severities: S. Jewson (2022), on the normalised damages of Weinkle et al. (2018). The deals are invented.")
+		"Hurricanes: S. Jewson (2022), on the normalised damages of Weinkle et al. (2018). Other perils and the deals are invented.")
 	b.WriteString("</svg>\n")
 	return b.Bytes()
 }
@@ -66,17 +67,18 @@ func picture(p Portfolio, net, gross years) []byte {
 // A chart is one panel: two curves and their axes.
 type chart struct {
 	left       float64
+	currency   Currency
 	occurrence []int64 // largest first
 	aggregate  []int64 // largest first
 	longest    int     // return period at the right edge, in years
-	top        int64   // loss at the upper edge, US dollars
-	step       int64   // between grid lines, US dollars
+	top        int64   // loss at the upper edge
+	step       int64   // between grid lines
 }
 
 const shortestReturnPeriod = 2
 
-func newChart(left float64, y years) chart {
-	c := chart{left: left, occurrence: descending(y.occurrence), aggregate: descending(y.aggregate)}
+func newChart(left float64, currency Currency, y years) chart {
+	c := chart{left: left, currency: currency, occurrence: descending(y.occurrence), aggregate: descending(y.aggregate)}
 	c.longest = min(1000, len(c.aggregate)/10) // at least ten years lie beyond the right edge
 	_, most := confidence(c.aggregate, len(c.aggregate)/c.longest)
 	c.step = niceStep(most)
@@ -124,9 +126,9 @@ func (c chart) draw(b *bytes.Buffer) {
 
 func (c chart) axes(b *bytes.Buffer) {
 	right, bottom := c.left+panelWidth, float64(panelTop+panelHeight)
-	unit, name := int64(1_000_000_000), "USD billions"
+	unit, name := int64(1_000_000_000), "billions"
 	if c.step < unit {
-		unit, name = 1_000_000, "USD millions"
+		unit, name = 1_000_000, "millions"
 	}
 	for loss := int64(0); loss <= c.top; loss += c.step {
 		y := c.y(loss)
@@ -145,7 +147,7 @@ func (c chart) axes(b *bytes.Buffer) {
 	fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="%s"/>`+"\n", c.left, right, bottom, bottom, paleInk)
 	text(b, c.left+panelWidth/2, bottom+42, `text-anchor="middle" fill="`+paleInk+`"`, "return period, years")
 	x, y := c.left-52, float64(panelTop+panelHeight/2)
-	text(b, x, y, fmt.Sprintf(`text-anchor="middle" fill="%s" transform="rotate(-90 %.1f %.1f)"`, paleInk, x, y), name)
+	text(b, x, y, fmt.Sprintf(`text-anchor="middle" fill="%s" transform="rotate(-90 %.1f %.1f)"`, paleInk, x, y), string(c.currency)+" "+name)
 }
 
 // curve draws the band, then the line. Ranks are thinned by a fiftieth each, which is closer than a pixel on this axis.
@@ -196,19 +198,19 @@ func text(b *bytes.Buffer, x, y float64, attributes, words string) {
 	fmt.Fprintf(b, `<text x="%.1f" y="%.1f"%s>%s</text>`+"\n", x, y, attributes, words)
 }
 
-// money shows US dollars with three significant digits or so.
-func money(dollars float64) string {
+// money shows an amount with three significant digits or so.
+func money(amount float64) string {
 	switch {
-	case dollars >= 100e9:
-		return fmt.Sprintf("$%.0f bn", dollars/1e9)
-	case dollars >= 10e9:
-		return fmt.Sprintf("$%.1f bn", dollars/1e9)
-	case dollars >= 1e9:
-		return fmt.Sprintf("$%.2f bn", dollars/1e9)
-	case dollars >= 10e6:
-		return fmt.Sprintf("$%.0f m", dollars/1e6)
+	case amount >= 100e9:
+		return fmt.Sprintf("%.0f bn", amount/1e9)
+	case amount >= 10e9:
+		return fmt.Sprintf("%.1f bn", amount/1e9)
+	case amount >= 1e9:
+		return fmt.Sprintf("%.2f bn", amount/1e9)
+	case amount >= 10e6:
+		return fmt.Sprintf("%.0f m", amount/1e6)
 	}
-	return fmt.Sprintf("$%.1f m", dollars/1e6)
+	return fmt.Sprintf("%.1f m", amount/1e6)
 }
 
 // thousands groups digits with commas.

@@ -5,23 +5,20 @@ import (
 	"slices"
 )
 
-// years holds each simulated year's loss, in US dollars, years without an event included.
+// years holds each simulated year's loss, in one currency, years without an event included.
 type years struct {
 	aggregate  []int64 // all events of the year together
 	occurrence []int64 // the year's largest event
 }
 
-func newYears(periods int, losses []EventLoss) years {
-	y := years{aggregate: make([]int64, periods), occurrence: make([]int64, periods)}
-	for _, l := range losses {
-		y.aggregate[l.Period-1] += l.Loss
-		y.occurrence[l.Period-1] = max(y.occurrence[l.Period-1], l.Loss)
-	}
-	return y
-}
-
 // meanOf returns the mean and its standard error, which is 0 for fewer than two years.
 func meanOf(sample []int64) (mean, se float64) {
+	mean, sd := meanAndDeviation(sample)
+	return mean, sd / math.Sqrt(float64(len(sample)))
+}
+
+// meanAndDeviation returns the mean and the standard deviation, which is 0 for fewer than two years.
+func meanAndDeviation(sample []int64) (mean, sd float64) {
 	n := float64(len(sample))
 	for _, x := range sample {
 		mean += float64(x)
@@ -35,7 +32,7 @@ func meanOf(sample []int64) (mean, se float64) {
 		d := float64(x) - mean
 		squares += float64(d * d)
 	}
-	return mean, math.Sqrt(squares / (n - 1) / n)
+	return mean, math.Sqrt(squares / (n - 1))
 }
 
 // descending returns the sample, largest first.
@@ -54,7 +51,7 @@ func descending(sample []int64) []int64 {
 }
 
 // A Point is the loss reached or exceeded once in ReturnPeriod years, with a 90 % confidence interval from order
-// statistics: the sampling error of the simulation, not of the hazard. Amounts are US dollars.
+// statistics: the sampling error of the simulation, not of the hazard. Amounts are in one currency.
 type Point struct {
 	ReturnPeriod int   `json:"return_period"`
 	Loss         int64 `json:"loss"`
@@ -107,7 +104,7 @@ func tailValueAtRisk(sorted []int64, returnPeriod int) (tvar, se float64) {
 	return tvar, math.Sqrt((squares/size + start) / size)
 }
 
-// cents rounds US dollars to whole cents.
-func cents(dollars float64) float64 {
-	return math.Round(dollars*100) / 100
+// cents rounds an amount to hundredths.
+func cents(amount float64) float64 {
+	return math.Round(amount*100) / 100
 }

@@ -63,7 +63,7 @@ func TestMeanHasItsStandardError(t *testing.T) {
 }
 
 func TestYearsWithoutEventsCount(t *testing.T) {
-	y := newYears(3, []EventLoss{{Period: 1, Event: 1100, Loss: 4}, {Period: 1, Event: 1200, Loss: 5}, {Period: 3, Event: 3100, Loss: 1}})
+	y := newYears(3, []PeriodLoss{{Period: 1, Loss: 4}, {Period: 1, Loss: 5}, {Period: 3, Loss: 1}})
 	for i, want := range []struct{ aggregate, occurrence int64 }{{9, 5}, {0, 0}, {1, 1}} {
 		if y.aggregate[i] != want.aggregate || y.occurrence[i] != want.occurrence {
 			t.Errorf("period %d: year %d, largest event %d, want %v", i+1, y.aggregate[i], y.occurrence[i], want)

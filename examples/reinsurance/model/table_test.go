@@ -6,33 +6,42 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"spate/examples/reinsurance/model"
 )
 
 func TestMalformedTablesAreRefusedWithTheirPosition(t *testing.T) {
-	const header = "period,event,loss\n"
+	const header = "period,occurrence,currency,loss,reinstatement_premium\n"
+	const columns = "(period,occurrence,currency,loss,reinstatement_premium)"
 	for name, test := range map[string]struct{ content, want string }{
-		"empty":            {"", `f.csv: is empty: expected the header "period,event,loss"`},
+		"empty":            {"", `f.csv: is empty: expected the header "period,occurrence,currency,loss,reinstatement_premium"`},
 		"byte order mark":  {"\ufeff" + header, "f.csv:1:1: starts with a byte order mark: save as plain UTF-8"},
-		"wrong header":     {"period;event;loss\n", `f.csv:1:1: header "period;event;loss", want "period,event,loss"`},
-		"carriage returns": {"period,event,loss\r\n", `f.csv:1:1: header "period,event,loss\r", want "period,event,loss"`},
-		"cut off":          {header + "1,1100,5\n1,12", "f.csv:3: the last line has no end: the file may have been cut off"},
-		"column missing":   {header + "1,1100\n", "f.csv:2:1: 2 columns, want 3 (period,event,loss)"},
-		"column too many":  {header + "1,1100,5,6\n", "f.csv:2:1: 4 columns, want 3 (period,event,loss)"},
-		"blank line":       {header + "\n", "f.csv:2:1: 1 columns, want 3 (period,event,loss)"},
-		"empty field":      {header + "1,,5\n", `f.csv:2:3: event "" is empty: expected a whole number`},
-		"NaN":              {header + "1,1100,NaN\n", `f.csv:2:8: loss "NaN" is not a whole number`},
-		"infinite":         {header + "1,1100,Inf\n", `f.csv:2:8: loss "Inf" is not a whole number`},
-		"fraction":         {header + "1,1100,5.5\n", `f.csv:2:8: loss "5.5" is not a whole number`},
-		"exponent":         {header + "1,1100,1e9\n", `f.csv:2:8: loss "1e9" is not a whole number`},
-		"space":            {header + "1, 1100,5\n", `f.csv:2:3: event " 1100" is not a whole number`},
-		"negative":         {header + "1,1100,5\n2,2100,-5\n", `f.csv:3:8: loss "-5" is negative`},
-		"too large":        {header + "1,1100,100000000000001\n", `f.csv:2:8: loss "100000000000001" is above 100,000,000,000,000`},
-		"huge":             {header + "1,1100,99999999999999999999999999999999999999999999\n", `f.csv:2:8: loss "9999999999999999999999999999999999999999"… is above 100,000,000,000,000`},
-		"period 0":         {header + "0,1100,5\n", "f.csv:2:1: period 0 outside 1 to 10"},
-		"period beyond":    {header + "11,11100,5\n", "f.csv:2:1: period 11 outside 1 to 10"},
-		"event twice":      {header + "1,1100,5\n1,1100,5\n", "f.csv:3:1: event 1100 of period 1 does not come after event 1100 of period 1: rows must ascend"},
-		"out of order":     {header + "2,2100,5\n1,3100,5\n", "f.csv:3:1: event 3100 of period 1 does not come after event 2100 of period 2: rows must ascend"},
+		"UTF-16":           {"\xff\xfep\x00", "f.csv:1:1: starts with a byte order mark: save as plain UTF-8"},
+		"wrong header":     {"period;loss\n", `f.csv:1:1: header "period;loss", want "period,occurrence,currency,loss,reinstatement_premium"`},
+		"carriage returns": {strings.Replace(header, "\n", "\r\n", 1), `f.csv:1:1: header "period,occurrence,currency,loss,reinstat"…, want "period,occurrence,currency,loss,reinstatement_premium"`},
+		"cut off":          {header + "1,1001100,USD,5,0\n1,10", "f.csv:3: the last line has no end: the file may have been cut off"},
+		"column missing":   {header + "1,1001100,USD,5\n", "f.csv:2:1: 4 columns, want 5 " + columns},
+		"column too many":  {header + "1,1001100,USD,5,0,0\n", "f.csv:2:1: 6 columns, want 5 " + columns},
+		"blank line":       {header + "\n", "f.csv:2:1: 1 columns, want 5 " + columns},
+		"empty field":      {header + "1,,USD,5,0\n", `f.csv:2:3: occurrence "" is empty: expected a whole number`},
+		"NaN":              {header + "1,1001100,USD,NaN,0\n", `f.csv:2:15: loss "NaN" is not a whole number`},
+		"infinite":         {header + "1,1001100,USD,Inf,0\n", `f.csv:2:15: loss "Inf" is not a whole number`},
+		"fraction":         {header + "1,1001100,USD,5.5,0\n", `f.csv:2:15: loss "5.5" is not a whole number`},
+		"exponent":         {header + "1,1001100,USD,1e9,0\n", `f.csv:2:15: loss "1e9" is not a whole number`},
+		"space":            {header + "1, 1001100,USD,5,0\n", `f.csv:2:3: occurrence " 1001100" is not a whole number`},
+		"negative":         {header + "1,1001100,USD,5,0\n2,2001100,USD,5,-5\n", `f.csv:3:17: reinstatement_premium "-5" is negative`},
+		"too large":        {header + "1,1001100,USD,100000000000001,0\n", `f.csv:2:15: loss "100000000000001" is above 100,000,000,000,000`},
+		"huge":             {header + "1,1001100,USD,99999999999999999999999999999999999999999999,0\n", `f.csv:2:15: loss "9999999999999999999999999999999999999999"… is above 100,000,000,000,000`},
+		"currency":         {header + "1,1001100,$,5,0\n", `f.csv:2:11: currency "$" is not a currency code such as USD`},
+		"currency case":    {header + "1,1001100,usd,5,0\n", `f.csv:2:11: currency "usd" is not a currency code such as USD`},
+		"no currency":      {header + "1,1001100,,5,0\n", `f.csv:2:11: currency "" is not a currency code such as USD`},
+		"period 0":         {header + "0,1100,USD,5,0\n", "f.csv:2:1: period 0 outside 1 to 10"},
+		"period beyond":    {header + "11,11001100,USD,5,0\n", "f.csv:2:1: period 11 outside 1 to 10"},
+		"other period":     {header + "2,1001100,USD,5,0\n", "f.csv:2:3: occurrence 1001100 is not of period 2: its number is period × 1,000,000 + day × 1,000 + peril × 100 + count"},
+		"twice":            {header + "1,1001100,USD,5,0\n1,1001100,USD,5,0\n", "f.csv:3:3: occurrence 1001100 in USD does not come after 1001100 in USD: rows must ascend"},
+		"out of order":     {header + "2,2001100,USD,5,0\n1,1001100,USD,5,0\n", "f.csv:3:3: occurrence 1001100 in USD does not come after 2001100 in USD: rows must ascend"},
+		"currency order":   {header + "1,1001100,USD,5,0\n1,1001100,EUR,5,0\n", "f.csv:3:3: occurrence 1001100 in EUR does not come after 1001100 in USD: rows must ascend"},
 	} {
 		losses, err := model.ReadLosses("f.csv", []byte(test.content), 10)
 		if err == nil {
@@ -46,11 +55,12 @@ func TestMalformedTablesAreRefusedWithTheirPosition(t *testing.T) {
 }
 
 func FuzzReadLosses(f *testing.F) {
-	f.Add([]byte("period,event,loss\n1,1100,5\n2,2100,0\n"))
-	f.Add([]byte("period,event,loss\n"))
-	f.Add([]byte("\ufeffperiod,event,loss\n1,1100,NaN\n"))
-	f.Add([]byte("period,event,loss\n1,1100,-5\n"))
-	f.Add([]byte("period,event,loss\n007,01100,99999999999999999999\n,,\n\n"))
+	const header = "period,occurrence,currency,loss,reinstatement_premium\n"
+	f.Add([]byte(header + "1,1001100,EUR,5,0\n1,1001100,USD,7,1\n2,2002100,USD,0,0\n"))
+	f.Add([]byte(header))
+	f.Add([]byte("\ufeff" + header + "1,1001100,USD,NaN,0\n"))
+	f.Add([]byte(header + "1,1001100,USD,-5,0\n"))
+	f.Add([]byte(header + "007,07001100,USD,99999999999999999999,0\n,,,,\n\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		losses, err := model.ReadLosses("f.csv", content, 100)
 		if err != nil {
@@ -80,16 +90,56 @@ func FuzzReadLosses(f *testing.F) {
 }
 
 func TestTablesSurviveWritingAndReading(t *testing.T) {
-	events := simulate(t, 50)
-	text := model.WriteEvents(events)
-	again, err := model.ReadEvents("occurrences.csv", text, 50)
+	occurrences := simulate(t, 50)
+	text := model.WriteOccurrences(occurrences)
+	again, err := model.ReadOccurrences("occurrences.csv", text, 50)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(model.WriteEvents(again), text) {
-		t.Error("the table changed")
+	if diff := cmp.Diff(occurrences, again); diff != "" {
+		t.Error(diff)
 	}
-	if lines := strings.Count(string(text), "\n"); lines != len(events)+1 {
-		t.Errorf("%d lines for %d events", lines, len(events))
+	rates := model.Rates{"USD": 1, "JPY": 0.0068, "EUR": 1.1}
+	if got, want := string(model.WriteRates(rates)), "currency,rate\nEUR,1.1\nJPY,0.0068\nUSD,1\n"; got != want {
+		t.Errorf("rates are written as %q", got)
+	}
+	if got, err := model.ReadRates("rates.csv", model.WriteRates(rates)); err != nil || !cmp.Equal(got, rates) {
+		t.Errorf("%v became %v: %v", rates, got, err)
+	}
+	events := []model.Event{{ID: 7, Rate: 0.01, Mean: 1234.5, SD: 0.25}, {ID: 8, Rate: 1, Mean: 1e9, SD: 1e9, Max: 4e9}}
+	if got, err := model.ReadMelt("melt.csv", model.WriteMelt(events)); err != nil || !cmp.Equal(got, events) {
+		t.Errorf("%v became %v: %v", events, got, err)
+	}
+}
+
+func TestMalformedOccurrencesAndRatesAreRefused(t *testing.T) {
+	const occurrences, rates = "period,occurrence,event,currency,loss\n", "currency,rate\n"
+	read := map[string]func(string) error{
+		"occurrences": func(content string) error {
+			_, err := model.ReadOccurrences("f.csv", []byte(occurrences+content), 10)
+			return err
+		},
+		"rates": func(content string) error {
+			_, err := model.ReadRates("f.csv", []byte(rates+content))
+			return err
+		},
+	}
+	for _, test := range []struct{ kind, content, want string }{
+		{"occurrences", "1,1001100,x,USD,5\n", `f.csv:2:11: event "x" is not a whole number`},
+		{"occurrences", "1,1001100,1,USD,5\n1,1001101,1,EUR,5\n", "f.csv:3:13: currency EUR, but the rows above are in USD"},
+		{"occurrences", "1,1001100,1,USD,5\n1,1001100,1,USD,5\n", "f.csv:3:3: occurrence 1001100 does not come after 1001100: rows must ascend"},
+		{"rates", "EUR,1,1\n", "f.csv:2:1: 3 columns, want 2 (currency,rate)"},
+		{"rates", "EUR,\n", `f.csv:2:5: rate "" is empty: expected a number`},
+		{"rates", "EUR,NaN\n", `f.csv:2:5: rate "NaN" is not a finite number`},
+		{"rates", "EUR,0\n", `f.csv:2:5: rate "0" is outside 1e-06 to 1e+06`},
+		{"rates", "EUR,-1\n", `f.csv:2:5: rate "-1" is negative`},
+		{"rates", "EUR,0x1p4\n", `f.csv:2:5: rate "0x1p4" is not a decimal number`},
+		{"rates", "EUR,1.1 USD\n", `f.csv:2:5: rate "1.1 USD" is not a number: expected digits with a decimal point, no group separators, no unit`},
+		{"rates", "Euro,1.1\n", `f.csv:2:1: currency "Euro" is not a currency code such as USD`},
+		{"rates", "USD,1\nEUR,1.1\n", "f.csv:3:1: currency EUR does not come after USD: rows must ascend"},
+	} {
+		if err := read[test.kind](test.content); err == nil || err.Error() != test.want {
+			t.Errorf("%s %q:\n got %v\nwant %s", test.kind, test.content, err, test.want)
+		}
 	}
 }

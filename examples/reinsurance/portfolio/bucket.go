@@ -86,16 +86,16 @@ func (p Portfolio) JobCount() int {
 	for i, d := range p.Deals {
 		ids[i] = d.ID
 	}
-	return jobCount(ids, p.Nominal)
+	return jobCount(ids, p.Nominal, len(p.Perils))
 }
 
-func jobCount(ids []string, nominal int) int {
+func jobCount(ids []string, nominal, perils int) int {
 	counts := buckets(nominal)
 	used := make([]bool, counts[0])
 	for _, id := range ids {
 		used[bucketOf(id, counts[0])] = true
 	}
-	total := len(ids) + 2 // the occurrence table and the portfolio
+	total := len(ids) + perils + 2 // the exchange rates and the portfolio
 	for level := range counts {
 		next := make([]bool, (len(used)+bucketFanIn-1)/bucketFanIn)
 		for b, yes := range used {
@@ -115,11 +115,12 @@ func jobCount(ids []string, nominal int) int {
 // not many more: the last deal added may have opened a bucket, or doubled the number of buckets.
 func ForJobs(n int) int {
 	var ids []string
+	perils := len(model.Perils())
 	for deals := 1; ; {
 		for i := len(ids); i < deals; i++ {
 			ids = append(ids, dealID(i+1))
 		}
-		missing := n - jobCount(ids, deals)
+		missing := n - jobCount(ids, deals, perils)
 		if missing <= 0 {
 			return deals
 		}

@@ -34,11 +34,15 @@ func (o Options) validate() error {
 
 // A Portfolio is all that a run of the rollup needs to know. Values are not changed in place: methods return copies.
 type Portfolio struct {
-	Labels  map[string]string // of the run
-	Seed    uint64            // of the simulated years
-	Periods int               // simulated years
-	Nominal int               // size that the number of buckets is chosen for
-	Deals   []Deal            // by ascending id
+	Labels       map[string]string // of the run
+	Seed         uint64            // of the simulated years
+	Periods      int               // simulated years
+	Nominal      int               // size that the number of buckets is chosen for
+	Currency     model.Currency    // of the figures
+	Rates        model.Rates       // of exchange
+	Perils       []model.Peril     // that a deal may cover
+	Deals        []Deal            // by ascending id
+	Retrocession []model.Terms     // on the whole book, in Currency
 }
 
 // A Deal is one layer of a cedant's programme.
@@ -47,6 +51,7 @@ type Deal struct {
 	Cedant  string
 	Layer   int // from 1, within the programme
 	Terms   model.DealParams
+	Perils  []string // names of those covered
 	Inuring []string // ids of earlier deals whose recoveries are deducted from the cedant's loss first
 }
 
@@ -72,7 +77,11 @@ func Generate(o Options) (Portfolio, error) {
 		total += weight
 		left -= size
 	}
-	p := Portfolio{Labels: map[string]string{}, Seed: o.Seed, Periods: o.Periods, Nominal: o.Nominal, Deals: make([]Deal, 0, o.Deals)}
+	p := Portfolio{
+		Labels: map[string]string{}, Seed: o.Seed, Periods: o.Periods, Nominal: o.Nominal,
+		Currency: "USD", Rates: rates(), Perils: model.Perils(),
+		Deals: make([]Deal, 0, o.Deals), Retrocession: retrocession(),
+	}
 	const insured = 0.55
 	for cedant, size := range layers {
 		marketShare := max(math.Round(insured*weights[cedant]/total*1e6), 10) / 1e6
@@ -83,6 +92,7 @@ func Generate(o Options) (Portfolio, error) {
 			layers:      size,
 			marketShare: marketShare,
 			periods:     o.Periods,
+			market:      marketOf(o.Seed, uint64(cedant)),
 		}.deals()...)
 	}
 	return p, nil
@@ -97,6 +107,10 @@ const (
 	drawRetention
 	drawLimit
 	drawShare
+	drawMarket
+	drawReinstatements
+	drawDeductible
+	drawVariation
 	drawChanged
 	drawChange
 )
@@ -119,39 +133,31 @@ type programme struct {
 	layers      int
 	marketShare float64
 	periods     int
+	market      market
 }
 
-// deals stacks the layers. Sizes are drawn as industry losses in USD billions, so that the layers of small and of large
-// cedants are hit equally often, and scaled by the market share. A layer that others inure to the benefit of attaches
-// where they end, measured on the loss net of what they pay.
+// deals stacks the layers. Sizes are drawn as industry losses, so that the layers of small and of large cedants are hit
+// equally often, and scaled by the market share. A layer that others inure to the benefit of attaches where they end,
+// measured on the loss net of what they pay.
 func (g programme) deals() []Deal {
-	const billion = 1e9
-	uniform := func(layer int, purpose uint64) float64 {
-		return draw.Uniform(g.seed, g.cedant, purpose, uint64(layer))
-	}
-	cascading := uniform(0, drawInuring) < 0.27
-	u := uniform(0, drawRetention)
-	retention := 8 + float64(72*u*u)                          // most programmes start low
-	attachment := round2(retention * billion * g.marketShare) // on the loss before inuring recoveries
+	cascading := g.uniform(0, drawInuring) < 0.27
+	u := g.uniform(0, drawRetention)
+	retention := 8 + float64(72*u*u)                                // most programmes start low
+	attachment := round2(retention * g.market.unit * g.marketShare) // on the loss before inuring recoveries
 	var deals []Deal
 	for layer := range g.layers {
-		width := (8 + float64(32*uniform(layer, drawLimit))) * (1 + float64(float64(layer)/2))
 		deal := Deal{
 			ID:     dealID(g.firstDeal + layer),
 			Cedant: fmt.Sprintf("cedant-%05d", g.cedant+1),
 			Layer:  layer + 1,
-			Terms: model.DealParams{
-				Attachment:  attachment,
-				Limit:       round2(width * billion * g.marketShare),
-				Share:       (3 + math.Floor(18*uniform(layer, drawShare))) / 20, // 15 % to 100 %
-				MarketShare: g.marketShare,
-				Periods:     g.periods,
-			},
+			Perils: g.market.perils,
+			Terms:  g.terms(layer, attachment),
 		}
 		attachment += deal.Terms.Limit
 		if cascading && layer > 0 {
+			deal.Terms.InuringPriority = layer + 1
 			first := layer - 1
-			if layer > 1 && uniform(layer, drawSecondInuring) < 0.4 {
+			if layer > 1 && g.uniform(layer, drawSecondInuring) < 0.4 {
 				first--
 			}
 			for _, below := range deals[first:layer] {
@@ -164,15 +170,55 @@ func (g programme) deals() []Deal {
 	return deals
 }
 
+// uniform names a draw by the programme, its purpose and the layer.
+func (g programme) uniform(layer int, purpose uint64) float64 {
+	return draw.Uniform(g.seed, g.cedant, purpose, uint64(layer))
+}
+
+// terms invents those of one layer. Low layers have more reinstatements and a higher premium; one in seven has any number
+// of reinstatements for nothing, and one in five a deductible for the year.
+func (g programme) terms(layer int, attachment int64) model.DealParams {
+	width := (8 + float64(32*g.uniform(layer, drawLimit))) * (1 + float64(float64(layer)/2))
+	limit := round2(width * g.market.unit * g.marketShare)
+	terms := model.Terms{
+		Attachment: attachment,
+		Limit:      limit,
+		Premium:    round2(float64(limit) * 0.2 / float64(1+layer)),
+		Share:      (3 + math.Floor(18*g.uniform(layer, drawShare))) / 20, // 15 % to 100 %
+	}
+	if u := g.uniform(layer, drawReinstatements); u > 1.0/7 {
+		count := 1
+		if layer == 0 && u > 0.6 {
+			count = 2
+		}
+		terms.Reinstatements, terms.ReinstatementRate = &count, 1
+	}
+	if g.uniform(layer, drawDeductible) < 0.2 {
+		terms.AnnualDeductible = round2(float64(limit) / 4)
+	}
+	return model.DealParams{
+		Terms:           terms,
+		Currency:        g.market.currency,
+		InuringPriority: 1,
+		MarketShare:     g.marketShare,
+		Uncertainty: &model.Uncertainty{
+			Seed:      g.seed,
+			Variation: (2 + math.Floor(4*g.uniform(0, drawVariation))) / 10, // 20 % to 50 %
+			Group:     g.cedant + 1,                                         // the layers of a programme share the cedant's loss
+		},
+		Periods: g.periods,
+	}
+}
+
 func dealID(number int) string {
 	return fmt.Sprintf("deal-%05d", number)
 }
 
-// round2 rounds US dollars to two significant digits, the way layers are quoted.
-func round2(dollars float64) int64 {
+// round2 rounds an amount to two significant digits, the way layers are quoted.
+func round2(amount float64) int64 {
 	unit := 1.0
-	for dollars/unit >= 100 {
+	for amount/unit >= 100 {
 		unit *= 10
 	}
-	return int64(max(math.Round(dollars/unit), 1) * unit)
+	return int64(max(math.Round(amount/unit), 1) * unit)
 }

@@ -10,11 +10,16 @@ import (
 	"spate/examples/reinsurance/model"
 )
 
-// Ids of the first and the last job.
+// Ids of the last job and of the exchange rates'.
 const (
-	OccurrencesJob = "occurrences"
-	PortfolioJob   = "portfolio"
+	PortfolioJob = "portfolio"
+	RatesJob     = "rates"
 )
+
+// OccurrencesJob returns the id of the job that simulates a peril.
+func OccurrencesJob(peril string) string {
+	return model.OccurrencesPrefix + peril
+}
 
 // A Job is one line of the run's job list.
 type Job struct {
@@ -38,22 +43,34 @@ func need(job, file string) Need {
 // Jobs returns all jobs, each after those it needs.
 func (p Portfolio) Jobs() []Job {
 	jobs := make([]Job, 0, len(p.Deals)+len(p.Deals)/8+8)
-	jobs = append(jobs, Job{
-		ID:     OccurrencesJob,
-		Task:   model.TaskSimulate,
-		Params: model.SimulateParams{Seed: p.Seed, Periods: p.Periods},
-	})
+	all := map[string]Need{} // occurrence tables, by the name of their directory
+	currencies := map[string]model.Currency{}
+	for _, peril := range p.Perils {
+		id := OccurrencesJob(peril.Name)
+		jobs = append(jobs, Job{
+			ID:     id,
+			Task:   model.TaskSimulate,
+			Params: model.SimulateParams{Seed: p.Seed, Periods: p.Periods, Peril: peril},
+			Labels: map[string]string{"peril": peril.Name, "territory": peril.Territory},
+		})
+		all[id] = need(id, model.OccurrencesFile)
+		currencies[peril.Name] = peril.Currency
+	}
+	jobs = append(jobs, Job{ID: RatesJob, Task: model.TaskExchange, Params: model.ExchangeParams{Rates: p.Rates}})
+	priorities := map[string]int{}
 	for _, d := range p.Deals {
-		jobs = append(jobs, d.job())
+		priorities[d.ID] = d.Terms.InuringPriority
+		jobs = append(jobs, d.job(currencies, priorities))
 	}
 	combining := p.combineJobs()
 	jobs = append(jobs, combining...)
 	root := Job{
 		ID:     PortfolioJob,
 		Task:   model.TaskPortfolio,
-		Params: model.PortfolioParams{Periods: p.Periods},
-		Needs:  map[string]Need{model.OccurrencesDir: need(OccurrencesJob, model.OccurrencesFile)},
+		Params: model.PortfolioParams{Periods: p.Periods, Currency: p.Currency, Retrocession: p.Retrocession},
+		Needs:  all,
 	}
+	root.Needs[model.RatesDir] = need(RatesJob, model.RatesFile)
 	combined := map[string]bool{}
 	for _, j := range combining {
 		for _, n := range j.Needs {
@@ -68,10 +85,19 @@ func (p Portfolio) Jobs() []Job {
 	return append(jobs, root)
 }
 
-func (d Deal) job() Job {
-	needs := map[string]Need{model.OccurrencesDir: need(OccurrencesJob, model.OccurrencesFile)}
+// job returns the deal's job, given the perils' currencies and the inuring priorities of the deals before it. It needs
+// exchange rates only where currencies meet.
+func (d Deal) job(currencies map[string]model.Currency, priorities map[string]int) Job {
+	needs := map[string]Need{}
+	for _, peril := range d.Perils {
+		id := OccurrencesJob(peril)
+		needs[id] = need(id, model.OccurrencesFile)
+		if currencies[peril] != d.Terms.Currency {
+			needs[model.RatesDir] = need(RatesJob, model.RatesFile)
+		}
+	}
 	for i, id := range d.Inuring {
-		needs[model.InuringPrefix+strconv.Itoa(i+1)] = need(id, model.LossesFile)
+		needs[model.InuringDir(priorities[id], i+1)] = need(id, model.LossesFile)
 	}
 	return Job{
 		ID:     d.ID,

@@ -41,6 +41,7 @@ func TestAFullPortfolioLooksLikeAReinsurersBook(t *testing.T) {
 	}
 	depth := map[string]int{}
 	market := map[string]float64{}
+	currencies, perils := map[model.Currency]int{}, map[string]int{}
 	inured, deepest := 0, 0
 	for _, d := range p.Deals {
 		for _, id := range d.Inuring {
@@ -56,10 +57,12 @@ func TestAFullPortfolioLooksLikeAReinsurersBook(t *testing.T) {
 		}
 		deepest = max(deepest, depth[d.ID])
 		market[d.Cedant] = d.Terms.MarketShare
+		currencies[d.Terms.Currency]++
+		perils[strings.Join(d.Perils, "+")]++
 		if len(d.Inuring) > 2 {
 			t.Errorf("%s has %d inuring deals", d.ID, len(d.Inuring))
 		}
-		if terms := d.Terms; terms.Attachment < 0 || terms.Limit <= 0 || terms.Share < 0.15 || terms.Share > 1 || terms.Periods != p.Periods {
+		if terms := d.Terms; terms.Attachment < 0 || terms.Limit <= 0 || terms.Share < 0.15 || terms.Premium <= 0 || terms.Share > 1 || terms.Periods != p.Periods {
 			t.Errorf("%s has terms %+v", d.ID, terms)
 		}
 	}
@@ -68,6 +71,9 @@ func TestAFullPortfolioLooksLikeAReinsurersBook(t *testing.T) {
 	}
 	if deepest != 4 {
 		t.Errorf("the deepest chain has %d deals below it, want 4", deepest)
+	}
+	if len(currencies) != 3 || len(perils) != 5 || perils["us-hurricane"] < 3500 {
+		t.Errorf("currencies %v, perils %v", currencies, perils)
 	}
 	total := 0.0
 	for _, share := range market {
@@ -131,23 +137,23 @@ func TestJobLinesHaveTheFormatOfARun(t *testing.T) {
 			}
 		}
 		for name := range job.Params {
-			if strings.Contains(name, "id") || name == "cedant" || name == "layer" {
+			if strings.HasSuffix(name, "id") || name == "cedant" || name == "layer" {
 				t.Errorf("job %s: parameter %s changes no result", job.ID, name)
 			}
 		}
 		seen[job.ID] = true
 		tasks[job.Task]++
 	}
-	want := map[string]int{"simulate-events": 1, "price-deal": 200, "combine": 8, "portfolio": 1}
+	want := map[string]int{"simulate-events": 4, "exchange-rates": 1, "price-deal": 200, "combine": 8, "portfolio": 1}
 	if diff := cmp.Diff(want, tasks); diff != "" {
 		t.Error(diff)
 	}
-	if p.JobCount() != 210 {
-		t.Errorf("counted %d jobs, want 210", p.JobCount())
+	if p.JobCount() != 214 {
+		t.Errorf("counted %d jobs, want 214", p.JobCount())
 	}
 	first, _, _ := bytes.Cut(content, []byte("\n"))
-	if want := `{"id":"occurrences","task":"simulate-events","params":{"seed":1,"periods":10000}}`; string(first) != want {
-		t.Errorf("first line %s, want %s", first, want)
+	if want := `{"id":"occurrences-us-hurricane","task":"simulate-events","params":{"seed":1,"periods":10000,"peril":{"name":"us-hurricane",`; !strings.HasPrefix(string(first), want) {
+		t.Errorf("first line %s, want %s…", first, want)
 	}
 }
 
@@ -215,7 +221,7 @@ func canonical(t *testing.T, j portfolio.Job) string {
 func TestForJobsIsEnoughAndNotMuchMore(t *testing.T) {
 	for _, n := range []int{0, 1, 4, 5, 50, 400, 420, 1000, 7000, 7300, 100_000} {
 		p := generate(t, portfolio.Options{Deals: portfolio.ForJobs(n), Seed: 1})
-		if got := p.JobCount(); got < n || got > max(4, n+n/16+3) {
+		if got := p.JobCount(); got < n || got > max(8, n+n/16+3) {
 			t.Errorf("for %d jobs: %d deals make %d", n, len(p.Deals), got)
 		}
 	}
@@ -320,16 +326,17 @@ func reachable(p portfolio.Portfolio, changed []string) int {
 
 func TestExpectedExecutedOfAChainByHand(t *testing.T) {
 	deal := func(id string, inuring ...string) portfolio.Deal {
-		return portfolio.Deal{ID: id, Inuring: inuring}
+		return portfolio.Deal{ID: id, Perils: []string{"us-hurricane"}, Inuring: inuring, Terms: model.DealParams{Currency: "USD"}}
 	}
-	p := portfolio.Portfolio{Periods: 250, Nominal: 3, Deals: []portfolio.Deal{deal("a"), deal("b", "a"), deal("c")}}
+	p := portfolio.Portfolio{Periods: 250, Nominal: 3, Perils: []model.Peril{model.USHurricane()}, Deals: []portfolio.Deal{deal("a"), deal("b", "a"), deal("c")}}
 	for changed, want := range map[string]int{
-		"a":                      4, // a, b, their bucket, the root
-		"b":                      3,
-		"c":                      3,
-		portfolio.OccurrencesJob: 6,
-		portfolio.PortfolioJob:   1,
-		"nobody":                 0,
+		"a":                                      4, // a, b, their bucket, the root
+		"b":                                      3,
+		"c":                                      3,
+		"nobody":                                 0,
+		portfolio.PortfolioJob:                   1,
+		portfolio.RatesJob:                       2, // no deal has two currencies
+		portfolio.OccurrencesJob("us-hurricane"): 6,
 	} {
 		if got := portfolio.ExpectedExecuted(p, []string{changed}); got != want {
 			t.Errorf("%s changed: %d jobs run, want %d", changed, got, want)
