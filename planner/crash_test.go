@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"spate/job"
 )
 
@@ -104,7 +106,7 @@ func stormyWrites(t *testing.T) (writes []string) {
 	return writes
 }
 
-func TestARunSurvivesItsPlannerKilledAtEveryWrite(t *testing.T) {
+func TestARunSurvivesAnAccidentAtEveryWrite(t *testing.T) {
 	writes := stormyWrites(t)
 	if len(writes) < 30 {
 		t.Fatalf("a run makes %d writes only: %v", len(writes), writes)
@@ -112,8 +114,9 @@ func TestARunSurvivesItsPlannerKilledAtEveryWrite(t *testing.T) {
 	kinds := map[string]bool{}
 	for i, name := range writes {
 		kinds[strings.Fields(name)[0]] = true
-		for _, kind := range []accident{diesBefore, diesAfter, losesReply} {
+		for _, kind := range []accident{diesBefore, diesAfter, losesReply, cutOff} {
 			t.Run(fmt.Sprintf("%s write %d, %s", kind, i+1, strings.ReplaceAll(name, "/", " ")), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) { survive(t, i+1, kind) })
 			})
 		}
@@ -125,7 +128,7 @@ func TestARunSurvivesItsPlannerKilledAtEveryWrite(t *testing.T) {
 	}
 }
 
-// survive has an accident happen to the first planner, and another take over some time later.
+// survive has an accident happen to a planner. If it dies, another takes over some time later.
 func survive(t *testing.T, at int, kind accident) {
 	w := crashWorld(t)
 	w.begin()
@@ -137,7 +140,7 @@ func survive(t *testing.T, at int, kind accident) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- first.Run(ctx) }()
-	if kind == losesReply {
+	if kind == losesReply || kind == cutOff {
 		w.wantStormy()
 		kill()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -251,6 +254,34 @@ func TestAPlannerThatWasReplacedFindsOutAndEnds(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		if err := stopOlder(); !errors.Is(err, errFenced) {
 			t.Errorf("the older planner ended: %v", err)
+		}
+	})
+}
+
+func TestAPlannerThatStartsAsksS3ForWhatTheCacheDoesNotKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		hold := make(chan struct{})
+		w.worker.on("slow", func(job.Message) *job.Event { <-hold; return nil })
+		w.background(w.worker.run)
+		_, stop := w.startPlanner(w.options(1, nil))
+		w.submit("run", "deal-1\ndeal-2\nslow: deal-1 deal-2\nroot: slow\n")
+		time.Sleep(5 * time.Second)
+		_ = stop()
+		w.outputs.setBlind(true)
+		w.startPlanner(w.options(2, nil))
+		time.Sleep(5 * time.Second)
+		r, err := ReadRun(t.Context(), w.runs, "run")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Progress.Running = 0
+		if diff := cmp.Diff(Progress{Jobs: 4, Done: 2, Executed: 2, Queued: 1, Waiting: 1}, r.Progress); diff != "" {
+			t.Error(diff)
+		}
+		close(hold)
+		if r := w.await("run"); r.State != job.RunSucceeded || len(w.worker.received()) != 4 {
+			t.Errorf("the run is %s after %d messages", r.State, len(w.worker.received()))
 		}
 	})
 }

@@ -20,7 +20,9 @@
 //   - A message lost: when the queue has shown nothing at all for three minutes, what S3 denies is sent again.
 //   - A planner killed anywhere: the next one derives its state; the worst is a message sent twice, and a worker that
 //     finds the output there.
-//   - A planner that was paused and replaced: its record writes carry an older fencing number and fail, and it stops.
+//   - A planner that was paused and replaced: the next one has claimed its runs with a higher fencing number before it
+//     reads them, so that whatever the older one writes of them fails, and it stops.
+//   - An answer to a write lost: the write is repeated, and what it finds of its own is no conflict.
 //   - A cache that cannot answer: unknown counts as a miss; workers look for the output before they run.
 //   - A hit whose output is gone: found when the run's hits are checked in S3 before it ends; the job runs after all.
 //

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // gate stands between a planner and the services. It counts the requests that change something and can make one of them
@@ -18,6 +19,7 @@ type gate struct {
 	mu     sync.Mutex
 	writes []string      // what was asked for
 	victim *http.Request // the one that meets with the accident
+	since  time.Time     // when it did
 	dead   bool
 }
 
@@ -27,7 +29,11 @@ const (
 	diesBefore accident = "dies before"
 	diesAfter  accident = "dies after"
 	losesReply accident = "loses the reply to"
+	cutOff     accident = "is cut off at" // its service does not answer for a while
 )
+
+// cutOffFor is longer than the SDK tries again.
+const cutOffFor = 20 * time.Second
 
 var errCut = errors.New("connection reset")
 
@@ -44,11 +50,14 @@ func (g *gate) enter(r *http.Request) error {
 	if name := change(r); name != "" {
 		g.writes = append(g.writes, name)
 		if len(g.writes) == g.at {
-			g.victim = r
+			g.victim, g.since = r, time.Now()
 		}
 		if g.victim == r && g.kind == diesBefore {
 			return g.die()
 		}
+	}
+	if g.kind == cutOff && g.victim != nil && service(r) == service(g.victim) && time.Since(g.since) < cutOffFor {
+		return errCut
 	}
 	return nil
 }
@@ -91,4 +100,10 @@ func change(r *http.Request) string {
 		}
 	}
 	return ""
+}
+
+// service names the service that a request is for; S3's requests have no target.
+func service(r *http.Request) string {
+	name, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return name
 }

@@ -288,7 +288,7 @@ func (w *world) awaitState(id string, is func(job.RunState) bool) *Run {
 	w.t.Helper()
 	const patience = 2 * time.Hour // of a bubble's clock
 	var r *Run
-	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(100 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(500 * time.Millisecond) {
 		var err error
 		if r, err = ReadRun(w.t.Context(), w.runs, id); err != nil {
 			w.t.Fatal(err)
