@@ -82,21 +82,16 @@ func (p DealParams) Price(c Cover) ([]PeriodLoss, error) {
 	var year Year
 	period := int64(0)
 	spread := newSpread(p.Uncertainty)
-	most := spread.most()
 	inuring := c.Inuring
 	for _, o := range c.Occurrences {
 		if o.Period != period {
-			period, year = o.Period, p.Terms.Year()
+			period, year = o.Period, p.Year()
 		}
 		industry, err := c.Rates.Convert(o.Loss, o.Currency, p.Currency)
 		if err != nil {
 			return nil, err
 		}
-		expected := float64(industry) * p.MarketShare
-		if expected*most <= float64(p.Attachment) {
-			continue // whatever is drawn and whatever inures, the loss stays below the layer
-		}
-		loss := int64(math.Round(min(expected*spread.factor(o), MaxAmount)))
+		loss := spread.loss(o, float64(industry)*p.MarketShare, float64(p.Attachment))
 		for len(inuring) > 0 && inuring[0].Occurrence <= o.ID {
 			if inuring[0].Occurrence == o.ID {
 				recovered, err := c.Rates.Convert(inuring[0].Loss, inuring[0].Currency, p.Currency)
@@ -135,7 +130,7 @@ func (p DealParams) summarise(losses []PeriodLoss) DealSummary {
 	full := part(p.Limit, p.Share)
 	exhausted := int64(math.MaxInt64)
 	if p.Reinstatements != nil {
-		exhausted = part(p.Terms.Year().most, p.Share)
+		exhausted = part(p.Year().most, p.Share)
 	}
 	summary := DealSummary{Currency: p.Currency, Periods: p.Periods, AAL: cents(mean), AALSE: cents(se)}
 	hit, exhausts := 0, 0

@@ -1,6 +1,9 @@
 package model
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // Names of the files in the columns of Open Results Data, version 1, that the portfolio task writes: for programs that
 // read the results of catastrophe models. SummaryId tells the perspectives apart.
@@ -98,12 +101,12 @@ func (r Result) ept(returnPeriods []int) []byte {
 				}
 				out = append(appendCents(out, loss), '\n')
 			}
-			for i := len(returnPeriods) - 1; i >= 0; i-- {
-				row(curve.kind, returnPeriods[i], float64(pointAt(sorted, returnPeriods[i]).Loss))
+			for _, years := range slices.Backward(returnPeriods) {
+				row(curve.kind, years, float64(pointAt(sorted, years).Loss))
 			}
-			for i := len(returnPeriods) - 1; i >= 0; i-- {
-				tail, _ := tailValueAtRisk(sorted, returnPeriods[i])
-				row(curve.kindOfTails, returnPeriods[i], tail)
+			for _, years := range slices.Backward(returnPeriods) {
+				tail, _ := tailValueAtRisk(sorted, years)
+				row(curve.kindOfTails, years, tail)
 			}
 		}
 	}

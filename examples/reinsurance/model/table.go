@@ -53,14 +53,23 @@ func (t *table) next() bool {
 		return false
 	}
 	t.line++
-	var text []byte
-	text, t.rest, _ = bytes.Cut(t.rest, []byte{'\n'})
-	if got := bytes.Count(text, []byte{','}) + 1; got != len(t.fields) {
+	got, start := 0, 0
+	for i, c := range t.rest {
+		if c != ',' && c != '\n' {
+			continue
+		}
+		if got < len(t.fields) {
+			t.fields[got] = t.rest[start:i]
+		}
+		got, start = got+1, i+1
+		if c == '\n' {
+			break
+		}
+	}
+	t.rest = t.rest[start:]
+	if got != len(t.fields) {
 		t.err = &InputError{File: t.file, Line: t.line, Column: 1, Reason: fmt.Sprintf("%d columns, want %d (%s)", got, len(t.fields), t.header)}
 		return false
-	}
-	for i := range t.fields {
-		t.fields[i], text, _ = bytes.Cut(text, []byte{','})
 	}
 	return true
 }

@@ -55,13 +55,15 @@ func TestTermsApplyInTheirOrder(t *testing.T) {
 		{
 			"half the premium, for the placed share",
 			reinstated(1, model.Terms{Limit: 100, Premium: 20, ReinstatementRate: 0.5, Share: 0.4}),
-			[]int64{100}, []int64{40},
+			[]int64{100},
+			[]int64{40},
 			[]int64{4},
 		},
 		{
 			"what the deductible keeps needs no reinstatement",
 			reinstated(1, model.Terms{Limit: 100, AnnualDeductible: 50, Premium: 20, ReinstatementRate: 1, Share: 1}),
-			[]int64{50, 100}, []int64{0, 100},
+			[]int64{50, 100},
+			[]int64{0, 100},
 			[]int64{0, 20},
 		},
 

@@ -27,30 +27,37 @@ func (u *Uncertainty) validate() error {
 // A spread draws the factors of an Uncertainty; of none, the factor is 1.
 type spread struct {
 	u       *Uncertainty
-	factors lognormal // with mean 1
+	factors lognormal      // with mean 1
+	most    [steps]float64 // bounds of the factors of uniform draws in each step of [0, 1)
 }
 
-func newSpread(u *Uncertainty) spread {
-	s := spread{u: u}
-	if u != nil {
-		s.factors = lognormalOf(1, u.Variation)
+// steps is how finely draws are told apart before their factor is computed.
+const steps = 64
+
+func newSpread(u *Uncertainty) *spread {
+	s := &spread{u: u}
+	if u == nil {
+		return s
 	}
+	s.factors = lognormalOf(1, u.Variation)
+	const roundingErrors = 1 + 1e-9
+	for i := range steps - 1 {
+		s.most[i] = s.factors.at(draw.Quantile(float64(i+1)/steps)) * roundingErrors
+	}
+	// Uniform draws have 53 bits, so that the largest factor is finite.
+	s.most[steps-1] = s.factors.at(-draw.Quantile(math.Ldexp(1, -53))) * roundingErrors
 	return s
 }
 
-// factor returns what the expected loss of one occurrence is multiplied by.
-func (s spread) factor(o Occurrence) float64 {
+// loss returns what an occurrence costs that is expected to cost so much, or 0 where that is at most floor. Most losses
+// are far below it: for these, the factor need not be known exactly.
+func (s *spread) loss(o Occurrence, expected, floor float64) int64 {
 	if s.u == nil {
-		return 1
+		return int64(math.Round(expected))
 	}
-	return s.factors.at(draw.Normal(s.u.Seed, uint64(o.Event), uint64(o.ID), s.u.Group, drawSecondary))
-}
-
-// most returns a bound that no factor exceeds: uniform draws have 53 bits, so that their normal quantiles are finite.
-func (s spread) most() float64 {
-	if s.u == nil {
-		return 1
+	u := draw.Uniform(s.u.Seed, uint64(o.Event), uint64(o.ID), s.u.Group, drawSecondary)
+	if expected*s.most[int(u*steps)] <= floor {
+		return 0
 	}
-	const roundingErrors = 1 + 1e-9
-	return s.factors.at(-draw.Quantile(math.Ldexp(1, -53))) * roundingErrors
+	return int64(math.Round(min(expected*s.factors.at(draw.Quantile(u)), MaxAmount)))
 }
