@@ -2,16 +2,19 @@
 //
 // The holder renews the item every few seconds; each renewal changes it. A candidate that has seen the item unchanged
 // for the whole duration of the lease, by its own clock, takes it over and raises the fencing number. No two clocks are
-// ever compared. States of a process: Candidate → Holder → Candidate, or gone.
+// ever compared; they only have to run at the same speed. States of a process: Candidate → Holder → Candidate, or gone.
 //
 // The lease excludes double work, not every late effect: a holder that was paused may not know yet that it has been
 // replaced. Writes that must not come late carry the fencing number ([Held.Guard]) and fail once somebody else holds.
-// Failure modes: a table that cannot be reached ends the holder's term at its expiry at the latest, and nobody holds
-// until it can be reached again.
+// Failure modes: a renewal that fails is tried again soon, and one whose answer was lost is found out by reading. A table
+// that cannot be reached ends the holder's term at its expiry at the latest, and nobody holds until it can be reached
+// again. A killed holder is replaced after the duration and a look or two more, one that left in good order at the next
+// look.
 package lease
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -33,7 +36,7 @@ type Options struct {
 	Name     string        // of the lease
 	Holder   string        // who this process is; shown to people
 	Duration time.Duration // a candidate takes over after this long without a renewal; default 10 s
-	Renew    time.Duration // between renewals; default 2 s
+	Renew    time.Duration // between renewals, and how long one may take; default a fifth of Duration
 	Log      zerolog.Logger
 }
 
@@ -44,6 +47,8 @@ type Record struct {
 	Fence    int64  `dynamodbav:"fence"`    // grows with every change of holder
 	Renewal  int64  `dynamodbav:"renewal"`  // grows with every renewal
 	Released bool   `dynamodbav:"released"` // the holder left in good order
+	// Candidacy is random: by it a process knows a record of its own, whose writing it may not have been told of.
+	Candidacy string `dynamodbav:"candidacy"`
 }
 
 // Store keeps the record. Load is strongly consistent; Swap writes next only while the stored record still has the
@@ -55,7 +60,10 @@ type Store interface {
 }
 
 // Lease is one process's part in the election.
-type Lease struct{ Options }
+type Lease struct {
+	Options
+	candidacy string
+}
 
 // New checks the options and fills in the defaults.
 func New(o Options) (*Lease, error) {
@@ -68,10 +76,10 @@ func New(o Options) (*Lease, error) {
 	if o.Renew == 0 {
 		o.Renew = o.Duration / 5
 	}
-	if o.Renew >= o.Duration/2 {
-		return nil, fmt.Errorf("lease: renewing every %s is too slow for a lease of %s", o.Renew, o.Duration)
+	if o.Renew <= 0 || o.Renew >= o.Duration/2 {
+		return nil, fmt.Errorf("lease: renewing every %s does not fit a lease of %s", o.Renew, o.Duration)
 	}
-	return &Lease{o}, nil
+	return &Lease{Options: o, candidacy: rand.Text()}, nil
 }
 
 // Held is a term of office.
@@ -81,6 +89,7 @@ type Held struct {
 
 	mu    sync.Mutex
 	until time.Time
+	over  bool
 }
 
 // Valid reports whether the term still runs at now, by this process's clock. Look again right before any effect that
@@ -88,13 +97,20 @@ type Held struct {
 func (h *Held) Valid(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return now.Before(h.until)
+	return !h.over && now.Before(h.until)
 }
 
 func (h *Held) extend(until time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.until = until
+}
+
+// end is for good: a renewal that succeeds late does not bring the term back.
+func (h *Held) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
 }
 
 // Guard is a condition for a transaction that fails once somebody else holds the lease.
@@ -111,14 +127,14 @@ func (h *Held) Guard(t *table.Table) types.TransactWriteItem {
 }
 
 // Run waits for the lease, then calls lead with a context that ends with the term, and gives the lease back when lead
-// returns. It returns lead's error, ErrLost when the term ended under it, or ctx's error when it was never reached.
+// returns. It returns lead's error, ErrLost when the term ended under it, or ctx's error when it was never reached. Run
+// may be called again after it has returned.
 func (l *Lease) Run(ctx context.Context, lead func(ctx context.Context, held *Held) error) error {
 	record, since, err := l.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	held := &Held{Fence: record.Fence, name: l.Name}
-	held.extend(since.Add(l.Duration))
+	held := &Held{Fence: record.Fence, name: l.Name, until: since.Add(l.Duration)}
 	l.Log.Info().Str("lease", l.Name).Int64("fence", record.Fence).Msg("lease taken")
 
 	term, end := context.WithCancelCause(ctx)
@@ -128,11 +144,12 @@ func (l *Lease) Run(ctx context.Context, lead func(ctx context.Context, held *He
 	err = lead(term, held)
 	lost := errors.Is(context.Cause(term), ErrLost)
 	end(nil)
-	last := <-renewed
+	record = <-renewed
+	held.end()
 	if lost {
 		return ErrLost
 	}
-	l.release(ctx, last)
+	l.release(ctx, record)
 	return err
 }
 
@@ -142,23 +159,23 @@ func (l *Lease) acquire(ctx context.Context) (record Record, since time.Time, er
 	var seenAt time.Time
 	for {
 		started := time.Now()
-		current, err := l.Store.Load(ctx, l.Name)
+		current, err := l.load(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return Record{}, time.Time{}, ctx.Err()
 		case err != nil:
 			l.Log.Warn().Err(err).Str("lease", l.Name).Msg("cannot read the lease; trying again")
 		case l.free(current, seen, seenAt, started):
-			next := Record{Key: table.Key{PK: table.LeaseRecords, SK: l.Name}, Holder: l.Holder, Fence: 1}
+			next := Record{Key: table.Key{PK: table.LeaseRecords, SK: l.Name}, Holder: l.Holder, Fence: 1, Candidacy: l.candidacy}
 			if current != nil {
 				next.Fence = current.Fence + 1
 			}
 			started = time.Now()
-			err := l.Store.Swap(ctx, current, next)
+			err := l.swap(ctx, current, next)
 			if err == nil {
 				return next, started, nil
 			}
-			l.Log.Debug().Err(err).Str("lease", l.Name).Msg("the lease went to another candidate")
+			l.Log.Debug().Err(err).Str("lease", l.Name).Msg("could not take the lease; trying again")
 		case seen == nil || *seen != *current:
 			seen, seenAt = current, time.Now()
 		}
@@ -168,56 +185,106 @@ func (l *Lease) acquire(ctx context.Context) (record Record, since time.Time, er
 	}
 }
 
-// free reports whether a candidate may take the lease.
+// free reports whether a candidate may take the lease. A record of its own is from a term that is over, or from a try to
+// take the lease that seemed to fail.
 func (l *Lease) free(current, seen *Record, seenAt, now time.Time) bool {
-	if current == nil || current.Released {
+	if current == nil || current.Released || current.Candidacy == l.candidacy {
 		return true
 	}
 	return seen != nil && *seen == *current && now.Sub(seenAt) >= l.Duration
 }
 
-// renew keeps the term going until its context ends, and returns the record as last written.
+// renew keeps the term going until its context ends, and returns the record as last known to be written.
 func (l *Lease) renew(ctx context.Context, held *Held, record Record, end context.CancelCauseFunc) Record {
-	expiry := time.AfterFunc(time.Until(held.until), func() { end(ErrLost) })
+	lose := func() {
+		held.end()
+		end(ErrLost)
+	}
+	expiry := time.AfterFunc(time.Until(held.until), lose)
 	defer expiry.Stop()
-	for {
-		if sleep(ctx, l.Renew) != nil {
-			return record
-		}
+	extend := func(from time.Time) {
+		held.extend(from.Add(l.Duration))
+		expiry.Reset(time.Until(from.Add(l.Duration)))
+	}
+	soon := l.Renew / 4
+	var tried time.Time // when the next renewal was sent first
+	for pause := l.Renew; sleep(ctx, pause) == nil; {
 		next := record
 		next.Renewal++
 		started := time.Now()
-		err := l.Store.Swap(ctx, &record, next)
+		if tried.IsZero() {
+			tried = started
+		}
+		err := l.swap(ctx, &record, next)
 		switch {
 		case err == nil:
-			record = next
-			held.extend(started.Add(l.Duration))
-			expiry.Reset(time.Until(started.Add(l.Duration)))
+			extend(started)
+			record, tried, pause = next, time.Time{}, l.Renew
 		case errors.Is(err, table.ErrCondition):
-			if current, err := l.Store.Load(ctx, l.Name); err == nil && current != nil && current.Fence == record.Fence && current.Holder == l.Holder {
-				// An earlier renewal had its effect although it seemed to fail.
-				record = *current
-				continue
+			current, err := l.load(ctx)
+			switch {
+			case err != nil: // whose the lease is remains unknown
+				pause = soon
+			case l.own(current, record.Fence): // an earlier try had its effect, at some time since the first
+				extend(tried)
+				record, tried, pause = *current, time.Time{}, 0
+			default:
+				l.Log.Warn().Str("lease", l.Name).Msg("lease lost to another holder")
+				lose()
+				return record
 			}
-			l.Log.Warn().Str("lease", l.Name).Msg("lease lost to another holder")
-			held.extend(time.Time{})
-			end(ErrLost)
-			return record
 		case ctx.Err() == nil:
 			l.Log.Warn().Err(err).Str("lease", l.Name).Msg("cannot renew the lease; trying again")
+			pause = soon
+		}
+	}
+	return record
+}
+
+func (l *Lease) own(current *Record, fence int64) bool {
+	return current != nil && current.Candidacy == l.candidacy && current.Fence == fence
+}
+
+// release gives the lease back, so that the next holder need not wait. It counts as a renewal: one that is still on its
+// way must not undo it.
+func (l *Lease) release(ctx context.Context, record Record) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Renew)
+	defer cancel()
+	for {
+		next := record
+		next.Renewal++
+		next.Released = true
+		err := l.swap(ctx, &record, next)
+		if err == nil {
+			return
+		}
+		l.Log.Debug().Err(err).Str("lease", l.Name).Msg("cannot give the lease back")
+		if errors.Is(err, table.ErrCondition) {
+			current, err := l.load(ctx)
+			if err == nil && (!l.own(current, record.Fence) || current.Released) {
+				return
+			}
+			if err == nil {
+				record = *current // as the last renewal left it
+				continue
+			}
+		}
+		if sleep(ctx, l.Renew/8) != nil {
+			return
 		}
 	}
 }
 
-// release gives the lease back, so that the next holder need not wait.
-func (l *Lease) release(ctx context.Context, record Record) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Renew)
+func (l *Lease) load(ctx context.Context) (*Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.Renew)
 	defer cancel()
-	next := record
-	next.Released = true
-	if err := l.Store.Swap(ctx, &record, next); err != nil {
-		l.Log.Debug().Err(err).Str("lease", l.Name).Msg("cannot give the lease back")
-	}
+	return l.Store.Load(ctx, l.Name)
+}
+
+func (l *Lease) swap(ctx context.Context, previous *Record, next Record) error {
+	ctx, cancel := context.WithTimeout(ctx, l.Renew)
+	defer cancel()
+	return l.Store.Swap(ctx, previous, next)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -229,28 +296,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// InTable keeps the record in the runs table.
-func InTable(t *table.Table) Store { return tableStore{t} }
-
-type tableStore struct{ table *table.Table }
-
-func (s tableStore) Load(ctx context.Context, name string) (*Record, error) {
-	var r Record
-	ok, err := s.table.Get(ctx, table.Key{PK: table.LeaseRecords, SK: name}, &r)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return &r, nil
-}
-
-func (s tableStore) Swap(ctx context.Context, previous *Record, next Record) error {
-	if previous == nil {
-		return s.table.Put(ctx, next, table.Absent())
-	}
-	return s.table.Put(ctx, next, table.Condition{
-		Expression: "fence = :fence AND renewal = :renewal",
-		Values:     map[string]any{":fence": previous.Fence, ":renewal": previous.Renewal},
-	})
 }
