@@ -63,22 +63,32 @@ func (c *chaos) strike(t *testing.T) {
 	t.Helper()
 	blows := []struct {
 		name   string
-		strike func(t *testing.T)
+		weight int
+		strike func(t *testing.T) bool // false: there was nothing to strike
 	}{
-		{"worker killed", c.killWorker},
-		{"worker killed", c.killWorker},
-		{"controller killed", c.killController},
-		{"Redis emptied", c.in.emptyRedis},
-		{"messages repeated", c.repeatMessages},
-		{"tasks stopped", c.in.stopTasks},
+		{"worker killed", 5, c.killWorker},
+		{"controller killed", 2, c.killController},
+		{"Redis emptied", 2, func(t *testing.T) bool { c.in.emptyRedis(t); return true }},
+		{"messages repeated", 2, c.repeatMessages},
+		{"all tasks stopped", 1, func(t *testing.T) bool { c.in.stopTasks(t); return true }},
 	}
-	b := blows[c.random.IntN(len(blows))]
-	b.strike(t)
-	c.count[b.name]++
+	n := 0
+	for _, b := range blows {
+		n += b.weight
+	}
+	n = c.random.IntN(n)
+	for _, b := range blows {
+		if n -= b.weight; n < 0 {
+			if b.strike(t) {
+				c.count[b.name]++
+			}
+			return
+		}
+	}
 }
 
 // killWorker kills one worker process with SIGKILL; its job's processes die with its container.
-func (c *chaos) killWorker(t *testing.T) {
+func (c *chaos) killWorker(t *testing.T) bool {
 	t.Helper()
 	var workers []int
 	for pid, command := range processesOf(c.in.dir) {
@@ -87,20 +97,23 @@ func (c *chaos) killWorker(t *testing.T) {
 		}
 	}
 	if len(workers) == 0 {
-		c.count["worker killed"]-- // there was none
-		return
+		return false
 	}
 	slices.Sort(workers)
 	pid := workers[c.random.IntN(len(workers))]
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH { //nolint:errorlint // an errno
 		t.Errorf("kill worker %d: %v", pid, err)
 	}
+	return true
 }
 
 // killController kills one of the controllers and starts another. Half of the time the lease ends with it, so that
-// there are more terms in the time.
-func (c *chaos) killController(t *testing.T) {
+// there are more terms in the time. While nobody leads, it lets them be.
+func (c *chaos) killController(t *testing.T) bool {
 	t.Helper()
+	if !slices.ContainsFunc(c.controllers, func(p *process) bool { return c.in.role(t, p) == "leader" }) {
+		return false
+	}
 	i := c.random.IntN(len(c.controllers))
 	c.controllers[i].kill(t)
 	c.in.removeEmptySpools(t)
@@ -108,10 +121,11 @@ func (c *chaos) killController(t *testing.T) {
 		c.in.endLease(t, c.controllers[i])
 	}
 	c.controllers[i] = c.in.serve(t)
+	return true
 }
 
 // repeatMessages takes some messages from the job queue, sends each again, and lets the first ones go.
-func (c *chaos) repeatMessages(t *testing.T) {
+func (c *chaos) repeatMessages(t *testing.T) bool {
 	t.Helper()
 	q := c.in.queue(t, jobsQueue)
 	messages, err := q.Receive(t.Context(), 5, 0, visibility)
@@ -126,4 +140,5 @@ func (c *chaos) repeatMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return len(messages) > 0
 }
