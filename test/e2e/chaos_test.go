@@ -101,7 +101,7 @@ func (c *chaos) killWorker(t *testing.T) bool {
 	}
 	slices.Sort(workers)
 	pid := workers[c.random.IntN(len(workers))]
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH { //nolint:errorlint // an errno
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 		t.Errorf("kill worker %d: %v", pid, err)
 	}
 	return true
