@@ -211,8 +211,8 @@ func (d *demo) withController(ctx context.Context, log zerolog.Logger) error {
 	controllerCtx, stopController := context.WithCancel(ctx)
 	group.Go(func() error {
 		err := c.Run(controllerCtx)
-		if controllerCtx.Err() != nil {
-			return nil
+		if errors.Is(err, context.Canceled) && controllerCtx.Err() != nil {
+			return nil //nolint:nilerr // it was told to stop
 		}
 		return err
 	})

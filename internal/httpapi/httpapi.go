@@ -21,7 +21,7 @@ type Options struct {
 	Gather prometheus.Gatherer
 }
 
-// Server is an HTTP server that is listening.
+// Server is an HTTP server that is listening. Run must follow, also to release the port.
 type Server struct {
 	listener net.Listener
 	server   *http.Server
@@ -29,7 +29,7 @@ type Server struct {
 
 // Listen opens the port, so that a taken one is an error at start.
 func Listen(o Options) (*Server, error) {
-	listener, err := net.Listen("tcp", o.Listen)
+	listener, err := net.Listen("tcp", o.Listen) //nolint:noctx // binding a port does not wait
 	if err != nil {
 		return nil, fmt.Errorf("serve HTTP: %w", err)
 	}
@@ -43,18 +43,23 @@ func Listen(o Options) (*Server, error) {
 		fmt.Fprintln(w, role)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gather, promhttp.HandlerOpts{}))
-	return &Server{listener, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil
+	return &Server{listener, &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+	}}, nil
 }
 
 // Address is where it listens.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// Run serves until ctx ends.
+// shutdownTime is what requests under way are given when the server ends.
+const shutdownTime = 2 * time.Second
+
+// Run serves until ctx ends, and returns ctx's error, or what ended it before.
 func (s *Server) Run(ctx context.Context) error {
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
 		if s.server.Shutdown(ctx) != nil {
 			s.server.Close()
@@ -67,5 +72,6 @@ func (s *Server) Run(ctx context.Context) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return ctx.Err()
 	}
+	s.server.Close()
 	return fmt.Errorf("serve HTTP: %w", err)
 }
