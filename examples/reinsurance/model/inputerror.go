@@ -7,29 +7,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"spate/examples/reinsurance/sheet"
 )
 
-// An InputError says what is wrong with a parameter or an input table, and where. Running the task again on the same
-// input gives the same error.
-type InputError struct {
-	File   string // name of the file as staged
-	Line   int    // from 1; 0 when the error is about the whole file
-	Column int    // in bytes, from 1; 0 when the error is about the whole line
-	Reason string
-}
-
-// Error formats the position the way compilers do: file:line:column: reason.
-func (e *InputError) Error() string {
-	var b strings.Builder
-	b.WriteString(e.File)
-	if e.Line > 0 {
-		fmt.Fprintf(&b, ":%d", e.Line)
-		if e.Column > 0 {
-			fmt.Fprintf(&b, ":%d", e.Column)
-		}
-	}
-	return b.String() + ": " + e.Reason
-}
+// An InputError says what is wrong with a parameter or an input table, and where: File is its name as staged. Running the
+// task again on the same input gives the same error.
+type InputError = sheet.Problem
 
 const paramsFile = "params.json"
 

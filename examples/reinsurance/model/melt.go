@@ -1,6 +1,12 @@
 package model
 
-import "strconv"
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"spate/examples/reinsurance/sheet"
+)
 
 const meltHeader = "EventId,EventRate,MeanLoss,SDLoss,MaxLoss"
 
@@ -19,17 +25,17 @@ func ReadMelt(file string, content []byte) ([]Event, error) {
 		}
 		for i, into := range []*float64{&e.Rate, &e.Mean, &e.SD, &e.Max} {
 			field := i + 1
-			value, reason := parseDecimal(t.fields[field])
+			value, reason := sheet.Decimal(t.fields[field])
 			if reason != "" {
-				return nil, t.at(field, "%s %s %s", t.name(field), quote(t.fields[field]), reason)
+				return nil, t.at(field, "%s %s %s", t.name(field), sheet.Quote(t.fields[field]), reason)
 			}
 			*into = value
 		}
 		if n := len(events); n > 0 && e.ID <= events[n-1].ID {
 			return nil, t.at(0, "event %d does not come after event %d: rows must ascend", e.ID, events[n-1].ID)
 		}
-		if reason := e.problem(); reason != "" {
-			return nil, t.at(0, "event %d: %s", e.ID, reason)
+		if column, reason := e.problem(); reason != "" {
+			return nil, t.at(0, "event %d: %s %s", e.ID, column, reason)
 		}
 		events = append(events, e)
 	}
@@ -47,4 +53,95 @@ func WriteMelt(events []Event) []byte {
 		out = append(out, '\n')
 	}
 	return out
+}
+
+// MeltOptions choose among the rows of a moment event loss table that holds more than one row an event.
+type MeltOptions struct {
+	SummaryID  int64 // 0: the table must hold one SummaryId only
+	SampleType int64 // 1 for analytical means, 2 for sampled ones; 0: the table must hold one SampleType only
+}
+
+const mostSampleType = 2
+
+// ImportMelt reads a moment event loss table of Open Results Data from another program, with its columns in any order:
+// EventId, EventRate, MeanLoss and SDLoss, and, where they are, MaxLoss, SummaryId and SampleType. Events ascend in the
+// result. Errors are sheet.Problems: all that is wrong with the file.
+func ImportMelt(file string, content []byte, o MeltOptions) ([]Event, error) {
+	s, err := sheet.Open(file, content, sheet.Columns{
+		Required: []string{"EventId", "EventRate", "MeanLoss", "SDLoss"},
+		Optional: []string{"MaxLoss", "SummaryId", "SampleType"},
+		Ignored: []string{
+			"ChanceOfLoss", "SDLossInd", "SDLossCor", "FootprintExposure", "FootprintNumLocs",
+			"MeanImpactedExposure", "MeanImpactedNumLocs", "MaxImpactedExposure", "MaxImpactedNumLocs",
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	summary := choice{column: "SummaryId", most: MaxAmount, wanted: o.SummaryID}
+	sampleType := choice{column: "SampleType", most: mostSampleType, wanted: o.SampleType}
+	var events []Event
+	lines := map[int64]int{} // by event
+	for s.Next() {
+		known := s.Count()
+		chosen := summary.chosen(s)
+		chosen = sampleType.chosen(s) && chosen
+		if !chosen {
+			continue
+		}
+		e := Event{
+			ID:   s.Whole("EventId", 1, MaxAmount),
+			Rate: s.Decimal("EventRate", 0, mostEventRate),
+			Mean: s.Decimal("MeanLoss", 0, MaxAmount),
+			SD:   s.Decimal("SDLoss", 0, MaxAmount),
+		}
+		if s.Has("MaxLoss") {
+			e.Max = s.Decimal("MaxLoss", 0, MaxAmount)
+		}
+		if !s.OK(known) {
+			continue
+		}
+		if line, twice := lines[e.ID]; twice {
+			s.Reject("EventId", "is the event of line %d again", line)
+			continue
+		}
+		lines[e.ID] = s.Line()
+		if column, reason := e.problem(); reason != "" {
+			s.Reject(column, "%s", reason)
+		} else if s.Has("MaxLoss") && e.Max == 0 {
+			s.Reject("MaxLoss", "is below the mean, %s", decimal(e.Mean))
+		}
+		events = append(events, e)
+	}
+	if len(events) == 0 && s.Err() == nil {
+		return nil, sheet.Problems{{File: file, Reason: "has no events"}}
+	}
+	slices.SortFunc(events, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
+	return events, s.Err()
+}
+
+// A choice is one value of a column that tells rows of the same event apart.
+type choice struct {
+	column string
+	most   int64
+	wanted int64 // 0: the first one seen, which must remain the only one
+	asked  bool
+}
+
+// chosen reports whether the row is one of those wanted.
+func (c *choice) chosen(s *sheet.Sheet) bool {
+	if !s.Has(c.column) {
+		return true
+	}
+	known := s.Count()
+	value := s.Whole(c.column, 1, c.most)
+	switch {
+	case !s.OK(known):
+		return false
+	case c.wanted == 0:
+		c.wanted, c.asked = value, true
+	case value != c.wanted && c.asked:
+		s.Reject(c.column, "is another one than %d above: choose one", c.wanted)
+	}
+	return value == c.wanted
 }

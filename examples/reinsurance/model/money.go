@@ -1,32 +1,28 @@
 package model
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
+
+	"spate/examples/reinsurance/sheet"
 )
 
 // MaxAmount is the largest amount in a table, in whole units of its currency: a hundred trillion, far beyond any event
 // (in yen, the damage of a hundred great earthquakes), and small enough that every amount is exact as a float64.
-const MaxAmount = 100_000_000_000_000
+const MaxAmount = sheet.MaxAmount
 
 // A Currency is a code of ISO 4217: three capital letters.
 type Currency string
 
 func (c Currency) validate(name string) error {
-	if !isCurrency([]byte(c)) {
+	if !sheet.IsCurrency(string(c)) {
 		return badParam("%s %q is not a currency code such as USD", name, string(c))
 	}
 	return nil
-}
-
-func isCurrency(code []byte) bool {
-	const letters = 3
-	return len(code) == letters && bytes.IndexFunc(code, func(r rune) bool { return r < 'A' || r > 'Z' }) < 0
 }
 
 // Rates are what one unit of each currency is worth, in units of one of them, whose rate is 1.
@@ -91,12 +87,12 @@ func ReadRates(file string, content []byte) (Rates, error) {
 			return nil, t.at(0, "currency %s does not come after %s: rows must ascend", code, last)
 		}
 		last = code
-		rate, reason := parseDecimal(t.fields[1])
+		rate, reason := sheet.Decimal(t.fields[1])
 		if reason == "" && !(rate >= leastRate && rate <= mostRate) {
 			reason = fmt.Sprintf("is outside %v to %v", leastRate, float64(mostRate))
 		}
 		if reason != "" {
-			return nil, t.at(1, "rate %s %s", quote(t.fields[1]), reason)
+			return nil, t.at(1, "rate %s %s", sheet.Quote(t.fields[1]), reason)
 		}
 		rates[code] = rate
 	}

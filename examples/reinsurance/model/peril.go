@@ -98,11 +98,11 @@ func (p Peril) validate() error {
 	}
 	last, all := int64(0), 0.0
 	for _, e := range p.Events {
-		if e.ID <= last {
+		if e.ID <= last || e.ID > MaxAmount {
 			return badParam("event %d does not come after event %d", e.ID, last)
 		}
-		if reason := e.problem(); reason != "" {
-			return badParam("event %d: %s", e.ID, reason)
+		if column, reason := e.problem(); reason != "" {
+			return badParam("event %d: %s %s", e.ID, column, reason)
 		}
 		last = e.ID
 		all += e.Rate
@@ -113,21 +113,19 @@ func (p Peril) validate() error {
 	return nil
 }
 
-// problem says what makes no sense about an event, or nothing.
-func (e Event) problem() string {
+// problem says what makes no sense about an event, and in which column of an event loss table, or nothing.
+func (e Event) problem() (column, reason string) {
 	switch {
-	case e.ID > MaxAmount:
-		return "the number is too large"
 	case !(e.Rate > 0 && e.Rate <= mostEventRate):
-		return "rate " + decimal(e.Rate) + " outside 0 to 20 occurrences a year"
+		return "EventRate", "is outside 0 to 20 occurrences a year"
 	case !(e.Mean > 0 && e.Mean <= MaxAmount):
-		return "mean " + decimal(e.Mean) + " outside 0 to 100,000,000,000,000"
+		return "MeanLoss", "is outside 0 to 100,000,000,000,000: leave out events without a loss"
 	case !(e.SD >= 0 && e.SD <= mostVariation*e.Mean):
-		return "standard deviation " + decimal(e.SD) + " outside 0 to ten times the mean, " + decimal(e.Mean)
+		return "SDLoss", "is outside 0 to ten times the mean, " + decimal(e.Mean)
 	case !(e.Max == 0 || (e.Max >= e.Mean && e.Max <= MaxAmount)):
-		return "largest loss " + decimal(e.Max) + " below the mean, " + decimal(e.Mean)
+		return "MaxLoss", "is below the mean, " + decimal(e.Mean)
 	}
-	return ""
+	return "", ""
 }
 
 // season returns the number of days in which events happen.

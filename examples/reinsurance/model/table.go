@@ -3,9 +3,10 @@ package model
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
+
+	"spate/examples/reinsurance/sheet"
 )
 
 // A table is a CSV file of plain fields (no quotes, no spaces) being read line by line. It stops at the first error.
@@ -27,7 +28,7 @@ func openTable(file string, content []byte, header string) (*table, error) {
 	}
 	first, rest, _ := bytes.Cut(content, []byte{'\n'})
 	if string(first) != header {
-		return nil, &InputError{File: file, Line: 1, Column: 1, Reason: fmt.Sprintf("header %s, want %q", quote(first), header)}
+		return nil, &InputError{File: file, Line: 1, Column: 1, Reason: fmt.Sprintf("header %s, want %q", sheet.Quote(first), header)}
 	}
 	t.rest = rest
 	t.fields = make([][]byte, strings.Count(header, ",")+1)
@@ -89,9 +90,9 @@ func (t *table) name(field int) string {
 
 // amount reads a field as a whole number of at most MaxAmount.
 func (t *table) amount(field int) (int64, error) {
-	value, reason := parseAmount(t.fields[field])
+	value, reason := sheet.Whole(t.fields[field])
 	if reason != "" {
-		return 0, t.at(field, "%s %s %s", t.name(field), quote(t.fields[field]), reason)
+		return 0, t.at(field, "%s %s %s", t.name(field), sheet.Quote(t.fields[field]), reason)
 	}
 	return value, nil
 }
@@ -102,62 +103,11 @@ func (t *table) currency(field int) (Currency, error) {
 	if len(text) > 0 && string(text) == string(t.last) {
 		return t.last, nil
 	}
-	if !isCurrency(text) {
-		return "", t.at(field, "%s %s is not a currency code such as USD", t.name(field), quote(text))
+	if !sheet.IsCurrency(text) {
+		return "", t.at(field, "%s %s is not a currency code such as USD", t.name(field), sheet.Quote(text))
 	}
 	t.last = Currency(text)
 	return t.last, nil
-}
-
-// parseAmount reads a whole number of at most MaxAmount without sign or spaces, and otherwise says what is wrong with it.
-func parseAmount(field []byte) (value int64, reason string) {
-	if len(field) == 0 {
-		return 0, "is empty: expected a whole number"
-	}
-	for i, c := range field {
-		if c < '0' || c > '9' {
-			if i == 0 && c == '-' && len(field) > 1 {
-				return 0, "is negative"
-			}
-			return 0, "is not a whole number"
-		}
-		value = value*10 + int64(c-'0')
-		if value > MaxAmount {
-			return 0, "is above 100,000,000,000,000"
-		}
-	}
-	return value, ""
-}
-
-// parseDecimal reads a number of at least 0 and at most MaxAmount with a decimal point, as programs write it (1e6 is
-// one), and otherwise says what is wrong with it.
-func parseDecimal(field []byte) (value float64, reason string) {
-	text := string(field)
-	value, err := strconv.ParseFloat(text, 64)
-	switch {
-	case text == "":
-		return 0, "is empty: expected a number"
-	case strings.ContainsAny(text, "xXpP_"):
-		return 0, "is not a decimal number"
-	case math.IsNaN(value) || math.IsInf(value, 0):
-		return 0, "is not a finite number"
-	case err != nil:
-		return 0, "is not a number: expected digits with a decimal point, no group separators, no unit"
-	case value < 0 || (value == 0 && math.Signbit(value)):
-		return 0, "is negative"
-	case value > MaxAmount:
-		return 0, "is above 100,000,000,000,000"
-	}
-	return value, ""
-}
-
-// quote shows a piece of a file in an error without flooding the log.
-func quote(text []byte) string {
-	const longest = 40
-	if len(text) > longest {
-		return strconv.Quote(string(text[:longest])) + "…"
-	}
-	return strconv.Quote(string(text))
 }
 
 func appendRow(out []byte, fields ...int64) []byte {

@@ -1,4 +1,5 @@
-// Command rollup runs one task of the reinsurance example: rollup <task>, or the task named by TASK_NAME.
+// Command rollup runs one task of the reinsurance example: rollup <task>, or the task named by TASK_NAME. With import as
+// its first argument it reads an event loss table of your own.
 package main
 
 import (
@@ -15,6 +16,9 @@ func main() {
 }
 
 func run() int {
+	if len(os.Args) > 1 && os.Args[1] == "import" {
+		return importMelt(os.Args[2:], os.Stdout, os.Stderr)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return model.Main(ctx, os.Args[1:], os.Getenv, os.Stderr)
