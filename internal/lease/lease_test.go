@@ -3,6 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,18 @@ func start(t *testing.T, l *lease.Lease) *process {
 	return p
 }
 
+// term waits for the next term. Virtual time would let a test wait for ever.
+func (p *process) term(t *testing.T) *lease.Held {
+	t.Helper()
+	select {
+	case held := <-p.leads:
+		return held
+	case <-time.After(5 * time.Minute):
+		t.Fatal("never led")
+		return nil
+	}
+}
+
 // stop ends the part in good order and waits.
 func (p *process) stop() {
 	p.leave()
@@ -65,7 +78,7 @@ func TestALeaseThatIsFreeIsTakenAtOnce(t *testing.T) {
 		m := &memory{}
 		begin := time.Now()
 		p := start(t, newLease(t, &store{memory: m}, "one"))
-		held := <-p.leads
+		held := p.term(t)
 		if time.Since(begin) != 0 || held.Fence != 1 || !held.Valid(time.Now()) || held.Valid(begin.Add(duration)) {
 			t.Errorf("after %s, fence %d", time.Since(begin), held.Fence)
 		}
@@ -92,14 +105,14 @@ func TestALeaseThatIsFreeIsTakenAtOnce(t *testing.T) {
 func TestAKilledHolderIsReplacedWithinFifteenSecondsAndNotTooEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
-		dead := false
-		one := start(t, newLease(t, &store{memory: m, fate: func(bool) fate { return fate{lose: dead} }}, "one"))
-		first := <-one.leads
+		var dead atomic.Bool
+		one := start(t, newLease(t, &store{memory: m, fate: func(bool) fate { return fate{lose: dead.Load()} }}, "one"))
+		first := one.term(t)
 		two := start(t, newLease(t, &store{memory: m}, "two"))
 		time.Sleep(7500 * time.Millisecond)
-		dead = true
+		dead.Store(true)
 		killed := time.Now()
-		second := <-two.leads
+		second := two.term(t)
 		if first.Valid(time.Now()) {
 			t.Error("both are valid")
 		}
@@ -120,12 +133,12 @@ func TestAHolderThatLeavesIsReplacedAtTheNextLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
 		one := start(t, newLease(t, &store{memory: m}, "one"))
-		<-one.leads
+		one.term(t)
 		two := start(t, newLease(t, &store{memory: m}, "two"))
 		time.Sleep(5 * time.Second)
 		one.leave()
 		left := time.Now()
-		if held := <-two.leads; held.Fence != 2 || time.Since(left) > renew/2 {
+		if held := two.term(t); held.Fence != 2 || time.Since(left) > renew/2 {
 			t.Errorf("fence %d after %s", held.Fence, time.Since(left))
 		}
 		if err := <-one.ended; !errors.Is(err, context.Canceled) {
@@ -144,23 +157,22 @@ func TestAHolderThatLeavesWhileARenewalIsOnItsWayStillGivesTheLeaseBack(t *testi
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &memory{}
-				hang := false
+				var hang atomic.Bool
 				one := start(t, newLease(t, &store{memory: m, fate: func(bool) fate {
-					if hang {
-						hang = false
+					if hang.CompareAndSwap(true, false) {
 						return f
 					}
 					return fate{}
 				}}, "one"))
-				<-one.leads
+				one.term(t)
 				time.Sleep(renew - time.Millisecond)
-				hang = true
+				hang.Store(true)
 				time.Sleep(10 * time.Millisecond)
 				one.stop()
 				time.Sleep(3 * time.Second)
 				came := time.Now()
 				two := start(t, newLease(t, &store{memory: m}, "two"))
-				<-two.leads
+				two.term(t)
 				if d := time.Since(came); d != 0 {
 					t.Errorf("taken after %s", d)
 				}
@@ -173,16 +185,15 @@ func TestAHolderThatLeavesWhileARenewalIsOnItsWayStillGivesTheLeaseBack(t *testi
 func TestAReleaseThatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
-		failures := 0
+		var failures atomic.Int64
 		one := start(t, newLease(t, &store{memory: m, fate: func(swap bool) fate {
-			if swap && failures > 0 {
-				failures--
+			if swap && failures.Add(-1) >= 0 {
 				return fate{lose: true}
 			}
 			return fate{}
 		}}, "one"))
-		<-one.leads
-		failures = 2
+		one.term(t)
+		failures.Store(2)
 		one.stop()
 		if r := m.read(); !r.Released {
 			t.Errorf("the record is %+v", r)
@@ -193,19 +204,20 @@ func TestAReleaseThatFailsIsTriedAgain(t *testing.T) {
 func TestAPausedHolderIsToldThatItHasBeenReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
-		var resume chan struct{}
+		var resume atomic.Pointer[chan struct{}]
 		one := start(t, newLease(t, &store{memory: m, fate: func(bool) fate {
-			if resume != nil {
-				<-resume
+			if paused := resume.Load(); paused != nil {
+				<-*paused
 			}
 			return fate{}
 		}}, "one"))
-		first := <-one.leads
-		resume = make(chan struct{})
+		first := one.term(t)
+		paused := make(chan struct{})
+		resume.Store(&paused)
 		two := start(t, newLease(t, &store{memory: m}, "two"))
-		<-two.leads
+		two.term(t)
 		time.Sleep(time.Minute)
-		close(resume)
+		close(paused)
 		if err := <-one.ended; !errors.Is(err, lease.ErrLost) {
 			t.Errorf("error is %v", err)
 		}
@@ -224,14 +236,14 @@ func TestARenewalWhoseAnswerWasLostIsNoLoss(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &memory{}
-				calls := 0
+				var calls atomic.Int64
 				p := start(t, newLease(t, &store{memory: m, fate: func(swap bool) fate {
-					if calls++; swap && calls%3 == 0 {
+					if calls.Add(1)%3 == 0 && swap {
 						return f
 					}
 					return fate{}
 				}}, "one"))
-				held := <-p.leads
+				held := p.term(t)
 				for range 300 {
 					time.Sleep(time.Second)
 					if !held.Valid(time.Now()) {
@@ -248,16 +260,16 @@ func TestARenewalWhoseAnswerWasLostIsNoLoss(t *testing.T) {
 func TestARenewalThatFailsIsTriedAgainSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
-		failing := false
-		p := start(t, newLease(t, &store{memory: m, fate: func(bool) fate { return fate{fail: failing, lose: failing} }}, "one"))
-		held := <-p.leads
-		failing = true
+		var failing atomic.Bool
+		p := start(t, newLease(t, &store{memory: m, fate: func(bool) fate { return fate{lose: failing.Load()} }}, "one"))
+		held := p.term(t)
+		failing.Store(true)
 		time.Sleep(renew + renew/4 + time.Millisecond)
 		swaps := m.swapped()
 		if n := len(swaps); n < 3 || swaps[n-1].Sub(swaps[n-2]) > renew/4 {
 			t.Errorf("renewed at %v", swaps)
 		}
-		failing = false
+		failing.Store(false)
 		time.Sleep(renew)
 		if !held.Valid(time.Now().Add(duration - renew)) {
 			t.Error("not renewed")
@@ -269,23 +281,23 @@ func TestARenewalThatFailsIsTriedAgainSoon(t *testing.T) {
 func TestAReadThatFailsAfterARenewalFailedIsNoLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
-		trouble := 0
+		var trouble atomic.Int64
 		p := start(t, newLease(t, &store{memory: m, fate: func(swap bool) fate {
 			switch {
-			case trouble > 0 && swap && trouble == 3: // has its effect, and seems to have failed
-				trouble--
+			case swap && trouble.Load() == 3: // has its effect, and seems to have failed
+				trouble.Add(-1)
 				return fate{fail: true}
-			case trouble > 0 && !swap:
-				trouble--
+			case !swap && trouble.Load() > 0:
+				trouble.Add(-1)
 				return fate{fail: true}
 			}
 			return fate{}
 		}}, "one"))
-		held := <-p.leads
-		trouble = 3
+		held := p.term(t)
+		trouble.Store(3)
 		time.Sleep(time.Minute)
-		if trouble != 0 || !held.Valid(time.Now()) {
-			t.Errorf("%d troubles left, valid: %t", trouble, held.Valid(time.Now()))
+		if trouble.Load() != 0 || !held.Valid(time.Now()) {
+			t.Errorf("%d troubles left, valid: %t", trouble.Load(), held.Valid(time.Now()))
 		}
 		p.stop()
 	})
@@ -296,19 +308,19 @@ func TestAnOutageEndsTheTermAtItsExpiryAndNobodyHolds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &memory{}
-				out := false
+				var out atomic.Bool
 				way := func(bool) fate {
-					if out {
+					if out.Load() {
 						return f
 					}
 					return fate{}
 				}
 				l := newLease(t, &store{memory: m, fate: way}, "one")
 				one := start(t, l)
-				held := <-one.leads
+				held := one.term(t)
 				two := start(t, newLease(t, &store{memory: m, fate: way}, "two"))
 				time.Sleep(5 * time.Second)
-				out = true
+				out.Store(true)
 				renewed := m.swapped()[len(m.swapped())-1]
 				err := <-one.ended
 				if d := time.Since(renewed); !errors.Is(err, lease.ErrLost) || d != duration {
@@ -323,16 +335,15 @@ func TestAnOutageEndsTheTermAtItsExpiryAndNobodyHolds(t *testing.T) {
 					t.Fatal("somebody holds")
 				default:
 				}
-				out = false
+				two.stop()
+				out.Store(false)
 				back := time.Now()
 				again := start(t, l) // knows its own record, and need not wait
-				<-again.leads
+				again.term(t)
 				if d := time.Since(back); d > 2*renew {
 					t.Errorf("taken after %s", d)
 				}
 				again.stop()
-				<-two.leads
-				two.stop()
 			})
 		})
 	}
@@ -341,16 +352,15 @@ func TestAnOutageEndsTheTermAtItsExpiryAndNobodyHolds(t *testing.T) {
 func TestALeaseTakenWithoutBeingToldIsTakenAgainAtTheNextLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
-		first := true
+		var told atomic.Bool
 		begin := time.Now()
 		p := start(t, newLease(t, &store{memory: m, fate: func(swap bool) fate {
-			if swap && first {
-				first = false
+			if swap && told.CompareAndSwap(false, true) {
 				return fate{fail: true}
 			}
 			return fate{}
 		}}, "one"))
-		if held := <-p.leads; held.Fence != 2 || time.Since(begin) > renew/2 {
+		if held := p.term(t); held.Fence != 2 || time.Since(begin) > renew/2 {
 			t.Errorf("fence %d after %s", held.Fence, time.Since(begin))
 		}
 		p.stop()
@@ -361,7 +371,7 @@ func TestProcessesOfOneNameAreStillSeveral(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
 		one := start(t, newLease(t, &store{memory: m}, "host:1"))
-		<-one.leads
+		one.term(t)
 		two := start(t, newLease(t, &store{memory: m}, "host:1"))
 		time.Sleep(time.Minute)
 		select {
@@ -370,7 +380,7 @@ func TestProcessesOfOneNameAreStillSeveral(t *testing.T) {
 		default:
 		}
 		one.stop()
-		<-two.leads
+		two.term(t)
 		two.stop()
 	})
 }
@@ -379,7 +389,7 @@ func TestWhoNeverHeldReturnsItsContextsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
 		one := start(t, newLease(t, &store{memory: m}, "one"))
-		<-one.leads
+		one.term(t)
 		two := start(t, newLease(t, &store{memory: m, fate: func(swap bool) fate { return fate{stall: true} }}, "two"))
 		time.Sleep(time.Second)
 		two.leave()
