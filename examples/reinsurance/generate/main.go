@@ -1,4 +1,5 @@
-// Command generate invents a portfolio of reinsurance deals and writes it as a run: run.yaml and jobs.jsonl.
+// Command generate writes a portfolio of reinsurance deals as a run: run.yaml and jobs.jsonl. The deals are invented, or
+// read from a reinsurance information file of Open Exposure Data.
 //
 //	go run ./examples/reinsurance/generate --deals 300 --out /tmp/rollup
 package main
@@ -10,7 +11,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"spate/examples/reinsurance/model"
 	"spate/examples/reinsurance/portfolio"
 )
 
@@ -20,36 +23,93 @@ func main() {
 
 const usageError = 2
 
+// An order is what the command line asks for.
+type order struct {
+	options     portfolio.Options
+	change      float64
+	asOf        string
+	out         string
+	info, scope string
+	melts       map[string]string
+}
+
 func run(args []string, stdout, stderr io.Writer) int {
+	o := order{melts: map[string]string{}}
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	deals := flags.Int("deals", 300, "number of deals")
-	seed := flags.Uint64("seed", 1, "seed of the deals and of the simulated years")
-	periods := flags.Int("periods", portfolio.DefaultPeriods, "simulated years")
-	change := flags.Float64("change", 0, "fraction of the deals to change, for a second run")
-	asOf := flags.String("as-of", "2026-11-21", "date label of the run")
-	out := flags.String("out", "", "directory to write to (required)")
+	flags.IntVar(&o.options.Deals, "deals", 300, "number of deals to invent")
+	flags.Uint64Var(&o.options.Seed, "seed", 1, "seed of the deals and of the simulated years")
+	flags.IntVar(&o.options.Periods, "periods", portfolio.DefaultPeriods, "simulated years")
+	flags.IntVar(&o.options.Nominal, "nominal", 0, "size that the number of buckets is chosen for (default the number of deals)")
+	flags.Float64Var(&o.change, "change", 0, "fraction of the deals to change, for a second run")
+	flags.StringVar(&o.asOf, "as-of", "2026-11-21", "date label of the run")
+	flags.StringVar(&o.out, "out", "", "directory to write to (required)")
+	flags.StringVar(&o.info, "reinsinfo", "", "reinsurance information file (OED) to read the deals from; with --reinsscope")
+	flags.StringVar(&o.scope, "reinsscope", "", "reinsurance scope file (OED) with MarketShare, Variation and Perils")
+	flags.Func("melt", "PERIL=s3://bucket/key: read this peril's events from a table that rollup import wrote", o.addMelt)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		return usageError
-	case *out == "" || flags.NArg() > 0:
+	case o.out == "" || flags.NArg() > 0:
 		fmt.Fprintln(stderr, "generate: --out is required, and there are no arguments")
 		return usageError
+	case (o.info == "") != (o.scope == ""):
+		fmt.Fprintln(stderr, "generate: --reinsinfo and --reinsscope go together")
+		return usageError
 	}
-	p, err := portfolio.Generate(portfolio.Options{Deals: *deals, Seed: *seed, Periods: *periods})
+	p, err := o.portfolio()
 	if err == nil {
-		p, _ = p.Change(*change, *seed)
-		p = p.Relabel(map[string]string{"as_of": *asOf})
-		err = writeRun(*out, p)
+		err = writeRun(o.out, p)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "generate: %v\n", err)
 		return 1
 	}
-	fmt.Fprintf(stdout, "%d deals, %d jobs: %s\n", len(p.Deals), p.JobCount(), filepath.Join(*out, "run.yaml"))
+	fmt.Fprintf(stdout, "%d deals, %d jobs: %s\n", len(p.Deals), p.JobCount(), filepath.Join(o.out, "run.yaml"))
 	return 0
+}
+
+func (o *order) addMelt(value string) error {
+	name, address, ok := strings.Cut(value, "=")
+	if !ok || !strings.HasPrefix(address, "s3://") {
+		return errors.New("expected PERIL=s3://bucket/key")
+	}
+	for _, peril := range model.Perils() {
+		if peril.Name == name {
+			o.melts[name] = address
+			return nil
+		}
+	}
+	return fmt.Errorf("no peril is called %s", name)
+}
+
+func (o *order) portfolio() (portfolio.Portfolio, error) {
+	p, err := portfolio.Generate(o.options)
+	if err != nil {
+		return portfolio.Portfolio{}, err
+	}
+	if o.info != "" {
+		p.Nominal = o.options.Nominal
+		if p, err = readDeals(p, o.info, o.scope); err != nil {
+			return portfolio.Portfolio{}, err
+		}
+	}
+	p.Melts = o.melts
+	p, _ = p.Change(o.change, o.options.Seed)
+	return p.Relabel(map[string]string{"as_of": o.asOf}), nil
+}
+
+func readDeals(p portfolio.Portfolio, info, scope string) (portfolio.Portfolio, error) {
+	files := []portfolio.File{{Name: info}, {Name: scope}}
+	for i := range files {
+		var err error
+		if files[i].Content, err = os.ReadFile(files[i].Name); err != nil {
+			return portfolio.Portfolio{}, fmt.Errorf("read deals: %w", err)
+		}
+	}
+	return p.ReadOED(files[0], files[1])
 }
 
 func writeRun(dir string, p portfolio.Portfolio) error {
@@ -58,6 +118,15 @@ func writeRun(dir string, p portfolio.Portfolio) error {
 	}
 	const jobs = "jobs.jsonl"
 	if err := write(filepath.Join(dir, jobs), p.WriteJSONL); err != nil {
+		return err
+	}
+	// The same deals in the fields of Open Exposure Data, for people and for --reinsinfo.
+	err := write(filepath.Join(dir, "reinsinfo.csv"), func(info io.Writer) error {
+		return write(filepath.Join(dir, "reinsscope.csv"), func(scope io.Writer) error {
+			return p.WriteOED(info, scope)
+		})
+	})
+	if err != nil {
 		return err
 	}
 	return write(filepath.Join(dir, "run.yaml"), func(w io.Writer) error {

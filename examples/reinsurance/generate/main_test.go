@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,40 @@ func TestGenerateWritesARunFileAndItsJobs(t *testing.T) {
 	}
 }
 
+func TestDealsMayComeFromFilesAndEventsFromS3(t *testing.T) {
+	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "second")
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"--deals", "20", "--out", first}, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &stderr)
+	}
+	files := []string{"--reinsinfo", filepath.Join(first, "reinsinfo.csv"), "--reinsscope", filepath.Join(first, "reinsscope.csv")}
+	if code := run(append(files, "--melt", "us-hurricane=s3://spate-data/melt.csv", "--out", second), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &stderr)
+	}
+	lines := func(dir string) []string {
+		content, err := os.ReadFile(filepath.Join(dir, "jobs.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Split(string(content), "\n")
+		slices.Sort(all)
+		return all
+	}
+	invented, read := lines(first), lines(second)
+	var differ []string
+	for _, line := range read {
+		if !slices.Contains(invented, line) {
+			differ = append(differ, line)
+		}
+	}
+	const want = `{"id":"occurrences-us-hurricane","task":"simulate-events",` +
+		`"params":{"seed":1,"periods":10000,"peril":{"name":"us-hurricane","territory":"US","number":1,"currency":"USD","first_day":152,"last_day":334}},` +
+		`"inputs":{"melt.csv":"s3://spate-data/melt.csv"},"labels":{"peril":"us-hurricane","territory":"US"}}`
+	if len(read) != len(invented) || !slices.Equal(differ, []string{want}) {
+		t.Errorf("%d lines, then %d; new ones: %v", len(invented), len(read), differ)
+	}
+}
+
 func TestGenerateRefusesWhatItCannotDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
@@ -35,6 +70,10 @@ func TestGenerateRefusesWhatItCannotDo(t *testing.T) {
 	}{
 		"no directory": {nil, 2, "--out is required"},
 		"no such flag": {[]string{"--deal", "3"}, 2, "not defined"},
+		"half a deal":  {[]string{"--reinsinfo", "x", "--out", t.TempDir()}, 2, "go together"},
+		"no file":      {[]string{"--reinsinfo", "x", "--reinsscope", "y", "--out", t.TempDir()}, 1, "no such file"},
+		"no peril":     {[]string{"--melt", "flood=s3://a/b", "--out", t.TempDir()}, 2, "no peril is called flood"},
+		"no address":   {[]string{"--melt", "us-hurricane", "--out", t.TempDir()}, 2, "expected PERIL=s3://bucket/key"},
 		"no deals":     {[]string{"--deals", "0", "--out", t.TempDir()}, 1, "deals 0 outside 1 to 1000000"},
 	} {
 		var stdout, stderr bytes.Buffer

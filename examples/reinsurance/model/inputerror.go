@@ -13,7 +13,7 @@ import (
 
 // An InputError says what is wrong with a parameter or an input table, and where: File is its name as staged. Running the
 // task again on the same input gives the same error.
-type InputError = sheet.Problem
+type InputError = sheet.InputError
 
 const paramsFile = "params.json"
 

@@ -65,7 +65,7 @@ const mostSampleType = 2
 
 // ImportMelt reads a moment event loss table of Open Results Data from another program, with its columns in any order:
 // EventId, EventRate, MeanLoss and SDLoss, and, where they are, MaxLoss, SummaryId and SampleType. Events ascend in the
-// result. Errors are sheet.Problems: all that is wrong with the file.
+// result. Errors are sheet.InputErrors: all that is wrong with the file.
 func ImportMelt(file string, content []byte, o MeltOptions) ([]Event, error) {
 	s, err := sheet.Open(file, content, sheet.Columns{
 		Required: []string{"EventId", "EventRate", "MeanLoss", "SDLoss"},
@@ -114,7 +114,7 @@ func ImportMelt(file string, content []byte, o MeltOptions) ([]Event, error) {
 		events = append(events, e)
 	}
 	if len(events) == 0 && s.Err() == nil {
-		return nil, sheet.Problems{{File: file, Reason: "has no events"}}
+		return nil, sheet.InputErrors{{File: file, Reason: "has no events"}}
 	}
 	slices.SortFunc(events, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
 	return events, s.Err()

@@ -1,6 +1,8 @@
 package portfolio
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -43,6 +45,7 @@ type Portfolio struct {
 	Perils       []model.Peril     // that a deal may cover
 	Deals        []Deal            // by ascending id
 	Retrocession []model.Terms     // on the whole book, in Currency
+	Melts        map[string]string // where a peril's events are read from instead, an S3 address, by the peril's name
 }
 
 // A Deal is one layer of a cedant's programme.
@@ -103,7 +106,6 @@ const (
 	drawSize uint64 = iota + 1
 	drawWeight
 	drawInuring
-	drawSecondInuring
 	drawRetention
 	drawLimit
 	drawShare
@@ -137,37 +139,49 @@ type programme struct {
 }
 
 // deals stacks the layers. Sizes are drawn as industry losses, so that the layers of small and of large cedants are hit
-// equally often, and scaled by the market share. A layer that others inure to the benefit of attaches where they end,
-// measured on the loss net of what they pay.
+// equally often, and scaled by the market share. Where layers inure to the benefit of those above, each attaches where
+// they end, measured on the loss net of what they pay.
 func (g programme) deals() []Deal {
 	cascading := g.uniform(0, drawInuring) < 0.27
 	u := g.uniform(0, drawRetention)
-	retention := 8 + float64(72*u*u)                                // most programmes start low
-	attachment := round2(retention * g.market.unit * g.marketShare) // on the loss before inuring recoveries
+	retention := 8 + float64(72*u*u) // most programmes start low
+	attachment := round2(retention * g.market.unit * g.marketShare)
+	cedant := fmt.Sprintf("cedant-%05d", g.cedant+1)
 	var deals []Deal
+	recovered := int64(0) // from the layers below, when they are used up
 	for layer := range g.layers {
-		deal := Deal{
-			ID:     dealID(g.firstDeal + layer),
-			Cedant: fmt.Sprintf("cedant-%05d", g.cedant+1),
-			Layer:  layer + 1,
-			Perils: g.market.perils,
-			Terms:  g.terms(layer, attachment),
+		terms := g.terms(layer, attachment)
+		terms.Uncertainty.Group = groupOf(cedant)
+		attachment += terms.Limit
+		if cascading {
+			terms.InuringPriority = layer + 1
+			terms.Attachment -= recovered
+			recovered += int64(math.Round(float64(terms.Limit) * terms.Share))
 		}
-		attachment += deal.Terms.Limit
-		if cascading && layer > 0 {
-			deal.Terms.InuringPriority = layer + 1
-			first := layer - 1
-			if layer > 1 && g.uniform(layer, drawSecondInuring) < 0.4 {
-				first--
-			}
-			for _, below := range deals[first:layer] {
-				deal.Inuring = append(deal.Inuring, below.ID)
-				deal.Terms.Attachment -= int64(math.Round(float64(below.Terms.Limit) * below.Terms.Share))
-			}
-		}
-		deals = append(deals, deal)
+		deals = append(deals, Deal{ID: dealID(g.firstDeal + layer), Cedant: cedant, Layer: layer + 1, Perils: g.market.perils, Terms: terms})
 	}
+	inure(deals)
 	return deals
+}
+
+// inure lets the deals of one cedant follow those with a lower inuring priority.
+func inure(deals []Deal) {
+	for i := range deals {
+		deals[i].Inuring = nil
+		for _, other := range deals {
+			if other.Terms.InuringPriority < deals[i].Terms.InuringPriority {
+				deals[i].Inuring = append(deals[i].Inuring, other.ID)
+			}
+		}
+	}
+}
+
+// groupOf returns a cedant's correlation group, so that the layers of its programme share its losses. It depends on the
+// name alone: another cedant moves no draw. It has 53 bits, as many as a number in JSON.
+func groupOf(cedant string) uint64 {
+	sum := sha256.Sum256([]byte(cedant))
+	const spare = 64 - 53
+	return binary.BigEndian.Uint64(sum[:]) >> spare
 }
 
 // uniform names a draw by the programme, its purpose and the layer.
@@ -204,14 +218,15 @@ func (g programme) terms(layer int, attachment int64) model.DealParams {
 		Uncertainty: &model.Uncertainty{
 			Seed:      g.seed,
 			Variation: (2 + math.Floor(4*g.uniform(0, drawVariation))) / 10, // 20 % to 50 %
-			Group:     g.cedant + 1,                                         // the layers of a programme share the cedant's loss
 		},
 		Periods: g.periods,
 	}
 }
 
+const dealPrefix = "deal-"
+
 func dealID(number int) string {
-	return fmt.Sprintf("deal-%05d", number)
+	return fmt.Sprintf("%s%05d", dealPrefix, number)
 }
 
 // round2 rounds an amount to two significant digits, the way layers are quoted.

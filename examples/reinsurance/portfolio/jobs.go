@@ -26,7 +26,8 @@ type Job struct {
 	ID     string            `json:"id"`
 	Task   string            `json:"task"`
 	Params any               `json:"params"`
-	Needs  map[string]Need   `json:"needs,omitempty"` // by the name of the directory in which it is staged
+	Inputs map[string]string `json:"inputs,omitempty"` // addresses in S3, by the name of the file
+	Needs  map[string]Need   `json:"needs,omitempty"`  // by the name of the directory in which it is staged
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
@@ -46,13 +47,9 @@ func (p Portfolio) Jobs() []Job {
 	all := map[string]Need{} // occurrence tables, by the name of their directory
 	currencies := map[string]model.Currency{}
 	for _, peril := range p.Perils {
-		id := OccurrencesJob(peril.Name)
-		jobs = append(jobs, Job{
-			ID:     id,
-			Task:   model.TaskSimulate,
-			Params: model.SimulateParams{Seed: p.Seed, Periods: p.Periods, Peril: peril},
-			Labels: map[string]string{"peril": peril.Name, "territory": peril.Territory},
-		})
+		job := p.simulation(peril)
+		id := job.ID
+		jobs = append(jobs, job)
 		all[id] = need(id, model.OccurrencesFile)
 		currencies[peril.Name] = peril.Currency
 	}
@@ -83,6 +80,21 @@ func (p Portfolio) Jobs() []Job {
 		}
 	}
 	return append(jobs, root)
+}
+
+// simulation returns the job that simulates a peril, from its own events or from a table in S3.
+func (p Portfolio) simulation(peril model.Peril) Job {
+	job := Job{
+		ID:     OccurrencesJob(peril.Name),
+		Task:   model.TaskSimulate,
+		Labels: map[string]string{"peril": peril.Name, "territory": peril.Territory},
+	}
+	if address, given := p.Melts[peril.Name]; given {
+		job.Inputs = map[string]string{model.MeltFile: address}
+		peril.Events = nil
+	}
+	job.Params = model.SimulateParams{Seed: p.Seed, Periods: p.Periods, Peril: peril}
+	return job
 }
 
 // job returns the deal's job, given the perils' currencies and the inuring priorities of the deals before it. It needs

@@ -59,8 +59,8 @@ func TestAFullPortfolioLooksLikeAReinsurersBook(t *testing.T) {
 		market[d.Cedant] = d.Terms.MarketShare
 		currencies[d.Terms.Currency]++
 		perils[strings.Join(d.Perils, "+")]++
-		if len(d.Inuring) > 2 {
-			t.Errorf("%s has %d inuring deals", d.ID, len(d.Inuring))
+		if len(d.Inuring) > 0 && len(d.Inuring) != d.Terms.InuringPriority-1 {
+			t.Errorf("%s has priority %d and %d inuring deals", d.ID, d.Terms.InuringPriority, len(d.Inuring))
 		}
 		if terms := d.Terms; terms.Attachment < 0 || terms.Limit <= 0 || terms.Share < 0.15 || terms.Premium <= 0 || terms.Share > 1 || terms.Periods != p.Periods {
 			t.Errorf("%s has terms %+v", d.ID, terms)

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// A Problem is something wrong with a file, and where.
-type Problem struct {
+// An InputError is something wrong with a file, and where.
+type InputError struct {
 	File   string
 	Line   int // from 1; 0 when the problem is the whole file
 	Column int // in bytes, from 1; 0 when the problem is the whole line
@@ -19,7 +19,7 @@ type Problem struct {
 }
 
 // Error formats the position the way compilers do: file:line:column: reason.
-func (p *Problem) Error() string {
+func (p *InputError) Error() string {
 	switch {
 	case p.Line == 0:
 		return p.File + ": " + p.Reason
@@ -29,14 +29,14 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Reason)
 }
 
-// Problems are all that is wrong with a file, one a line in its text. There is at least one.
-type Problems []*Problem
+// InputErrors are all that is wrong with a file, one a line in its text. There is at least one.
+type InputErrors []*InputError
 
-// mostShown bounds the text of Problems: a wrong decimal mark makes one in every row.
+// mostShown bounds the text of InputErrors: a wrong decimal mark makes one in every row.
 const mostShown = 50
 
 // Error lists the problems, and how many more there are beyond the first fifty.
-func (p Problems) Error() string {
+func (p InputErrors) Error() string {
 	lines := make([]string, 0, mostShown+1)
 	for i, problem := range p {
 		if i == mostShown {
@@ -62,10 +62,10 @@ type Sheet struct {
 	index    map[string]int // of each column, from 0
 	width    int
 	row      []string
-	problems Problems
+	problems InputErrors
 }
 
-// Open checks the file as a whole and its header. Errors are Problems.
+// Open checks the file as a whole and its header. Errors are InputErrors.
 func Open(file string, content []byte, columns Columns) (*Sheet, error) {
 	s := &Sheet{file: file, index: map[string]int{}}
 	switch {
@@ -223,7 +223,7 @@ func (s *Sheet) OK(since int) bool { return len(s.problems) == since }
 // Count returns the number of problems so far.
 func (s *Sheet) Count() int { return len(s.problems) }
 
-// Err returns all Problems so far, by line, or nil.
+// Err returns all InputErrors so far, by line, or nil.
 func (s *Sheet) Err() error {
 	if len(s.problems) == 0 {
 		return nil
@@ -232,5 +232,5 @@ func (s *Sheet) Err() error {
 }
 
 func (s *Sheet) problem(line, column int, format string, args ...any) {
-	s.problems = append(s.problems, &Problem{File: s.file, Line: line, Column: column, Reason: fmt.Sprintf(format, args...)})
+	s.problems = append(s.problems, &InputError{File: s.file, Line: line, Column: column, Reason: fmt.Sprintf(format, args...)})
 }

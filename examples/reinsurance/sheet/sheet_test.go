@@ -66,7 +66,7 @@ func TestFilesThatAreNoTableAreRefused(t *testing.T) {
 		"EventId,MeanLoss\n1,\"2\n3,4\n": "f.csv:2: a quotation mark is out of place between here and line 3",
 	} {
 		rows, err := read(content)
-		if _, ok := errors.AsType[sheet.Problems](err); !ok || err.Error() != want {
+		if _, ok := errors.AsType[sheet.InputErrors](err); !ok || err.Error() != want {
 			t.Errorf("%q: accepted as %v\n got %v\nwant %s", content, rows, err, want)
 		}
 	}
@@ -117,7 +117,7 @@ func TestEveryBadCellIsReportedAndTheGoodRowsAreRead(t *testing.T) {
 
 func TestAFileThatIsWrongThroughoutDoesNotFloodTheScreen(t *testing.T) {
 	_, err := read("EventId,MeanLoss\n" + strings.Repeat("1,1'000\n", 500))
-	problems, _ := errors.AsType[sheet.Problems](err)
+	problems, _ := errors.AsType[sheet.InputErrors](err)
 	lines := strings.Split(err.Error(), "\n")
 	if len(problems) != 500 || len(lines) != 51 || lines[50] != "f.csv: and 450 more problems" {
 		t.Errorf("%d problems in %d lines, the last: %s", len(problems), len(lines), lines[len(lines)-1])
@@ -130,7 +130,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add("MeanLoss,EventId,SDLoss\r\n1,2,3\r\n,,\r\n")
 	f.Fuzz(func(t *testing.T, content string) {
 		rows, err := read(content)
-		problems, ok := errors.AsType[sheet.Problems](err)
+		problems, ok := errors.AsType[sheet.InputErrors](err)
 		if err != nil && (!ok || len(problems) == 0) {
 			t.Fatalf("%T: %v", err, err)
 		}
