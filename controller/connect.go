@@ -162,7 +162,11 @@ func demand(p *planner.Planner, n *newest) func(pool string) scaler.Demand {
 func (c *Controller) plannerPools() []planner.Pool {
 	pools := make([]planner.Pool, 0, len(c.Config.Pools))
 	for _, p := range c.Config.Pools {
-		pools = append(pools, planner.Pool{Name: p.Name, Jobs: c.queues.pools[p.Name], TaskDefinition: p.TaskDefinition})
+		pool := planner.Pool{Name: p.Name, Jobs: c.queues.pools[p.Name], TaskDefinition: p.TaskDefinition}
+		if dead := c.queues.deadLetters[p.Name]; dead != nil {
+			pool.DeadLetters = dead
+		}
+		pools = append(pools, pool)
 	}
 	return pools
 }

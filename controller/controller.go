@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
@@ -50,6 +51,7 @@ type Controller struct {
 type queues struct {
 	submissions, events, outputs *queue.Queue
 	pools                        map[string]*queue.Queue
+	deadLetters                  map[string]*queue.Queue // by pool; none for a queue without redrive policy
 }
 
 // New connects to what the configuration names; a queue that does not exist is an error here. Nothing is started.
@@ -67,7 +69,7 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 	c := &Controller{
 		Options: o, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
 		objects: objects.New(o.Clients.S3, o.Config.Bucket), catalogue: catalogue,
-		queues: queues{pools: map[string]*queue.Queue{}},
+		queues: queues{pools: map[string]*queue.Queue{}, deadLetters: map[string]*queue.Queue{}},
 	}
 	open := func(name string) *queue.Queue {
 		if err != nil {
@@ -83,6 +85,17 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	for name, q := range c.queues.pools {
+		dead, err := q.DeadLetters(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if dead == nil {
+			o.Log.Warn().Str("pool", name).Msg("the pool's queue has no redrive policy: a job that kills its workers will be received for ever; set one with maxReceiveCount 20")
+			continue
+		}
+		c.queues.deadLetters[name] = dead
 	}
 	c.redis = redis.NewClient(redisOptions)
 	return c, nil
@@ -161,7 +174,7 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 	}
 	wake := make(chan struct{}, 1)
 	plan, err := planner.New(planner.Options{
-		Table: c.runs, Fence: held.Fence, Objects: c.objects, Submissions: c.queues.submissions, Events: c.queues.events,
+		Table: c.runs, Fence: held.Fence, Guard: func() dynamodbtypes.TransactWriteItem { return held.Guard(c.runs) }, Objects: c.objects, Submissions: c.queues.submissions, Events: c.queues.events,
 		Outputs: outputs, Images: images{c.Clients.ECS}, Pools: c.plannerPools(), Catalogue: c.catalogue,
 		Namespace: c.Config.Namespace, Retention: c.Config.Cache.Retention, Registerer: registry,
 		Log: c.Log.With().Str("loop", "planner").Logger(),

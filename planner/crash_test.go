@@ -200,7 +200,7 @@ func TestARunSurvivesPlannersOfWhichEachLivesALittleLonger(t *testing.T) {
 func TestAPlannerThatWasReplacedCanWriteNothing(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	older, newer := store{w.runs, 1}, store{w.runs, 2}
+	older, newer := store{w.runs, 1, nil}, store{w.runs, 2, nil}
 	if created, err := older.create(ctx, &Run{ID: "run", State: job.RunActive, Received: time.Now()}); err != nil || !created {
 		t.Fatalf("created %t, %v", created, err)
 	}

@@ -18,6 +18,7 @@
 //
 //   - An event lost, repeated or late: applied level-triggered; a job silent for a minute is looked for in S3.
 //   - A message lost: when the queue has shown nothing at all for three minutes, what S3 denies is sent again.
+//   - A job that kills its workers: its message ends on the dead-letter queue, and counts as a failed attempt.
 //   - A planner killed anywhere: the next one derives its state; the worst is a message sent twice, and a worker that
 //     finds the output there.
 //   - A planner that was paused and replaced: the next one has claimed its runs with a higher fencing number before it

@@ -91,7 +91,12 @@ func (p *Planner) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return l.receiveSubmissions(ctx) })
 	for range receivers {
-		group.Go(func() error { return l.receiveEvents(ctx) })
+		group.Go(func() error { return l.receiveEvents(ctx, l.Events, readEvent) })
+	}
+	for _, pool := range l.pools {
+		if pool.DeadLetters != nil {
+			group.Go(func() error { return l.receiveEvents(ctx, pool.DeadLetters, l.readDeadLetter) })
+		}
 	}
 	group.Go(func() error { return l.readDepths(ctx) })
 	group.Go(func() error {
@@ -202,7 +207,11 @@ func (l *loop) receiveSubmissions(ctx context.Context) error {
 			continue
 		}
 		for _, m := range messages {
-			if err := l.receive(ctx, m); err != nil && ctx.Err() == nil {
+			err := l.receive(ctx, m)
+			if errors.Is(err, errFenced) {
+				return err
+			}
+			if err != nil && ctx.Err() == nil {
 				l.Log.Error().Err(err).Int("receive_count", m.ReceiveCount).Msg("cannot take a submission; it stays on the queue")
 			}
 		}
@@ -237,11 +246,11 @@ func (l *loop) receive(ctx context.Context, m queue.Message) error {
 	return l.Submissions.Delete(ctx, m.Receipt)
 }
 
-// receiveEvents hands events to the loop and deletes them once they are applied. Messages that are no events stay on
-// the queue, for its redrive policy.
-func (l *loop) receiveEvents(ctx context.Context) error {
+// receiveEvents hands events to the loop and deletes their messages once they are applied. Messages that read makes no
+// event of stay on the queue, for its redrive policy.
+func (l *loop) receiveEvents(ctx context.Context, from Receiver, read func(ctx context.Context, body string) (job.Event, error)) error {
 	for ctx.Err() == nil {
-		messages, err := l.Events.Receive(ctx, queue.MaxBatch, receiveWait, eventVisibility)
+		messages, err := from.Receive(ctx, queue.MaxBatch, receiveWait, eventVisibility)
 		if err != nil {
 			if ctx.Err() == nil {
 				l.Log.Error().Err(err).Msg("cannot receive events")
@@ -251,9 +260,11 @@ func (l *loop) receiveEvents(ctx context.Context) error {
 		}
 		b := eventBatch{applied: make(chan bool, 1)}
 		for _, m := range messages {
-			e, err := job.ParseEvent([]byte(m.Body))
+			e, err := read(ctx, m.Body)
 			if err != nil {
-				l.Log.Error().Err(err).Int("receive_count", m.ReceiveCount).Msg("a message on the events queue is no event; it stays there")
+				if ctx.Err() == nil {
+					l.Log.Error().Err(err).Int("receive_count", m.ReceiveCount).Msg("a message could not be read as an event; it stays on its queue")
+				}
 				continue
 			}
 			b.events, b.receipts = append(b.events, e), append(b.receipts, m.Receipt)
@@ -267,7 +278,7 @@ func (l *loop) receiveEvents(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if applied := <-b.applied; applied {
-			if err := l.Events.Delete(ctx, b.receipts...); err != nil && ctx.Err() == nil {
+			if err := from.Delete(ctx, b.receipts...); err != nil && ctx.Err() == nil {
 				l.Log.Warn().Err(err).Msg("cannot delete events; they will come again")
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -60,13 +61,15 @@ type Images interface {
 type Pool struct {
 	Name           string
 	Jobs           JobQueue
-	TaskDefinition string // family
+	DeadLetters    Receiver // where Jobs' redrive policy moves messages; nil when it has none
+	TaskDefinition string   // family
 }
 
-// Options of a Planner. All but Log, Registerer and Wake are required.
+// Options of a Planner. All but Guard, Log, Registerer and Wake are required.
 type Options struct {
 	Table       *table.Table
-	Fence       int64 // of the lease under which this planner works
+	Fence       int64                          // of the lease under which this planner works
+	Guard       func() types.TransactWriteItem // fails a transaction once somebody else has the lease; nil: nobody could
 	Objects     *objects.Store
 	Submissions Receiver
 	Events      Receiver
@@ -134,7 +137,7 @@ func New(o Options) (*Planner, error) {
 		o.Wake = func() {}
 	}
 	p := &Planner{
-		Options: o, store: store{o.Table, o.Fence}, metrics: newMetrics(o.Registerer), pools: map[string]*poolState{},
+		Options: o, store: store{o.Table, o.Fence, o.Guard}, metrics: newMetrics(o.Registerer), pools: map[string]*poolState{},
 		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, demand: map[string]Demand{},
 	}
 	for _, pool := range o.Pools {

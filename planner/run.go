@@ -110,6 +110,7 @@ const (
 type store struct {
 	table *table.Table
 	fence int64
+	leads func() types.TransactWriteItem // nil where nobody else could lead
 }
 
 // errFenced says that another controller has taken the run over.
@@ -140,14 +141,34 @@ func (s store) claim(ctx context.Context, id string) (*Run, error) {
 // create writes a run's first record. It returns false when there is one already.
 func (s store) create(ctx context.Context, r *Run) (bool, error) {
 	r.Key, r.Fence = table.Key{PK: table.RunRecords, SK: r.ID}, s.fence
-	err := s.table.Put(ctx, r, table.Absent())
-	if errors.Is(err, table.ErrCondition) {
-		return false, nil
-	}
+	put, err := s.table.PutOp(r, table.Absent())
 	if err != nil {
 		return false, fmt.Errorf("create run %s: %w", r.ID, err)
 	}
-	return true, nil
+	err = s.table.Transact(ctx, append(s.guard(), put)...)
+	if !errors.Is(err, table.ErrCondition) {
+		if err != nil {
+			return false, fmt.Errorf("create run %s: %w", r.ID, err)
+		}
+		return true, nil
+	}
+	// Either there is one, or this controller no longer leads.
+	switch existing, err := ReadRun(ctx, s.table, r.ID); {
+	case err != nil:
+		return false, err
+	case existing == nil:
+		return false, fmt.Errorf("create run %s: %w", r.ID, errFenced)
+	}
+	return false, nil
+}
+
+// guard makes a transaction fail once another controller leads. A run that a paused controller recorded late would be
+// seen by nobody: its successor has read the runs already.
+func (s store) guard() []types.TransactWriteItem {
+	if s.leads == nil {
+		return nil
+	}
+	return []types.TransactWriteItem{s.leads()}
 }
 
 func (s store) save(ctx context.Context, r *Run) error {

@@ -198,6 +198,7 @@ func TestAPoolWorksOnOneImageAtATime(t *testing.T) {
 		active := func(s job.RunState) bool { return s == job.RunActive }
 		w.awaitState("older", active)
 		w.images.set(Image{TaskDefinition: "arn:family:2", Container: "spate", Digest: "sha256:22bb", Platform: "linux/amd64"}, nil)
+		time.Sleep(time.Second) // the older run is the one that was received first
 		w.submit("newer", "deal\nother\n")
 		w.awaitState("newer", active)
 		time.Sleep(2 * time.Second)
