@@ -1,0 +1,222 @@
+package watch
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"spate/job"
+	"spate/planner"
+	"spate/scaler"
+)
+
+// display is where a run is shown: one line that is drawn over on a terminal, a line now and then elsewhere.
+type display struct {
+	Options
+	columns   func() int // of the terminal; nil: there is none
+	bar       *progressbar.ProgressBar
+	barWidth  int
+	lineAt    time.Time
+	line      string
+	troubleAt time.Time
+	rate      rate
+	asked     bool // whether somebody will take the run up
+}
+
+func newDisplay(o Options) *display {
+	d := &display{Options: o}
+	if f, ok := o.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		d.columns = func() int {
+			width, _, err := term.GetSize(int(f.Fd()))
+			if err != nil || width <= 0 {
+				return usualColumns
+			}
+			return width
+		}
+	}
+	if o.Out == nil {
+		d.Out = io.Discard
+	}
+	return d
+}
+
+const (
+	usualColumns = 80
+	// The bar has what the text leaves it, in steps of five columns, so that it does not flicker: all, a part, or nothing.
+	widestBar = 20
+	barStep   = 5
+	// percentColumns are those of the percentage and the spaces around it and the bar, and one that stays free.
+	percentColumns = 9
+)
+
+// update shows a run's figures.
+func (d *display) update(now time.Time, run *planner.Run, pools []scaler.Status) {
+	p := run.Progress
+	d.rate.add(now, p.Done)
+	text := Line(run, workers(run.Pool, pools), d.rate.perSecond())
+	if d.columns == nil {
+		if text != d.line && (now.Sub(d.lineAt) >= d.Lines || run.State.Ended()) {
+			fmt.Fprintf(d.Out, "%s  %s\n", d.Label, text)
+			d.line, d.lineAt = text, now
+		}
+		return
+	}
+	text = d.Label + "  " + text
+	columns := d.columns()
+	if p.Jobs == 0 {
+		fmt.Fprintf(d.Out, "\r%s\x1b[K", clip(text, columns-1))
+		return
+	}
+	text = clip(text, columns-percentColumns)
+	width := min(widestBar, max(0, columns-percentColumns-utf8.RuneCountInString(text))/barStep*barStep)
+	if d.bar == nil || d.barWidth != width {
+		d.bar, d.barWidth = newBar(d.Out, p.Jobs, width), width
+	}
+	d.bar.Describe(text)
+	_ = d.bar.Set(min(p.Cached+p.Done, p.Jobs-1)) // the bar ends with the run, not with its last job
+}
+
+func newBar(out io.Writer, jobs, width int) *progressbar.ProgressBar {
+	return progressbar.NewOptions(jobs,
+		progressbar.OptionSetWriter(out), progressbar.OptionSetWidth(width), progressbar.OptionSetPredictTime(false),
+		progressbar.OptionThrottle(0), progressbar.OptionSetElapsedTime(false), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░"}), progressbar.OptionUseANSICodes(true),
+	)
+}
+
+// clip shortens a text to so many columns; one that broke the line could not be drawn over.
+func clip(text string, columns int) string {
+	runes := []rune(text)
+	if len(runes) <= columns {
+		return text
+	}
+	return string(runes[:max(0, columns-1)]) + "…"
+}
+
+// takenUp is how long a run may go without a record before somebody should look why.
+const takenUp = 5 * time.Second
+
+// unseen says once that nobody seems to take the run up.
+func (d *display) unseen(waited time.Duration) {
+	if d.asked || waited < takenUp {
+		return
+	}
+	d.asked = true
+	fmt.Fprintln(d.Out, "no controller has taken the run up yet: is `spate serve` running?")
+}
+
+// trouble says now and then that the run cannot be looked at.
+func (d *display) trouble(now time.Time, err error) {
+	if !d.troubleAt.IsZero() && now.Sub(d.troubleAt) < d.Lines {
+		return
+	}
+	d.troubleAt = now
+	d.close()
+	fmt.Fprintf(d.Out, "%s  cannot look: %v\n", d.Label, err)
+}
+
+// close leaves the line free for what follows.
+func (d *display) close() {
+	if d.columns != nil {
+		fmt.Fprint(d.Out, "\r\x1b[K")
+	}
+}
+
+// MaxColumns is how wide a Line may become.
+const MaxColumns = 100
+
+// Line is a run's progress in one line, the most important first; perSecond is 0 when it is not known.
+func Line(run *planner.Run, workers int, perSecond float64) string {
+	p := run.Progress
+	var parts []string
+	if run.State == job.RunReceived || run.State == job.RunPlanning || p.Jobs == 0 {
+		parts = []string{string(run.State)}
+	} else {
+		parts = figures(p, workers, perSecond)
+	}
+	if run.Reason != "" && !run.State.Ended() {
+		parts = append(parts, run.Reason)
+	}
+	return clip(strings.Join(parts, " · "), MaxColumns)
+}
+
+func figures(p planner.Progress, workers int, perSecond float64) []string {
+	parts := []string{fmt.Sprintf("%d/%d", p.Cached+p.Done, p.Jobs), fmt.Sprintf("%d cached", p.Cached)}
+	if p.Running > 0 {
+		parts = append(parts, fmt.Sprintf("%d running", p.Running))
+	}
+	if p.Failed+p.Blocked > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed, %d blocked", p.Failed, p.Blocked))
+	}
+	if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked; left > 0 && perSecond > 0 {
+		parts = append(parts, "ETA "+eta(float64(left)/perSecond), formatRate(perSecond))
+	}
+	if workers > 0 {
+		parts = append(parts, fmt.Sprintf("%d workers", workers))
+	}
+	return parts
+}
+
+// formatRate keeps a slow rate from looking like none.
+func formatRate(perSecond float64) string {
+	if perSecond < 1 {
+		return fmt.Sprintf("%.2g/min", perSecond*60)
+	}
+	return fmt.Sprintf("%.0f/s", perSecond)
+}
+
+// eta is a number of seconds for people; nobody plans by more than four days.
+func eta(seconds float64) string {
+	const most = 99 * time.Hour
+	if seconds > most.Seconds() {
+		return "> 99h"
+	}
+	d := time.Duration(seconds * float64(time.Second))
+	if d >= time.Hour {
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return d.Round(time.Second).String()
+}
+
+func workers(pool string, pools []scaler.Status) int {
+	for _, s := range pools {
+		if s.Pool == pool {
+			return s.Running + s.Pending
+		}
+	}
+	return 0
+}
+
+// rate is jobs a second over the last few looks.
+type rate struct {
+	at   []time.Time
+	done []int
+}
+
+// rateLooks is over how many looks the rate is taken: ten seconds of the usual ones.
+const rateLooks = 20
+
+func (r *rate) add(now time.Time, done int) {
+	r.at, r.done = append(r.at, now), append(r.done, done)
+	if len(r.at) > rateLooks {
+		r.at, r.done = r.at[1:], r.done[1:]
+	}
+}
+
+func (r *rate) perSecond() float64 {
+	last := len(r.at) - 1
+	if last < 1 {
+		return 0
+	}
+	seconds := r.at[last].Sub(r.at[0]).Seconds()
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(r.done[last]-r.done[0]) / seconds
+}
