@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -79,21 +80,31 @@ func (p provisioner) tables(ctx context.Context) error {
 		},
 	}
 	for _, table := range []*dynamodb.CreateTableInput{runs, outputs} {
-		var exists *dynamodbtypes.ResourceInUseException
-		if _, err := p.DynamoDB.CreateTable(ctx, table); errors.As(err, &exists) {
-			continue
-		} else if err != nil {
+		_, err := p.DynamoDB.CreateTable(ctx, table)
+		if _, exists := errors.AsType[*dynamodbtypes.ResourceInUseException](err); err != nil && !exists {
 			return fmt.Errorf("create table %s: %w", *table.TableName, err)
 		}
-		_, err := p.DynamoDB.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
-			TableName:               table.TableName,
-			TimeToLiveSpecification: &dynamodbtypes.TimeToLiveSpecification{AttributeName: aws.String("expires_at"), Enabled: aws.Bool(true)},
-		})
-		if err != nil {
+		if err := p.expiry(ctx, table.TableName); err != nil {
 			return fmt.Errorf("enable expiry of table %s: %w", *table.TableName, err)
 		}
 	}
 	return nil
+}
+
+// expiry lets a table delete items by their attribute expires_at; to enable it twice is an error.
+func (p provisioner) expiry(ctx context.Context, table *string) error {
+	now, err := p.DynamoDB.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: table})
+	if err != nil {
+		return err
+	}
+	if d := now.TimeToLiveDescription; d != nil && (d.TimeToLiveStatus == dynamodbtypes.TimeToLiveStatusEnabled || d.TimeToLiveStatus == dynamodbtypes.TimeToLiveStatusEnabling) {
+		return nil
+	}
+	_, err = p.DynamoDB.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName:               table,
+		TimeToLiveSpecification: &dynamodbtypes.TimeToLiveSpecification{AttributeName: aws.String("expires_at"), Enabled: aws.Bool(true)},
+	})
+	return err
 }
 
 func (p provisioner) queues(ctx context.Context) error {
@@ -129,9 +140,16 @@ func (p provisioner) queue(ctx context.Context, name string, attributes map[stri
 	return out.Attributes[string(sqstypes.QueueAttributeNameQueueArn)], nil
 }
 
+// defaultLocation is the Region in which a bucket is created unless another is named; it must not be named itself.
+const defaultLocation = "us-east-1"
+
 func (p provisioner) bucket(ctx context.Context) error {
-	var exists *s3types.BucketAlreadyOwnedByYou
-	if _, err := p.S3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &p.cfg.Bucket}); err != nil && !errors.As(err, &exists) {
+	create := &s3.CreateBucketInput{Bucket: &p.cfg.Bucket}
+	if p.Region != defaultLocation {
+		create.CreateBucketConfiguration = &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(p.Region)}
+	}
+	_, err := p.S3.CreateBucket(ctx, create)
+	if _, exists := errors.AsType[*s3types.BucketAlreadyOwnedByYou](err); err != nil && !exists {
 		return fmt.Errorf("create bucket %s: %w", p.cfg.Bucket, err)
 	}
 	target, err := p.queue(ctx, p.cfg.Queues.Outputs, nil)
@@ -160,22 +178,42 @@ func (p provisioner) pools(ctx context.Context) error {
 		if _, err := p.ECS.CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: &pool.Cluster}); err != nil {
 			return fmt.Errorf("create cluster %s: %w", pool.Cluster, err)
 		}
-		_, err := p.ECS.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
-			Family:                  &pool.TaskDefinition,
-			RequiresCompatibilities: []ecstypes.Compatibility{ecstypes.CompatibilityFargate},
-			NetworkMode:             ecstypes.NetworkModeAwsvpc,
-			Cpu:                     aws.String("1024"),
-			Memory:                  aws.String("2048"),
-			RuntimePlatform: &ecstypes.RuntimePlatform{
-				CpuArchitecture: ecstypes.CPUArchitecture(p.image.CPU), OperatingSystemFamily: ecstypes.OSFamilyLinux,
-			},
-			ContainerDefinitions: []ecstypes.ContainerDefinition{{
-				Name: aws.String(Container), Image: &p.image.Name, Command: p.image.Command, Essential: aws.Bool(true),
-			}},
-		})
-		if err != nil {
+		if err := p.taskDefinition(ctx, &pool.TaskDefinition); err != nil {
 			return fmt.Errorf("register task definition %s: %w", pool.TaskDefinition, err)
 		}
 	}
 	return nil
+}
+
+// taskDefinition registers a revision unless the newest one runs the same already: each revision is for runs to be
+// pinned to.
+func (p provisioner) taskDefinition(ctx context.Context, family *string) error {
+	newest, err := p.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: family})
+	if err == nil && p.runs(newest.TaskDefinition) {
+		return nil
+	}
+	if _, none := errors.AsType[*ecstypes.ClientException](err); err != nil && !none {
+		return err
+	}
+	_, err = p.ECS.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
+		Family:                  family,
+		RequiresCompatibilities: []ecstypes.Compatibility{ecstypes.CompatibilityFargate},
+		NetworkMode:             ecstypes.NetworkModeAwsvpc,
+		Cpu:                     aws.String("1024"),
+		Memory:                  aws.String("2048"),
+		RuntimePlatform: &ecstypes.RuntimePlatform{
+			CpuArchitecture: ecstypes.CPUArchitecture(p.image.CPU), OperatingSystemFamily: ecstypes.OSFamilyLinux,
+		},
+		ContainerDefinitions: []ecstypes.ContainerDefinition{{
+			Name: aws.String(Container), Image: &p.image.Name, Command: p.image.Command, Essential: aws.Bool(true),
+		}},
+	})
+	return err
+}
+
+// runs reports whether a task definition runs the image.
+func (p provisioner) runs(d *ecstypes.TaskDefinition) bool {
+	return len(d.ContainerDefinitions) == 1 && aws.ToString(d.ContainerDefinitions[0].Image) == p.image.Name &&
+		slices.Equal(d.ContainerDefinitions[0].Command, p.image.Command) &&
+		d.RuntimePlatform != nil && d.RuntimePlatform.CpuArchitecture == ecstypes.CPUArchitecture(p.image.CPU)
 }
