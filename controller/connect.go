@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
@@ -68,8 +69,8 @@ func (i images) Resolve(ctx context.Context, family string) (planner.Image, erro
 	if err != nil {
 		return planner.Image{}, fmt.Errorf("task definition %s: %w", family, err)
 	}
-	_, digest, ok := strings.Cut(aws.ToString(container.Image), "@")
-	if !ok || !strings.HasPrefix(digest, "sha256:") {
+	_, digest, _ := strings.Cut(aws.ToString(container.Image), "@")
+	if !isDigest(digest) {
 		return planner.Image{}, fmt.Errorf("task definition %s: its image %s is not pinned: register a revision with name@sha256:…",
 			family, aws.ToString(container.Image))
 	}
@@ -80,6 +81,12 @@ func (i images) Resolve(ctx context.Context, family string) (planner.Image, erro
 	return planner.Image{
 		TaskDefinition: aws.ToString(definition.TaskDefinitionArn), Container: aws.ToString(container.Name), Digest: digest, Platform: platform,
 	}, nil
+}
+
+// isDigest reports whether a text is an image's digest: "sha256:" and 64 hexadecimal digits (OCI image specification).
+func isDigest(s string) bool {
+	digits, ok := strings.CutPrefix(s, "sha256:")
+	return ok && len(digits) == 2*sha256.Size && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // workerContainerName is the container that runs the worker where a task definition has several.
@@ -147,8 +154,13 @@ func (n *newest) of(pool string) planner.Image {
 	return n.known[pool]
 }
 
+// demander is the planner, as far as the scaler needs it.
+type demander interface {
+	Demand(pool string) (planner.Demand, bool)
+}
+
 // demand is the planner's demand as the scaler asks for it.
-func demand(p *planner.Planner, n *newest) func(pool string) scaler.Demand {
+func demand(p demander, n *newest) func(pool string) scaler.Demand {
 	return func(pool string) scaler.Demand {
 		d, ok := p.Demand(pool)
 		if d.TaskDefinition == "" {

@@ -38,11 +38,12 @@ type Options struct {
 // Controller is one of the processes of which one leads.
 type Controller struct {
 	Options
-	redis     redis.UniversalClient
-	runs      *table.Table
-	objects   *objects.Store
-	queues    queues
-	catalogue job.Catalogue
+	redisOptions *redis.Options
+	redis        redis.UniversalClient // while it runs
+	runs         *table.Table
+	objects      *objects.Store
+	queues       queues
+	catalogue    job.Catalogue
 
 	leading atomic.Bool
 	metrics metricSources
@@ -54,7 +55,8 @@ type queues struct {
 	deadLetters                  map[string]*queue.Queue // by pool; none for a queue without redrive policy
 }
 
-// New connects to what the configuration names; a queue that does not exist is an error here. Nothing is started.
+// New connects to what the configuration names; a table, bucket or queue that does not exist is an error here. Nothing is
+// started.
 func New(ctx context.Context, o Options) (*Controller, error) {
 	catalogue, err := Catalogue(o.Config)
 	if err != nil {
@@ -67,7 +69,7 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 	// A view that cannot answer soon is no help: the ledger can.
 	redisOptions.ReadTimeout, redisOptions.WriteTimeout, redisOptions.DialTimeout = 5*time.Second, 5*time.Second, 2*time.Second
 	c := &Controller{
-		Options: o, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
+		Options: o, redisOptions: redisOptions, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
 		objects: objects.New(o.Clients.S3, o.Config.Bucket), catalogue: catalogue,
 		queues: queues{pools: map[string]*queue.Queue{}, deadLetters: map[string]*queue.Queue{}},
 	}
@@ -86,6 +88,13 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, check := range []func(context.Context) error{
+		c.runs.Check, table.New(o.Clients.DynamoDB, o.Config.Tables.Outputs).Check, c.objects.Check,
+	} {
+		if err := check(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for name, q := range c.queues.pools {
 		dead, err := q.DeadLetters(ctx)
 		if err != nil {
@@ -97,24 +106,25 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 		}
 		c.queues.deadLetters[name] = dead
 	}
-	c.redis = redis.NewClient(redisOptions)
 	return c, nil
 }
 
 // Run waits for the lease, leads while it holds it, and begins again, until ctx ends. It returns when everything is
 // gone.
 func (c *Controller) Run(ctx context.Context) error {
+	c.redis = redis.NewClient(c.redisOptions)
 	defer c.redis.Close()
 	c.metrics.process = telemetry.Registry()
-	group, ctx := errgroup.WithContext(ctx)
-	if c.Config.HTTP.Listen != "" {
-		server, err := httpapi.Listen(httpapi.Options{Listen: c.Config.HTTP.Listen, Ready: c.ready, Gather: &c.metrics})
-		if err != nil {
-			return err
-		}
-		c.Log.Info().Str("address", server.Address()).Msg("serving HTTP: /healthz /readyz /metrics")
-		group.Go(func() error { return server.Run(ctx) })
+	if c.Config.HTTP.Listen == "" {
+		return c.elect(ctx)
 	}
+	server, err := httpapi.Listen(httpapi.Options{Listen: c.Config.HTTP.Listen, Ready: c.ready, Gather: &c.metrics})
+	if err != nil {
+		return err
+	}
+	c.Log.Info().Str("address", server.Address()).Msg("serving HTTP: /healthz /readyz /metrics")
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return c.elect(ctx) })
 	return group.Wait()
 }
@@ -203,8 +213,11 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 	} {
 		group.Go(func() error {
 			err := run(ctx)
-			if err == nil || ctx.Err() != nil {
-				return err
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err == nil:
+				return fmt.Errorf("%s: ended by itself", name)
 			}
 			return fmt.Errorf("%s: %w", name, err)
 		})
