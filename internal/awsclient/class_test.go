@@ -30,17 +30,18 @@ func once(t *testing.T, d *datadriven.TestData) *httptest.Server {
 	status, kind := http.StatusOK, "application/x-amz-json-1.1"
 	d.MaybeScanArgs(t, "status", &status)
 	d.MaybeScanArgs(t, "type", &kind)
+	reset, silence, body := d.HasArg("reset"), d.HasArg("silence"), d.Input
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch {
-		case d.HasArg("reset"):
+		case reset:
 			panic(http.ErrAbortHandler)
-		case d.HasArg("silence"):
+		case silence:
 			<-r.Context().Done()
 		default:
 			w.Header().Set("Content-Type", kind)
 			w.WriteHeader(status)
-			_, _ = io.WriteString(w, d.Input)
+			_, _ = io.WriteString(w, body)
 		}
 	}))
 	t.Cleanup(server.Close)
