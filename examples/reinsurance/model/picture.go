@@ -52,11 +52,15 @@ func picture(r Result) []byte {
 		{netLeft, "Net: after retrocession of the whole book", p.Net, r.net},
 		{grossLeft, "Gross: all deals, each after what inures to it", p.Gross, r.gross},
 	}
+	most := int64(0) // both panels have one scale
+	for _, panel := range panels {
+		most = max(most, newChart(panel.left, p.Currency, panel.years).most)
+	}
 	for _, panel := range panels {
 		text(&b, panel.left, 96, `font-size="15" font-weight="600"`, panel.title)
 		text(&b, panel.left, 116, `fill="`+paleInk+`"`, fmt.Sprintf("average annual loss %s ± %s · 99 %% TVaR %s",
 			money(panel.view.AAL), money(panel.view.AALSE), money(panel.view.AEPTVaR)))
-		newChart(panel.left, p.Currency, panel.years).draw(&b)
+		newChart(panel.left, p.Currency, panel.years).draw(&b, most)
 	}
 	text(&b, 32, pictureHeight-18, `font-size="11" fill="`+paleInk+`"`,
 		"Hurricanes: S. Jewson (2022), on the normalised damages of Weinkle et al. (2018). Other perils and the deals are invented.")
@@ -71,6 +75,7 @@ type chart struct {
 	occurrence []int64 // largest first
 	aggregate  []int64 // largest first
 	longest    int     // return period at the right edge, in years
+	most       int64   // largest loss to show
 	top        int64   // loss at the upper edge
 	step       int64   // between grid lines
 }
@@ -80,9 +85,7 @@ const shortestReturnPeriod = 2
 func newChart(left float64, currency Currency, y years) chart {
 	c := chart{left: left, currency: currency, occurrence: descending(y.occurrence), aggregate: descending(y.aggregate)}
 	c.longest = min(1000, len(c.aggregate)/10) // at least ten years lie beyond the right edge
-	_, most := confidence(c.aggregate, len(c.aggregate)/c.longest)
-	c.step = niceStep(most)
-	c.top = (most/c.step + 1) * c.step
+	_, c.most = confidence(c.aggregate, len(c.aggregate)/c.longest)
 	return c
 }
 
@@ -109,7 +112,10 @@ func (c chart) y(loss int64) float64 {
 	return panelTop + panelHeight - float64(part*panelHeight)
 }
 
-func (c chart) draw(b *bytes.Buffer) {
+// draw draws the panel on a scale that holds losses up to most.
+func (c chart) draw(b *bytes.Buffer, most int64) {
+	c.step = niceStep(most)
+	c.top = (most/c.step + 1) * c.step
 	c.axes(b)
 	c.curve(b, c.aggregate, yearColour)
 	c.curve(b, c.occurrence, occurColour)

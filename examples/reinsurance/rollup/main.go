@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"spate/examples/reinsurance/model"
@@ -15,10 +16,16 @@ func main() {
 	os.Exit(run())
 }
 
+// collectFrom is the amount of memory, in bytes, from which on garbage is collected.
+const collectFrom = 256 << 20
+
 func run() int {
 	if len(os.Args) > 1 && os.Args[1] == "import" {
 		return importMelt(os.Args[2:], os.Stdout, os.Stderr)
 	}
+	// A task holds a few megabytes and ends after milliseconds: collecting garbage before there is much of it takes longer.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(collectFrom)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return model.Main(ctx, os.Args[1:], os.Getenv, os.Stderr)
