@@ -156,6 +156,9 @@ func (p *Planner) send(ctx context.Context, a *activeRun, batch release) error {
 // sendTries is how often entries that a queue did not take are sent again.
 const sendTries = 5
 
+// sendPause is the pause before the first of these tries; each further one takes as much longer.
+const sendPause = 100 * time.Millisecond
+
 func sendAll(ctx context.Context, to Sender, bodies []string) error {
 	for try := 1; ; try++ {
 		err := to.Send(ctx, bodies...)
@@ -170,6 +173,9 @@ func sendAll(ctx context.Context, to Sender, bodies []string) error {
 			}
 		}
 		bodies = again
+		if err := sleep(ctx, time.Duration(try)*sendPause); err != nil {
+			return err
+		}
 	}
 }
 
