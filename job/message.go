@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,7 +33,7 @@ type Message struct {
 
 // Encode writes the message. It refuses one that a queue would not take.
 func (m Message) Encode() ([]byte, error) {
-	data, err := json.Marshal(m)
+	data, err := encodeBody(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode message of job %s: %w", m.Job, err)
 	}
@@ -42,7 +43,19 @@ func (m Message) Encode() ([]byte, error) {
 	return data, nil
 }
 
-// ParseMessage reads a message and checks that its key is its document's.
+// encodeBody writes JSON of the characters that SQS takes (Amazon SQS API reference, "SendMessage"): JSON escapes control
+// characters by itself, and U+FFFE and U+FFFF are escaped here. They can only be within strings.
+func encodeBody(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	data = bytes.ReplaceAll(data, []byte("\uFFFE"), []byte(`\uFFFE`))
+	return bytes.ReplaceAll(data, []byte("\uFFFF"), []byte(`\uFFFF`)), nil
+}
+
+// ParseMessage reads a message and checks that its key is its document's. The document is canonical again, whatever the
+// queue's characters made of it.
 func ParseMessage(data []byte) (Message, Document, error) {
 	var m Message
 	if err := json.Unmarshal(data, &m); err != nil {
@@ -50,6 +63,9 @@ func ParseMessage(data []byte) (Message, Document, error) {
 	}
 	if m.V != MessageVersion {
 		return Message{}, Document{}, fmt.Errorf("parse message: version %d, this program knows %d", m.V, MessageVersion)
+	}
+	if err := m.Document.Canonicalize(); err != nil {
+		return Message{}, Document{}, fmt.Errorf("parse message of job %s: document: %w", m.Job, err)
 	}
 	doc, err := ParseDocument(m.Document)
 	if err != nil {
@@ -116,7 +132,7 @@ type Event struct {
 	Key       Key       `json:"key"`
 	Attempt   int       `json:"attempt"`
 	Worker    string    `json:"worker"`               // ARN of its task
-	Reused    bool      `json:"reused,omitzero"`      // succeeded without running: the output existed
+	Reused    bool      `json:"reused,omitzero"`      // succeeded by somebody else's output: it existed, or was there first
 	Bytes     int64     `json:"bytes,omitzero"`       // of the output's files
 	Seconds   float64   `json:"seconds,omitzero"`     // of the process
 	ExitCode  *int      `json:"exit_code,omitzero"`   // nil when no process ended by itself
@@ -132,19 +148,29 @@ const (
 	maxLastLinesBytes = 32 << 10
 )
 
-// Encode writes the event. A process may print anything and much: bytes that are not UTF-8 become U+FFFD, and of
-// LastLines the last 32 KiB are written, of Cause the first 4 KiB.
+// Encode writes the event. A process may print anything and much: bytes that are not UTF-8 and the characters that SQS
+// never takes become U+FFFD, and of LastLines the last 32 KiB are written, of Cause the first 4 KiB.
 func (e Event) Encode() ([]byte, error) {
-	e.Cause = strings.ToValidUTF8(e.Cause[:min(len(e.Cause), maxCauseBytes)], "\ufffd")
+	e.Cause = toQueueText(e.Cause[:min(len(e.Cause), maxCauseBytes)])
 	e.LastLines = lastBytes(e.LastLines, maxLastLinesBytes)
-	data, err := json.Marshal(e)
+	data, err := encodeBody(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode event of job %s: %w", e.Job, err)
 	}
 	return data, nil
 }
 
-// lastBytes returns the last lines that have at most so many bytes together, as valid UTF-8. Of the first of them it
+// toQueueText makes any bytes a text that a queue takes once JSON has escaped its control characters.
+func toQueueText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\uFFFE' || r == '\uFFFF' {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// lastBytes returns the last lines that have at most so many bytes together, as text for a queue. Of the first of them it
 // may be the end only.
 func lastBytes(lines []string, most int) []string {
 	var kept []string
@@ -152,7 +178,7 @@ func lastBytes(lines []string, most int) []string {
 		if most <= 0 {
 			break
 		}
-		line = strings.ToValidUTF8(line[max(0, len(line)-most):], "\ufffd")
+		line = toQueueText(line[max(0, len(line)-most):])
 		kept = append(kept, line)
 		most -= len(line) + 1
 	}
@@ -190,7 +216,7 @@ type Submission struct {
 
 // Encode writes the submission.
 func (s Submission) Encode() ([]byte, error) {
-	data, err := json.Marshal(s)
+	data, err := encodeBody(s)
 	if err != nil {
 		return nil, fmt.Errorf("encode submission %s: %w", s.ID, err)
 	}

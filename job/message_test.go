@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 )
@@ -39,6 +41,103 @@ func TestMessagesSurviveTheQueue(t *testing.T) {
 	if diff := cmp.Diff(fullDocument(), doc); diff != "" {
 		t.Errorf("document (-want +got):\n%s", diff)
 	}
+}
+
+// checkBody checks that SQS takes a message body (Amazon SQS API reference, "SendMessage").
+func checkBody(t *testing.T, body []byte) {
+	t.Helper()
+	if !utf8.Valid(body) {
+		t.Errorf("body %q is no UTF-8", body)
+	}
+	for _, r := range string(body) {
+		switch {
+		case r == 0x9, r == 0xA, r == 0xD, r >= 0x20 && r <= 0xD7FF, r >= 0xE000 && r <= 0xFFFD, r >= 0x10000 && r <= 0x10FFFF:
+		default:
+			t.Errorf("body %q has %U, which SQS refuses", body, r)
+		}
+	}
+}
+
+// everyControl is all characters that JSON or SQS has something against, and their neighbours.
+func everyControl() string {
+	var all strings.Builder
+	for r := range rune(0xA0) {
+		all.WriteRune(r)
+	}
+	return all.String() + "\uD7FF\uE000\uFFFD\uFFFE\uFFFF\U00010000\U0001FFFE\U0010FFFF\u2028\\uFFFE\\\uFFFF"
+}
+
+func TestMessagesKeepCharactersThatSQSRefuses(t *testing.T) {
+	odd := everyControl()
+	quoted, err := json.Marshal(map[string]string{odd: odd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := fullDocument()
+	doc.Spec.Params = quoted
+	doc.Spec.Env = map[string]string{"ODD": odd}
+	doc.Spec.Task.Command = []string{"run", odd}
+	canonical, err := doc.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := testMessage(t)
+	want.Job, want.Document, want.Key = odd, canonical, mustKey(t, doc)
+	body, err := want.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkBody(t, body)
+	got, gotDoc, err := ParseMessage(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+	if key := mustKey(t, gotDoc); key != want.Key {
+		t.Errorf("key %s, want %s", key, want.Key)
+	}
+	if gotDoc.Spec.Env["ODD"] != odd || gotDoc.Spec.Task.Command[1] != odd {
+		t.Errorf("document %+v lost characters", gotDoc.Spec)
+	}
+	params := doc.Spec.Params.Clone()
+	if err := params.Canonicalize(); err != nil {
+		t.Fatal(err)
+	}
+	if string(gotDoc.Spec.Params) != string(params) {
+		t.Errorf("parameters %q, want the canonical %q", gotDoc.Spec.Params, params)
+	}
+}
+
+func TestEventsReplaceCharactersThatSQSRefuses(t *testing.T) {
+	e := testEvent()
+	odd := everyControl()
+	e.Job, e.Cause, e.LastLines = odd, odd+"\xff", []string{odd, "\uFFFE", "\xEF\xBF"}
+	body, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkBody(t, body)
+	got, err := ParseEvent(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("\uFFFE", "\uFFFD", "\uFFFF", "\uFFFD").Replace(odd)
+	if got.Job != odd || got.Cause != text+"\uFFFD" {
+		t.Errorf("job %q, cause %q", got.Job, got.Cause)
+	}
+	if diff := cmp.Diff([]string{text, "\uFFFD", "\uFFFD"}, got.LastLines); diff != "" {
+		t.Errorf("last lines (-want +got):\n%s", diff)
+	}
+}
+
+func TestSubmissionsAreOfCharactersThatSQSTakes(t *testing.T) {
+	body, err := Submission{V: MessageVersion, ID: everyControl()}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkBody(t, body)
 }
 
 func TestMessagesThatAWorkerMustNotBelieveAreRefused(t *testing.T) {
