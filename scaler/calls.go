@@ -80,14 +80,15 @@ func (l *loop) answered(now time.Time, p *pool, r *record, o Outcome, err error)
 	}
 	p.holds = append(p.holds, o.holds(now, r.Provider)...)
 	l.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()
-	p.launched(now, r.Intent, l.metrics)
+	p.launched(now, r, l.metrics)
 	p.logAnswer(r.Intent, o)
 	return l.settle(now)
 }
 
 // launched counts what an intent has started.
-func (p *pool) launched(now time.Time, i Intent, m *metrics) {
-	p.fleet.launched(now, i.Provider, i.Tasks)
+func (p *pool) launched(now time.Time, r *record, m *metrics) {
+	i := r.Intent
+	p.fleet.launched(now, i.Provider, r.definition, i.Tasks)
 	p.status.Launched += len(i.Tasks)
 	p.nextLook = earlier(p.nextLook, now.Add(lookEvery(len(p.fleet.members))))
 	add := func(outcome string, n int) {

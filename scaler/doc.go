@@ -3,6 +3,7 @@
 // A tick goes observe → plan → intent → RunTask → outcome. [Plan] is pure: from the demand, the workers seen, the
 // launches under way and the launch rate that is left it says for every pool at once what to launch, and why. What is
 // unknown or too old holds a pool; it never counts as zero. Workers leave by themselves, so nothing is ever stopped here.
+// Those of another task definition than the demand's, as after a deployment, count against the maxima only.
 //
 // Every RunTask request is an [Intent], written to the [Journal] whole and under the leader's term before the call:
 //
@@ -19,7 +20,7 @@
 // ECS's own sentence; a listing that fails ages until the pool holds; a journal that cannot be written launches
 // nothing. A controller killed at any moment leaves its intents to the next one.
 //
-// Files: plan, pace, intent and fleet are pure; observe, launch and journal talk to AWS; loop ties them together in one
+// Files: plan, revision, pace, intent and fleet are pure; observe, launch and journal talk to AWS; loop ties them together in one
 // goroutine that owns all state. Neighbours: controller supplies the demand (from planner), the term (from
 // internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler

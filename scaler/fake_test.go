@@ -47,10 +47,10 @@ type fakeECS struct {
 }
 
 type fakeTask struct {
-	arn, provider, startedBy, cluster, family string
-	created, stopped                          time.Time
-	exit                                      int32
-	reason                                    string
+	arn, provider, startedBy, cluster, family, revision string
+	created, stopped                                    time.Time
+	exit                                                int32
+	reason                                              string
 }
 
 type fakeAnswer struct {
@@ -119,9 +119,14 @@ func (f *fakeECS) run(in *ecs.RunTaskInput) (*ecs.RunTaskOutput, error) {
 	}
 	answer := &fakeAnswer{request: string(request), out: out}
 	for range launch {
+		_, definition, ok := strings.Cut(aws.ToString(in.TaskDefinition), "task-definition/")
+		if !ok {
+			definition = aws.ToString(in.TaskDefinition)
+		}
+		family, revision, _ := strings.Cut(definition, ":")
 		task := &fakeTask{
 			arn: fmt.Sprintf("arn:task/%05d", len(f.tasks)), provider: provider, startedBy: token,
-			cluster: aws.ToString(in.Cluster), family: strings.Split(aws.ToString(in.TaskDefinition), ":")[0], created: now,
+			cluster: aws.ToString(in.Cluster), family: family, revision: revision, created: now,
 		}
 		if f.life > 0 {
 			task.stopped = now.Add(f.start + f.life)
@@ -210,7 +215,8 @@ func (f *fakeECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _
 func (t *fakeTask) describe(now time.Time, start time.Duration) ecstypes.Task {
 	task := ecstypes.Task{
 		TaskArn: aws.String(t.arn), CapacityProviderName: aws.String(t.provider), StartedBy: aws.String(t.startedBy),
-		LastStatus: aws.String("PENDING"), DesiredStatus: aws.String("RUNNING"),
+		TaskDefinitionArn: aws.String("arn:aws:ecs:eu-west-1:111122223333:task-definition/" + t.family + ":" + t.revision),
+		LastStatus:        aws.String("PENDING"), DesiredStatus: aws.String("RUNNING"),
 	}
 	switch {
 	case t.gone(now):

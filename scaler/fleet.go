@@ -18,10 +18,11 @@ type fleet struct {
 
 // member is one task that has not stopped, as far as is known.
 type member struct {
-	provider string
-	status   memberStatus
-	sign     time.Time // of life, the last one
-	seen     bool      // by ECS's own account, not by RunTask's answer alone
+	provider   string
+	definition string // of the task, as RunTask was asked for it or as ECS describes it
+	status     memberStatus
+	sign       time.Time // of life, the last one
+	seen       bool      // by ECS's own account, not by RunTask's answer alone
 }
 
 type memberStatus uint8
@@ -44,13 +45,13 @@ func newFleet() *fleet {
 	return &fleet{members: map[string]*member{}, gone: map[string]time.Time{}}
 }
 
-// launched adds tasks by the names that RunTask answered.
-func (f *fleet) launched(now time.Time, provider string, arns []string) {
+// launched adds tasks of a task definition by the names that RunTask answered.
+func (f *fleet) launched(now time.Time, provider, definition string, arns []string) {
 	for _, arn := range arns {
 		if _, over := f.gone[arn]; over || f.members[arn] != nil {
 			continue
 		}
-		f.members[arn] = &member{provider: provider, sign: now}
+		f.members[arn] = &member{provider: provider, definition: definition, sign: now}
 	}
 }
 
@@ -62,7 +63,7 @@ func (f *fleet) unseen(arn string) bool {
 
 // workers sums the fleet up. Tasks on their way out are no workers any more.
 func (f *fleet) workers() Workers {
-	w := Workers{ByProvider: map[string]int{}, At: f.at, Known: f.known}
+	w := Workers{ByProvider: map[string]int{}, ByDefinition: map[string]int{}, At: f.at, Known: f.known}
 	for _, m := range f.members {
 		switch m.status {
 		case memberRunning:
@@ -73,6 +74,7 @@ func (f *fleet) workers() Workers {
 			continue
 		}
 		w.ByProvider[m.provider]++
+		w.ByDefinition[m.definition]++
 	}
 	return w
 }
@@ -186,6 +188,9 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 		f.members[arn] = m
 	}
 	m.seen, m.sign = true, at
+	if definition := aws.ToString(task.TaskDefinitionArn); definition != "" {
+		m.definition = definition
+	}
 	switch {
 	case stopped:
 		return departed(task), true

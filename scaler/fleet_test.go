@@ -32,7 +32,7 @@ func counted(f *fleet) [2]int {
 func TestALaunchedTaskCountsBeforeAnyListingShowsIt(t *testing.T) {
 	f := newFleet()
 	f.looked(planNow, look{at: planNow})
-	f.launched(planNow, "FARGATE", []string{"a", "b"})
+	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"a", "b"})
 	if got := counted(f); got != [2]int{0, 2} || !f.unseen("a") {
 		t.Fatalf("running and pending: %v", got)
 	}
@@ -48,7 +48,7 @@ func TestALaunchedTaskCountsBeforeAnyListingShowsIt(t *testing.T) {
 
 func TestATaskUnknownForTwoMinutesHasVanished(t *testing.T) {
 	f := newFleet()
-	f.launched(planNow, "FARGATE", []string{"a"})
+	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"a"})
 	early, late := planNow.Add(vanishAfter-time.Second), planNow.Add(vanishAfter)
 	if left := f.looked(early, look{at: early, missing: []string{"a"}}); len(left) != 0 {
 		t.Fatalf("too early: %v", left)
@@ -70,7 +70,7 @@ func TestATaskOnItsWayOutIsNoWorkerAndIsCountedOnce(t *testing.T) {
 		t.Fatalf("left: %v", left)
 	}
 	// A late answer and a late listing bring its name up again.
-	f.launched(planNow, "FARGATE", []string{"a"})
+	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"a"})
 	left := f.looked(planNow, look{at: planNow, listed: []string{"a"}, described: []types.Task{stopped("a", exit("spate", 0))}})
 	if len(left) != 0 || len(f.members) != 0 {
 		t.Fatalf("counted again: %v", left)
@@ -104,7 +104,7 @@ func TestOnlyNewPendingAndMissingTasksAreDescribed(t *testing.T) {
 	f.looked(planNow, look{at: planNow, listed: []string{"runs", "leaves", "starts"}, described: []types.Task{
 		task("runs", "RUNNING", "RUNNING"), task("leaves", "RUNNING", "RUNNING"), task("starts", "PENDING", "RUNNING"),
 	}})
-	f.launched(planNow, "FARGATE", []string{"launched"})
+	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"launched"})
 	got := f.wants([]string{"runs", "starts", "stranger"})
 	slices.Sort(got)
 	if diff := cmp.Diff([]string{"launched", "leaves", "starts", "stranger"}, got); diff != "" {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/rs/zerolog"
 )
 
@@ -98,10 +99,11 @@ type pool struct {
 // record is an intent that has not ended, and how far it has come here.
 type record struct {
 	Intent
-	stored bool // written at least once; else its request must not be sent
-	dirty  bool // changed since
-	busy   bool // a call or a question about it is under way
-	due    time.Time
+	definition string // the task definition that its request names
+	stored     bool   // written at least once; else its request must not be sent
+	dirty      bool   // changed since
+	busy       bool   // a call or a question about it is under way
+	due        time.Time
 }
 
 func (s *Scaler) newLoop(ctx context.Context) *loop {
@@ -129,7 +131,7 @@ func (l *loop) load() bool {
 		for {
 			intents, status, err := l.o.Journal.Load(l.ctx, p.Name)
 			if err == nil {
-				p.resume(intents, status)
+				p.resume(time.Now(), intents, status)
 				break
 			}
 			if l.ctx.Err() != nil {
@@ -149,14 +151,18 @@ func (l *loop) load() bool {
 }
 
 // resume takes over where the leader before stopped.
-func (p *pool) resume(intents []Intent, status Status) {
+func (p *pool) resume(now time.Time, intents []Intent, status Status) {
 	if status.Pool == p.Name {
 		p.status, p.written = status, status
 	}
 	for _, i := range intents {
-		p.intents[i.ID] = &record{Intent: i, stored: true}
+		r := &record{Intent: i, stored: true}
+		p.intents[i.ID] = r
+		if request, err := i.decodeRequest(); err == nil {
+			r.definition = aws.ToString(request.TaskDefinition)
+		}
 		if i.State == IntentAnswered {
-			p.fleet.launched(i.UpdatedAt, i.Provider, i.Tasks)
+			p.fleet.launched(i.UpdatedAt, i.Provider, r.definition, i.Tasks)
 		}
 	}
 	if len(intents) > 0 {

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -26,9 +27,11 @@ type stage struct {
 	journal *fakeJournal
 	pool    Pool
 	jobs    atomic.Int64
-	wake    chan struct{}
-	log     zerolog.Logger
-	stop    func() error
+	// definition is what to launch; "" is the pool's seventh revision.
+	definition string
+	wake       chan struct{}
+	log        zerolog.Logger
+	stop       func() error
 }
 
 func newStage(t *testing.T, outstanding int) *stage {
@@ -46,7 +49,7 @@ func newStage(t *testing.T, outstanding int) *stage {
 func (s *stage) want(outstanding int) { s.jobs.Store(int64(outstanding)) }
 
 func (s *stage) demand(pool string) Demand {
-	return Demand{Outstanding: int(s.jobs.Load()), TaskDefinition: "spate-" + pool + ":7", At: time.Now(), Known: true}
+	return Demand{Outstanding: int(s.jobs.Load()), TaskDefinition: cmp.Or(s.definition, "spate-"+pool+":7"), At: time.Now(), Known: true}
 }
 
 // start runs a scaler; stop ends it and returns what it returned.

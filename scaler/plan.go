@@ -10,6 +10,9 @@ import (
 // the demand is worth, within the pool's bounds, less those that run, are about to, or may have been launched. Pools
 // share the launch rate in that order. Within a pool providers are used in order, each up to its maximum; one whose
 // launch rate is used up passes the rest on, so that a pool grows as fast as the account allows.
+//
+// Workers of another task definition than the demand's hand its jobs back and leave. They are none of the workers
+// wanted, but until then they count against the maximum of the pool and of their provider.
 func Plan(now time.Time, o Observation, p Policy) []Decision {
 	pools := slices.SortedStableFunc(slices.Values(p.Pools), func(a, b PoolPolicy) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Name, b.Name))
@@ -41,7 +44,9 @@ type PoolObservation struct {
 	Demand    Demand
 	Workers   Workers
 	Unsettled map[string]int // tasks asked for whose launch is neither confirmed nor denied, by provider
-	Holds     []Hold
+	// UnsettledByDefinition is the same by task definition, as in Workers.
+	UnsettledByDefinition map[string]int
+	Holds                 []Hold
 }
 
 // Demand is how much work a pool has.
@@ -58,8 +63,11 @@ type Workers struct {
 	Running    int
 	Pending    int            // launched, not running yet; those that no listing shows yet included
 	ByProvider map[string]int // running and pending
-	At         time.Time      // of the listing
-	Known      bool
+	// ByDefinition is the same by task definition (family:revision or its ARN). One that is not in it, or under "", is
+	// taken for a worker of the demand's.
+	ByDefinition map[string]int
+	At           time.Time // of the listing
+	Known        bool
 }
 
 // Hold keeps a provider (or with Provider "" the whole pool) from launching until a time.
@@ -95,7 +103,8 @@ type Capacity struct {
 type Decision struct {
 	Pool   string
 	Wanted int // 0 while the demand is unknown
-	Have   int // running, pending and unsettled
+	Have   int // running, pending and unsettled, of the demand's task definition
+	Other  int // the same of other task definitions, in addition
 	Launch []Launch
 	Limit  Limit
 	Reason string // a sentence for people
@@ -135,7 +144,8 @@ const (
 // decide plans one pool. It takes no tokens out of the map.
 func decide(now time.Time, o PoolObservation, p PoolPolicy, tokens map[string]int) Decision {
 	v := view{now: now, o: o, p: p}
-	d := Decision{Pool: p.Name, Have: o.Workers.Running + o.Workers.Pending + sum(o.Unsettled), Limit: LimitNone}
+	other := o.otherDefinition()
+	d := Decision{Pool: p.Name, Have: o.Workers.Running + o.Workers.Pending + sum(o.Unsettled) - other, Other: other, Limit: LimitNone}
 	if !o.Demand.Known || v.old(o.Demand.At) {
 		d.Limit, d.Reason = LimitDemand, v.unknown("the amount of work", o.Demand.At, o.Demand.Known)
 		return d
@@ -161,7 +171,12 @@ func decide(now time.Time, o PoolObservation, p PoolPolicy, tokens map[string]in
 		d.Limit, d.Reason = h.Limit, v.sentence(d, "hold for "+short(h.Until.Sub(now))+": "+h.Reason)
 		return d
 	}
-	launches, rest := split(missing, v, tokens)
+	room := max(0, p.Max-d.Have-d.Other)
+	launches, rest := split(min(missing, room), v, tokens)
+	if missing > room {
+		rest.note(shortfall{limit: LimitMax, reason: count(d.Other, "worker") + " of another revision to leave"})
+		rest.count += missing - room
+	}
 	if rest.count > 0 {
 		d.Limit = rest.limit
 	}

@@ -17,9 +17,9 @@ var planNow = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 // TestPlanStories runs the stories of testdata/plan. Their commands:
 //
 //	pool NAME [min=] max= [slots=] [priority=] capacity=(PROVIDER:MAX, …)
-//	demand NAME jobs= [age=] [no-task-definition]     or   demand NAME unknown
-//	workers NAME [running=] [pending=] [age=] [on=(PROVIDER:COUNT, …)]   or   workers NAME unknown
-//	unsettled NAME on=(PROVIDER:COUNT, …)
+//	demand NAME jobs= [age=] [revision=] [no-task-definition]     or   demand NAME unknown
+//	workers NAME [running=] [pending=] [age=] [on=(PROVIDER:COUNT, …)] [of=(REVISION:COUNT, …)]   or   workers NAME unknown
+//	unsettled NAME on=(PROVIDER:COUNT, …) [of=(REVISION:COUNT, …)]
 //	hold NAME [provider=] limit= for=          its words in the lines below
 //	tokens on=(PROVIDER:COUNT, …)
 //	wait DURATION
@@ -50,7 +50,7 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		s.now = s.now.Add(duration(t, d.CmdArgs[0].Key))
 		return ""
 	case "tokens":
-		s.o.Tokens = counts(t, d)
+		s.o.Tokens = counts(t, d, "on")
 		return ""
 	}
 	name := d.CmdArgs[0].Key
@@ -66,18 +66,18 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		s.p.Pools = append(s.p.Pools, p)
 	case "demand":
 		pool.Demand = Demand{
-			Outstanding: number(t, d, "jobs"), TaskDefinition: "spate-" + name + ":7", At: s.now.Add(-age(t, d)), Known: !d.HasArg("unknown"),
+			Outstanding: number(t, d, "jobs"), TaskDefinition: definition(name, max(7, number(t, d, "revision"))), At: s.now.Add(-age(t, d)), Known: !d.HasArg("unknown"),
 		}
 		if d.HasArg("no-task-definition") {
 			pool.Demand.TaskDefinition = ""
 		}
 	case "workers":
 		pool.Workers = Workers{
-			Running: number(t, d, "running"), Pending: number(t, d, "pending"), ByProvider: counts(t, d),
-			At: s.now.Add(-age(t, d)), Known: !d.HasArg("unknown"),
+			Running: number(t, d, "running"), Pending: number(t, d, "pending"), ByProvider: counts(t, d, "on"),
+			ByDefinition: byDefinition(t, d, name), At: s.now.Add(-age(t, d)), Known: !d.HasArg("unknown"),
 		}
 	case "unsettled":
-		pool.Unsettled = counts(t, d)
+		pool.Unsettled, pool.UnsettledByDefinition = counts(t, d, "on"), byDefinition(t, d, name)
 	case "hold":
 		h := Hold{Reason: strings.TrimSpace(d.Input)}
 		if arg, ok := d.Arg("provider"); ok {
@@ -103,9 +103,21 @@ func number(t *testing.T, d *datadriven.TestData, key string) int {
 	return atoi(t, arg.SingleVal(t))
 }
 
-func counts(t *testing.T, d *datadriven.TestData) map[string]int {
+func definition(pool string, revision int) string {
+	return fmt.Sprintf("arn:aws:ecs:eu-west-1:111122223333:task-definition/spate-%s:%d", pool, revision)
+}
+
+func byDefinition(t *testing.T, d *datadriven.TestData, pool string) map[string]int {
 	m := map[string]int{}
-	arg, _ := d.Arg("on")
+	for revision, n := range counts(t, d, "of") {
+		m[definition(pool, atoi(t, revision))] = n
+	}
+	return m
+}
+
+func counts(t *testing.T, d *datadriven.TestData, key string) map[string]int {
+	m := map[string]int{}
+	arg, _ := d.Arg(key)
 	for _, v := range arg.Vals {
 		provider, n, _ := strings.Cut(v, ":")
 		m[provider] = atoi(t, n)
@@ -172,6 +184,8 @@ func drawPlan(t *rapid.T) (Observation, Policy) {
 		}
 		seen.Workers.Running = rapid.IntRange(0, sum(seen.Workers.ByProvider)).Draw(t, "running")
 		seen.Workers.Pending = sum(seen.Workers.ByProvider) - seen.Workers.Running
+		seen.Workers.ByDefinition = drawDefinitions(t, sum(seen.Workers.ByProvider))
+		seen.UnsettledByDefinition = drawDefinitions(t, sum(seen.Unsettled))
 		for _, provider := range append(providers, "") {
 			if rapid.IntRange(0, 5).Draw(t, "hold") == 0 {
 				until := planNow.Add(rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "until"))
@@ -181,6 +195,17 @@ func drawPlan(t *rapid.T) (Observation, Policy) {
 		o.Pools[name] = seen
 	}
 	return o, p
+}
+
+// drawDefinitions divides tasks among the demand's task definition ("f:1"), by three names, and another.
+func drawDefinitions(t *rapid.T, tasks int) map[string]int {
+	m := map[string]int{}
+	for _, name := range []string{"f:1", "arn:task-definition/f:1", "arn:task-definition/f:2"} {
+		m[name] = rapid.IntRange(0, tasks).Draw(t, name)
+		tasks -= m[name]
+	}
+	m[""] = tasks
+	return m
 }
 
 // launchOneByOne is the slow way: give every missing worker, one after the other, to the first provider that may have it.
@@ -200,7 +225,8 @@ func launchOneByOne(o Observation, p Policy) map[string]map[string]int {
 				held[h.Provider] = held[h.Provider] || h.Until.After(planNow)
 			}
 			have := seen.Workers.Running + seen.Workers.Pending + seen.Unsettled["FARGATE"] + seen.Unsettled["FARGATE_SPOT"]
-			for have < pool.Max && (have < pool.Min || have*pool.Slots < seen.Demand.Outstanding) && !held[""] {
+			other := seen.Workers.ByDefinition["arn:task-definition/f:2"] + seen.UnsettledByDefinition["arn:task-definition/f:2"]
+			for have < pool.Max && (have-other < pool.Min || (have-other)*pool.Slots < seen.Demand.Outstanding) && !held[""] {
 				provider := ""
 				for _, c := range pool.Capacity {
 					used := seen.Workers.ByProvider[c.Provider] + seen.Unsettled[c.Provider] + launched[pool.Name][c.Provider]
@@ -259,8 +285,8 @@ func TestPlanSaysWhatItDoesAndKeepsItsBounds(t *testing.T) {
 			if i > 0 && pool.Priority > priorities[decisions[i-1].Pool].Priority {
 				t.Fatalf("%s comes after %s", d.Pool, decisions[i-1].Pool)
 			}
-			if n := d.Launches(); n > 0 && (d.Have+n > d.Wanted || d.Wanted > pool.Max) {
-				t.Fatalf("%s: %d and %d more for %d wanted of at most %d", d.Pool, d.Have, n, d.Wanted, pool.Max)
+			if n := d.Launches(); n > 0 && (d.Have+n > d.Wanted || d.Wanted > pool.Max || d.Have+d.Other+n > pool.Max) {
+				t.Fatalf("%s: %d, %d others and %d more for %d wanted of at most %d", d.Pool, d.Have, d.Other, n, d.Wanted, pool.Max)
 			}
 			if d.Reason == "" || !strings.HasPrefix(d.Reason, d.Pool+": ") || d.Limit == "" {
 				t.Fatalf("no reason or limit: %+v", d)

@@ -20,6 +20,9 @@ func (v view) sentence(d Decision, end string) string {
 	if n := sum(v.o.Unsettled); n > 0 {
 		fmt.Fprintf(&s, ", %d being launched", n)
 	}
+	if d.Other > 0 {
+		fmt.Fprintf(&s, ", %d of another revision", d.Other)
+	}
 	return s.String() + ": " + end
 }
 

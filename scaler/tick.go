@@ -68,10 +68,11 @@ func (l *loop) plan(now time.Time) error {
 
 // observation is what the pool's plan looks at.
 func (p *pool) observation(now time.Time) PoolObservation {
-	o := PoolObservation{Demand: p.demand, Workers: p.fleet.workers(), Unsettled: map[string]int{}}
+	o := PoolObservation{Demand: p.demand, Workers: p.fleet.workers(), Unsettled: map[string]int{}, UnsettledByDefinition: map[string]int{}}
 	for _, r := range p.intents {
 		if n := r.Unconfirmed(); n > 0 {
 			o.Unsettled[r.Provider] += n
+			o.UnsettledByDefinition[r.definition] += n
 		}
 	}
 	p.holds = slices.DeleteFunc(p.holds, func(h Hold) bool { return !now.Before(h.Until) })
@@ -85,7 +86,7 @@ func (p *pool) decided(now time.Time, d Decision) error {
 	if len(d.Launch) > 0 || d.Limit != p.last.Limit {
 		level = zerolog.InfoLevel
 	}
-	p.log.WithLevel(level).Int("wanted", d.Wanted).Int("have", d.Have).Int("launch", d.Launches()).Str("limit", string(d.Limit)).Msg(d.Reason)
+	p.log.WithLevel(level).Int("wanted", d.Wanted).Int("have", d.Have).Int("other", d.Other).Int("launch", d.Launches()).Str("limit", string(d.Limit)).Msg(d.Reason)
 	p.last = d
 	for _, launch := range d.Launch {
 		for left := launch.Count; left > 0; left -= maxTasksPerCall {
@@ -93,7 +94,7 @@ func (p *pool) decided(now time.Time, d Decision) error {
 			if err != nil {
 				return err
 			}
-			p.intents[i.ID] = &record{Intent: i, dirty: true}
+			p.intents[i.ID] = &record{Intent: i, definition: p.demand.TaskDefinition, dirty: true}
 		}
 	}
 	return nil

@@ -97,6 +97,6 @@ func (l *loop) askedFor(now time.Time, p *pool, r *record, tasks []string, err e
 	if err := r.step(func(i Intent) (Intent, error) { return i.Settled(now, tasks) }); err != nil {
 		return err
 	}
-	p.launched(now, r.Intent, l.metrics)
+	p.launched(now, r, l.metrics)
 	return l.settle(now)
 }
