@@ -32,7 +32,7 @@ type bench struct {
 }
 
 // newBench makes an empty world that checks the order of things: a success is told when the manifest exists, and a message
-// is deleted when an event was accepted.
+// is deleted when an event, or its copy, was accepted.
 func newBench(t *testing.T) *bench {
 	b := &bench{t: t, queue: newFakeQueue(t), events: &fakeEvents{t: t}, store: newFakeStore(t), dir: t.TempDir(), timeout: time.Minute}
 	b.queue.patience = 5 * time.Millisecond
@@ -42,9 +42,15 @@ func newBench(t *testing.T) *bench {
 		}
 	}
 	b.queue.onDelete = func(body string) {
-		m, _, err := job.ParseMessage([]byte(body))
+		m, doc, err := job.ParseMessage([]byte(body))
 		if err != nil {
 			t.Errorf("an unreadable message was deleted: %v", err)
+		}
+		if doc.Spec.Image != thisImage {
+			if !slices.ContainsFunc(b.queue.left(), func(m fakeMessage) bool { return m.body == body }) {
+				t.Errorf("the message of job %s, for another image, was deleted before its copy was taken", m.Job)
+			}
+			return
 		}
 		if !slices.ContainsFunc(b.events.all(), func(e job.Event) bool { return e.Key == m.Key }) {
 			t.Errorf("the message of job %s was deleted before an event was accepted", m.Job)

@@ -17,7 +17,9 @@
 // stop, the jobs have the stop grace left; then their processes are ended and their messages given back at once.
 //
 // A message in hand is hidden from others by a heartbeat. It ends deleted (an event said what happened) or given back:
-// at once when the worker stops or the image is another, later when the worker itself could not do its work.
+// at once when the worker stops, later when the worker itself could not do its work. In the place of a message for
+// another image the worker sends a copy and then deletes it, because a queue counts how often a message came back and
+// ends it in the dead-letter queue; if the copy is not taken, the message is given back at once.
 //
 // # Failure modes
 //

@@ -12,7 +12,7 @@ import (
 // outcome is what became of a message, as metrics and logs call it.
 type outcome string
 
-// The outcomes. Those with an event delete the message; the others give it back.
+// The outcomes. Those with an event delete the message; the others give it back, otherImage by a copy.
 const (
 	succeeded    outcome = "succeeded"
 	reused       outcome = "reused"        // a live output existed, or somebody else was faster

@@ -189,6 +189,14 @@ func (q *fakeQueue) Extend(_ context.Context, receipt string, d time.Duration) e
 	return nil
 }
 
+func (q *fakeQueue) Send(_ context.Context, bodies ...string) error {
+	if err := q.early("send", ""); err != nil {
+		return err
+	}
+	q.put(bodies...)
+	return q.late("send", "")
+}
+
 // left returns the messages that are not deleted.
 func (q *fakeQueue) left() []fakeMessage {
 	q.mu.Lock()

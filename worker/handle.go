@@ -43,7 +43,28 @@ func (w *Worker) handle(ctx context.Context, slot int, received queue.Message) (
 	}
 	log = log.With().Str("run", m.Run).Str("job", m.Job).Stringer("key", m.Key).Int("attempt", m.Attempt).Logger()
 	ctx = log.WithContext(ctx)
-	return w.settle(ctx, held, w.attempt(ctx, held, slot, m, doc))
+	v := w.attempt(ctx, held, slot, m, doc)
+	if v.outcome == otherImage && w.passOn(ctx, held, received.Body) {
+		log.Info().Err(v.err).Str("outcome", string(v.outcome)).Msg("a copy of the message takes its place")
+		return v.outcome
+	}
+	return w.settle(ctx, held, v)
+}
+
+// passOn puts a copy of a message in its place, and reports whether the queue took it: each return of a message counts as
+// a receipt of it, so that idle workers of another image would bring a job that nobody has tried to the dead-letter queue.
+// A copy begins to count anew. The original is deleted only after the copy was taken.
+func (w *Worker) passOn(ctx context.Context, held *hold, body string) bool {
+	call, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	if err := w.opt.Jobs.Send(call, body); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("could not send a copy of the message")
+		return false
+	}
+	if err := w.remove(ctx, held); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("could not delete the message; it will come again, as its copy does")
+	}
+	return true
 }
 
 // settle sends the event and deletes the message, in this order, or gives the message back.
@@ -61,15 +82,19 @@ func (w *Worker) settle(ctx context.Context, held *hold, v verdict) outcome {
 		return back.outcome
 	}
 	log.Info().Err(v.err).Str("outcome", string(v.outcome)).Float64("seconds", v.event.Seconds).Int64("bytes", v.event.Bytes).Msg("job done")
-	err := persist(ctx, held, "delete message", func() error {
+	if err := w.remove(ctx, held); err != nil {
+		log.Warn().Err(err).Msg("could not delete the message; it will come again and find the output")
+	}
+	return v.outcome
+}
+
+// remove deletes the message for good.
+func (w *Worker) remove(ctx context.Context, held *hold) error {
+	return persist(ctx, held, "delete message", func() error {
 		call, cancel := context.WithTimeout(ctx, sendTime)
 		defer cancel()
 		return w.opt.Jobs.Delete(call, held.receipt)
 	})
-	if err != nil {
-		log.Warn().Err(err).Msg("could not delete the message; it will come again and find the output")
-	}
-	return v.outcome
 }
 
 // giveBackTime bounds the giving back of a message; a stopping worker has little time.

@@ -23,6 +23,9 @@ type JobQueue interface {
 	Delete(ctx context.Context, receipts ...string) error
 	// Extend hides a message for d from now on; 0 gives it back at once.
 	Extend(ctx context.Context, receipt string, d time.Duration) error
+	// Send puts messages on the queue. A nil error means that it has all of them durably; after an error it may or may
+	// not.
+	Send(ctx context.Context, bodies ...string) error
 }
 
 // EventQueue takes job events. A nil error means that the queue has all of them durably; after an error it may or may

@@ -361,21 +361,61 @@ func TestAnEmptyOutputIsAnOutput(t *testing.T) {
 	}
 }
 
-func TestAMessageOfAnotherImageIsReturnedAndTheWorkerLeaves(t *testing.T) {
+func TestAMessageOfAnotherImageIsPassedOnAndTheWorkerLeaves(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after func(op, what string) error
+		left          []int // how often each message that is left was received
+	}{
+		"taken":                            {nil, nil, []int{0}},
+		"not taken":                        {always("send", ""), nil, []int{1}},
+		"taken, but the answer is lost":    {nil, always("send", ""), []int{1, 0}},
+		"taken, deleted at the second try": {times(1, "delete", ""), nil, []int{0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			o := orderOf("j", prog("exit", "0")...)
+			o.doc.Spec.Image = "sha256:2222"
+			b.enqueue(o)
+			body := b.queue.left()[0].body
+			b.queue.set(c.before, c.after)
+			if reason := b.work(b.worker(func(o *Options) { o.IdleTimeout = time.Hour })); reason != ReasonOtherImage {
+				t.Errorf("left because %s", reason)
+			}
+			var received []int
+			for _, m := range b.queue.left() {
+				received = append(received, m.receives)
+				if m.visibleAt.After(time.Now()) || m.body != body {
+					t.Errorf("message %+v, want the one that came, visible", m)
+				}
+			}
+			if diff := cmp.Diff(c.left, received); diff != "" {
+				t.Errorf("how often the messages were received (-want +got):\n%s", diff)
+			}
+			if events := b.events.all(); len(events) != 0 {
+				t.Errorf("events %+v", events)
+			}
+		})
+	}
+}
+
+func TestIdleWorkersOfAnotherImageDoNotCountAgainstAJob(t *testing.T) {
 	b := newBench(t)
-	o := orderOf("j", prog("exit", "0")...)
-	o.doc.Spec.Image = "sha256:2222"
-	b.enqueue(o)
-	if reason := b.work(b.worker(func(o *Options) { o.IdleTimeout = time.Hour })); reason != ReasonOtherImage {
-		t.Errorf("left because %s", reason)
+	o := orderOf("j", prog("write", "out/x", "X")...)
+	key := b.enqueue(o)
+	old := func(o *Options) { o.Identity.Image, o.IdleTimeout = "sha256:0000", time.Hour }
+	b.queue.onDelete = nil // who deletes it is of another image here
+	for range 25 {
+		b.work(b.worker(old))
 	}
 	left := b.queue.left()
-	if len(left) != 1 || left[0].visibleAt.After(time.Now()) {
-		t.Errorf("messages %+v, want the one, visible", left)
+	if len(left) != 1 || left[0].receives != 0 {
+		t.Fatalf("messages %+v, want one, never received", left)
 	}
-	if events := b.events.all(); len(events) != 0 {
-		t.Errorf("events %+v", events)
+	b.work(b.worker(nil))
+	if _, files := b.output(key); files["x"] != "X" {
+		t.Errorf("output %v", files)
 	}
+	b.checkEmpty()
 }
 
 func TestAnUnreadableMessageIsLeftForTheDeadLetterQueue(t *testing.T) {
