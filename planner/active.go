@@ -21,14 +21,18 @@ type activeRun struct {
 	attempts map[int32]int       // by node, where it is not 1
 	failures map[int32][]Failure // by node, in order of attempts
 	sent     map[int32]time.Time // by queued node: when it was last sent or looked for
-	unsent   []release           // written and not known to be sent
+	unsent   []*outgoing         // written and not known to be sent
 	releases int                 // written so far
 	retried  int
 	reused   int
 	lost     int // outputs that proved gone
 
-	verified bool // all hits were found in S3
-	closing  bool // its outcome is being written
+	// confirmed tells, by node, whose output a worker or S3 itself has told of since this planner took the run up. What
+	// only the cache knows is looked for in S3 before the run ends.
+	confirmed []bool
+
+	closing bool      // its outcome is being written
+	closeAt time.Time // not before
 
 	saved       Progress // as last written, with the reason
 	savedReason string
@@ -62,6 +66,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 			a.firstJob = append(a.firstJob, int32(i))
 		}
 	}
+	a.confirmed = make([]bool, a.graph.Nodes())
 	return a, nil
 }
 

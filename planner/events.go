@@ -42,6 +42,7 @@ func (p *Planner) succeeded(e job.Event) {
 			a.reused += a.graph.Weight(n)
 		}
 		p.done(a, n)
+		a.confirmed[n] = true
 	}
 }
 
@@ -145,7 +146,7 @@ func (p *Planner) lose(a *activeRun, n int32) {
 	p.recent.remove(a.graph.Key(n))
 	a.graph.Lose(n)
 	a.lost++
-	a.verified = false
+	a.confirmed[n] = false
 	p.Log.Warn().Str("run", a.ID).Stringer("key", a.graph.Key(n)).Msg("an output proved gone; making it again")
 }
 
@@ -177,6 +178,7 @@ func (p *Planner) sweep(ctx context.Context, a *activeRun, now time.Time) error 
 		switch {
 		case exist[i]:
 			p.done(a, n)
+			a.confirmed[n] = true
 		case !empty.IsZero() && now.Sub(empty) >= emptiness:
 			p.back(a, n)
 			again++

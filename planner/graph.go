@@ -111,6 +111,9 @@ func (g *Graph) Counts() map[job.State]int {
 // Outstanding is the number of distinct keys that are released or about to be, and unfinished.
 func (g *Graph) Outstanding() int { return g.byState[job.Ready] + g.byState[job.Queued] }
 
+// Count is the number of jobs (not nodes) in one state.
+func (g *Graph) Count(s job.State) int { return g.counts[s] }
+
 // Settled reports whether nothing more will happen by itself.
 func (g *Graph) Settled() bool {
 	settled := 0

@@ -215,6 +215,9 @@ func (p *Planner) jobSource(ctx context.Context, file *job.RunFile) (next func()
 	if errors.Is(err, objects.ErrNotFound) {
 		return nil, nil, nil, reject("jobs_from: there is no object %s", file.JobsFrom)
 	}
+	if errors.Is(err, objects.ErrDenied) {
+		return nil, nil, nil, reject("jobs_from: %s cannot be read: it does not exist, or this controller may not see it", file.JobsFrom)
+	}
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("open jobs: %w", err)
 	}
@@ -227,7 +230,7 @@ func (p *Planner) jobSource(ctx context.Context, file *job.RunFile) (next func()
 func (p *Planner) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.InputIdentity, error) {
 	urls := slices.Sorted(maps.Keys(raw.urls))
 	identities := make([]job.InputIdentity, len(urls))
-	missing := make([]bool, len(urls))
+	missing := make([]string, len(urls)) // why; "" when it is there
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inputLookups)
 	for i, url := range urls {
@@ -238,7 +241,11 @@ func (p *Planner) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.I
 			}
 			info, err := p.Objects.In(bucket).Head(ctx, object)
 			if errors.Is(err, objects.ErrNotFound) {
-				missing[i] = true
+				missing[i] = "there is no input " + url
+				return nil
+			}
+			if errors.Is(err, objects.ErrDenied) {
+				missing[i] = "input " + url + " cannot be read: it does not exist, or this controller may not see it"
 				return nil
 			}
 			if err != nil {
@@ -254,9 +261,9 @@ func (p *Planner) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.I
 	errs := &job.Errors{}
 	pinned := make(map[string]job.InputIdentity, len(urls))
 	for i, url := range urls {
-		if missing[i] {
+		if missing[i] != "" {
 			place := raw.urls[url]
-			errs.Add(&job.Error{File: raw.file, Line: place.line, Message: fmt.Sprintf("job %q: there is no input %s", place.job, url)})
+			errs.Add(&job.Error{File: raw.file, Line: place.line, Message: fmt.Sprintf("job %q: %s", place.job, missing[i])})
 			continue
 		}
 		pinned[url] = identities[i]
@@ -394,6 +401,7 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released map[int32]
 	}
 	for i, n := range doubtful {
 		if exist[i] {
+			a.confirmed[n] = true
 			a.graph.Resolve(n, job.Hit, true)
 		}
 	}

@@ -3,11 +3,9 @@ package planner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/errgroup"
 
 	"spate/internal/queue"
@@ -52,13 +50,18 @@ type loop struct {
 	endeds   chan ended
 	depths   chan map[string]depthReading
 
-	waiting    []*Run // to be planned
-	planning   string // the run that is being planned
-	more       bool   // jobs are left to release
-	retryIn    time.Duration
-	retryAt    time.Time
+	waiting    []*Run           // to be planned
+	planning   string           // the run that is being planned
+	more       bool             // jobs are left to release
+	retries    map[string]retry // by run, of those that could not be planned
 	sweptAt    time.Time
 	background errgroup.Group
+}
+
+// retry is when a run that could not be planned is tried again.
+type retry struct {
+	at    time.Time
+	pause time.Duration
 }
 
 type depthReading struct {
@@ -72,6 +75,7 @@ func (p *Planner) Run(ctx context.Context) error {
 	l := &loop{
 		Planner: p, received: make(chan *Run), batches: make(chan eventBatch), intakes: make(chan intake, 1),
 		endeds: make(chan ended, 16), depths: make(chan map[string]depthReading),
+		retries: map[string]retry{},
 	}
 	defer func() {
 		for _, a := range p.active {
@@ -117,7 +121,7 @@ func (l *loop) takeUp(ctx context.Context) error {
 			if r.State.Ended() || l.known(r.ID) {
 				continue
 			}
-			if err := l.takeUpRun(ctx, r.ID); err != nil {
+			if err := l.takeUpRun(ctx, r); err != nil {
 				return err
 			}
 		}
@@ -125,12 +129,14 @@ func (l *loop) takeUp(ctx context.Context) error {
 	})
 }
 
-func (l *loop) takeUpRun(ctx context.Context, id string) error {
-	r, err := l.store.claim(ctx, id)
-	if err != nil {
-		return err
-	}
+// takeUpRun takes one run up. One that cannot be is tried again later, or given up; it does not keep the others waiting.
+func (l *loop) takeUpRun(ctx context.Context, found *Run) error {
+	r, err := l.store.claim(ctx, found.ID)
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return l.replan(found, err)
 	case r.State.Ended():
 	case r.State != job.RunActive:
 		l.waiting = append(l.waiting, r)
@@ -138,10 +144,7 @@ func (l *loop) takeUpRun(ctx context.Context, id string) error {
 		l.leaveAlone(r)
 	default:
 		a, h, err := l.load(ctx, r)
-		if err != nil {
-			return err
-		}
-		l.activate(a, h)
+		return l.taken(ctx, intake{run: r, active: a, history: h, err: err})
 	}
 	return nil
 }
@@ -414,7 +417,9 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 			return err
 		}
 		if a.graph.Settled() {
-			l.startClosing(ctx, a)
+			if !now.Before(a.closeAt) {
+				l.startClosing(ctx, a)
+			}
 			continue
 		}
 		if err := l.saveProgress(ctx, a, now); err != nil {
@@ -466,184 +471,6 @@ func (l *loop) saveProgress(ctx context.Context, a *activeRun, now time.Time) er
 	return nil
 }
 
-// startPlanning plans the next received run, one at a time, beside the loop.
-func (l *loop) startPlanning(ctx context.Context, now time.Time) {
-	if l.planning != "" || len(l.waiting) == 0 || now.Before(l.retryAt) {
-		return
-	}
-	r := l.waiting[0]
-	l.waiting = l.waiting[1:]
-	l.planning = r.ID
-	l.background.Go(func() error {
-		l.intakes <- l.prepare(ctx, r)
-		return nil
-	})
-}
-
-// prepare plans a run, or loads it when it turns out to be active.
-func (l *loop) prepare(ctx context.Context, r *Run) intake {
-	in := intake{run: r}
-	claimed, err := l.store.claim(ctx, r.ID)
-	if err != nil {
-		in.err = err
-		return in
-	}
-	claimed.Reason, in.run = r.Reason, claimed
-	switch {
-	case claimed.State.Ended():
-	case claimed.State == job.RunActive:
-		in.active, in.history, in.err = l.load(ctx, claimed)
-	default:
-		in.active, in.err = l.planAndResolve(ctx, claimed)
-	}
-	return in
-}
-
-func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
-	r.State = job.RunPlanning
-	if err := l.store.save(ctx, r); err != nil {
-		return nil, err
-	}
-	a, err := l.plan(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.resolve(ctx, a, nil); err != nil {
-		a.spool.close()
-		return nil, err
-	}
-	return a, nil
-}
-
-// taken takes what became of a run that was to be planned: it is active, ended, or tried again.
-func (l *loop) taken(ctx context.Context, in intake) error {
-	l.planning = ""
-	var rejected *rejection
-	switch {
-	case errors.As(in.err, &rejected):
-		return l.reject(ctx, in.run, rejected)
-	case in.err != nil && ctx.Err() != nil:
-		return ctx.Err()
-	case in.err != nil:
-		return l.replan(in.run, in.err)
-	case in.active == nil: // it had ended before
-		return nil
-	case l.pools[in.run.Pool] == nil:
-		in.active.spool.close()
-		l.leaveAlone(in.run)
-		return nil
-	}
-	if in.history == nil {
-		in.run.State, in.run.Reason = job.RunActive, ""
-		in.run.Progress = in.active.progress(0)
-		if err := l.store.save(ctx, in.run); err != nil {
-			in.active.spool.close()
-			return l.replan(in.run, err)
-		}
-	}
-	l.retryIn = 0
-	l.activate(in.active, in.history)
-	return nil
-}
-
-func (l *loop) reject(ctx context.Context, r *Run, why *rejection) error {
-	r.State, r.Reason, r.Errors, r.Ended = job.RunRejected, why.reason, why.lines(), time.Now()
-	if err := l.store.save(ctx, r); err != nil {
-		return l.replan(r, err)
-	}
-	l.retryIn = 0
-	l.metrics.runs.WithLabelValues(string(job.RunRejected)).Inc()
-	l.Log.Warn().Str("run", r.ID).Str("reason", why.reason).Msg("run rejected")
-	return nil
-}
-
-func (l *loop) leaveAlone(r *Run) {
-	l.Log.Error().Str("run", r.ID).Str("pool", r.Pool).Msg("an active run's pool is not in the configuration; leaving it alone")
-}
-
-// replan puts a run back that could not be planned for reasons that may pass.
-func (l *loop) replan(r *Run, err error) error {
-	if errors.Is(err, errFenced) {
-		return err
-	}
-	l.retryIn = min(max(2*l.retryIn, retryFirst), retryMost)
-	l.retryAt = time.Now().Add(l.retryIn)
-	r.Reason = "planning failed, trying again: " + err.Error()
-	l.waiting = append(l.waiting, r)
-	l.Log.Error().Err(err).Str("run", r.ID).Dur("pause", l.retryIn).Msg("cannot plan run; trying again")
-	return nil
-}
-
-// lines are a rejection's errors as a run's record keeps them.
-func (r *rejection) lines() []string {
-	if r.errs == nil {
-		return []string{r.reason}
-	}
-	var lines []string
-	for _, e := range r.errs.List[:min(len(r.errs.List), maxErrors)] {
-		lines = append(lines, e.Error())
-	}
-	if more := r.errs.Len() - len(lines); more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", more))
-	}
-	return lines
-}
-
-// startClosing ends a settled run beside the loop, which leaves the run alone meanwhile.
-func (l *loop) startClosing(ctx context.Context, a *activeRun) {
-	a.closing = true
-	l.background.Go(func() error {
-		e := l.finish(ctx, a)
-		select {
-		case l.endeds <- e:
-		case <-ctx.Done():
-		}
-		return nil
-	})
-}
-
-// close writes a run's end, or goes on with it.
-func (l *loop) close(ctx context.Context, e ended) error {
-	a := e.run
-	a.closing = false
-	if e.err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		l.Log.Error().Err(e.err).Str("run", a.ID).Msg("cannot close run; trying again")
-		return sleep(ctx, retryFirst)
-	}
-	if len(e.lost) > 0 {
-		for _, n := range e.lost {
-			if err := l.Outputs.Forget(ctx, a.graph.Key(n)); err != nil && ctx.Err() == nil {
-				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot forget an output that is gone")
-			}
-			l.lose(a, n)
-		}
-		return nil
-	}
-	a.verified = true
-	a.Progress = a.progress(0)
-	a.State, a.Reason, a.Ended = job.RunSucceeded, "", time.Now()
-	if a.Progress.Failed > 0 {
-		a.State, a.Reason = job.RunFailed, a.summary()
-	}
-	if err := l.store.save(ctx, a.Run); err != nil {
-		a.State, a.Ended = job.RunActive, time.Time{}
-		if errors.Is(err, errFenced) {
-			return err
-		}
-		l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot close run; trying again")
-		return sleep(ctx, retryFirst)
-	}
-	a.spool.close()
-	delete(l.active, a.ID)
-	l.metrics.runs.WithLabelValues(string(a.State)).Inc()
-	l.Log.Info().Str("run", a.ID).Str("state", string(a.State)).Interface("progress", a.Progress).
-		Dur("took", a.Ended.Sub(a.Received)).Msg("run ended")
-	return nil
-}
-
 // note keeps the queues' depths, and since when each has shown nothing at all. A depth that could not be read says
 // nothing.
 func (l *loop) note(readings map[string]depthReading, now time.Time) {
@@ -663,13 +490,4 @@ func (l *loop) note(readings map[string]depthReading, now time.Time) {
 			}
 		}
 	}
-}
-
-// encodeCatalogue pins task types in a run's record.
-func encodeCatalogue(c job.Catalogue) (string, error) {
-	data, err := json.Marshal(c, json.Deterministic(true))
-	if err != nil {
-		return "", fmt.Errorf("pin catalogue: %w", err)
-	}
-	return string(data), nil
 }

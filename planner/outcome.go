@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/errgroup"
 
 	"spate/job"
 )
@@ -25,36 +26,59 @@ type Result struct {
 
 // ended is what closing a settled run found.
 type ended struct {
-	run  *activeRun
-	lost []int32 // hits whose output S3 denies; the run goes on
-	err  error
+	run   *activeRun
+	lost  []int32 // outputs that only the cache knew of, and S3 denies; the run goes on
+	found []int32 // failed jobs whose output is there after all; the run goes on
+	err   error
 }
 
-// finish closes a settled run: it looks for all hits in S3, and when all are there writes the results index. It reads
-// the run, which the loop leaves alone meanwhile.
+// finish closes a settled run: it looks in S3 for every output that no worker told of, and for those of failed jobs, as
+// a copy of their message may have succeeded; when nothing has changed it writes the results index. It reads the run,
+// which the loop leaves alone meanwhile.
 func (p *Planner) finish(ctx context.Context, a *activeRun) ended {
-	if !a.verified {
-		var hits []int32
-		for n := range int32(a.graph.Nodes()) {
-			if a.graph.State(n) == job.Cached {
-				hits = append(hits, n)
-			}
-		}
-		exist, err := p.exist(ctx, a, hits)
-		if err != nil {
-			return ended{run: a, err: err}
-		}
-		var lost []int32
-		for i, n := range hits {
-			if !exist[i] {
-				lost = append(lost, n)
-			}
-		}
-		if len(lost) > 0 {
-			return ended{run: a, lost: lost}
+	var nodes []int32
+	for n := range int32(a.graph.Nodes()) {
+		if s := a.graph.State(n); s == job.Failed || s.HasOutput() && !a.confirmed[n] {
+			nodes = append(nodes, n)
 		}
 	}
-	return ended{run: a, err: p.writeIndex(ctx, a)}
+	exist, err := p.exist(ctx, a, nodes)
+	if err != nil {
+		return ended{run: a, err: err}
+	}
+	e := ended{run: a}
+	for i, n := range nodes {
+		switch failed := a.graph.State(n) == job.Failed; {
+		case failed && exist[i]:
+			e.found = append(e.found, n)
+		case !failed && !exist[i]:
+			e.lost = append(e.lost, n)
+		}
+	}
+	if len(e.lost)+len(e.found) > 0 {
+		p.forget(ctx, a, e.lost)
+		return e
+	}
+	e.err = p.writeIndex(ctx, a)
+	return e
+}
+
+// forgetCalls is how many outputs are retracted from the cache at once.
+const forgetCalls = 32
+
+// forget retracts outputs that are gone. What cannot be retracted now is found gone again.
+func (p *Planner) forget(ctx context.Context, a *activeRun, nodes []int32) {
+	var group errgroup.Group
+	group.SetLimit(forgetCalls)
+	for _, n := range nodes {
+		group.Go(func() error {
+			if err := p.Outputs.Forget(ctx, a.graph.Key(n)); err != nil && ctx.Err() == nil {
+				p.Log.Error().Err(err).Str("run", a.ID).Msg("cannot forget an output that is gone")
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
 }
 
 func (p *Planner) writeIndex(ctx context.Context, a *activeRun) error {

@@ -160,12 +160,13 @@ func (p *Planner) publishDemand(now time.Time) {
 	for name := range p.pools {
 		d := Demand{At: now}
 		for _, a := range p.poolRuns(name) {
+			if mine, _ := p.turn(a); !mine {
+				continue
+			}
 			if d.TaskDefinition == "" {
 				d.TaskDefinition, d.Container = a.TaskDefinition, a.Container
 			}
-			if mine, _ := p.turn(a); mine {
-				d.Outstanding += a.graph.Outstanding()
-			}
+			d.Outstanding += a.graph.Outstanding()
 		}
 		next[name] = d
 	}
@@ -209,11 +210,18 @@ func (p *Planner) runs() []*activeRun {
 }
 
 // turn reports whether a run may release jobs now. A pool works on one image at a time: workers of another would only
-// hand its messages back. The oldest run goes first.
+// hand its messages back. The oldest run goes first, unless jobs of another image are out already.
 func (p *Planner) turn(a *activeRun) (bool, string) {
 	runs := p.poolRuns(a.Pool)
-	if len(runs) > 0 && runs[0].Image != a.Image {
-		return false, fmt.Sprintf("waits for run %s of pool %s, which works with another image", runs[0].ID, a.Pool)
+	if len(runs) == 0 {
+		return true, ""
+	}
+	first := runs[0]
+	if i := slices.IndexFunc(runs, func(r *activeRun) bool { return r.graph.Count(job.Queued) > 0 }); i >= 0 {
+		first = runs[i]
+	}
+	if first.Image != a.Image {
+		return false, fmt.Sprintf("waits for run %s of pool %s, which works with another image", first.ID, a.Pool)
 	}
 	return true, ""
 }

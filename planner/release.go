@@ -73,8 +73,9 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error
 		for _, n := range batch.Nodes {
 			a.graph.Release(n)
 		}
-		a.unsent = append(a.unsent, batch)
-		if err := p.send(ctx, a, batch); err != nil {
+		out := &outgoing{release: batch, taken: map[int32]bool{}}
+		a.unsent = append(a.unsent, out)
+		if err := p.send(ctx, a, out); err != nil {
 			return false, err
 		}
 		a.unsent = a.unsent[:len(a.unsent)-1]
@@ -111,46 +112,65 @@ func (p *Planner) land(a *activeRun, n int32) {
 	}
 }
 
-// send puts a release's jobs on the queue and marks it. Jobs of which something else has become meanwhile are left out.
-func (p *Planner) send(ctx context.Context, a *activeRun, batch release) error {
+// outgoing is a release that is being sent.
+type outgoing struct {
+	release
+	taken map[int32]bool // the nodes whose messages the queue has
+}
+
+// send puts a release's jobs on the queue and marks it. Jobs of which something else has become meanwhile are left out,
+// and so are those that the queue took at an earlier try.
+func (p *Planner) send(ctx context.Context, a *activeRun, out *outgoing) error {
 	common := commonDocuments(a.Run, a.catalogue)
-	bodies := make([]string, 0, len(batch.Nodes))
-	for i, n := range batch.Nodes {
-		if !a.current(n, batch.Attempts[i]) {
+	var nodes []int32
+	var bodies []string
+	for i, n := range out.Nodes {
+		if out.taken[n] || !a.current(n, out.Attempts[i]) {
 			continue
 		}
 		planned, err := a.planned(n)
 		if err != nil {
 			return err
 		}
-		body, err := message(a.Run, planned, int(batch.Attempts[i]), common[planned.Task], a.catalogue[planned.Task].Timeout)
+		body, err := message(a.Run, planned, int(out.Attempts[i]), common[planned.Task], a.catalogue[planned.Task].Timeout)
 		if err != nil {
 			return err
 		}
-		bodies = append(bodies, string(body))
+		nodes, bodies = append(nodes, n), append(bodies, string(body))
 	}
-	group, sendCtx := errgroup.WithContext(ctx)
-	group.SetLimit(sendCalls)
-	jobs := p.pools[a.Pool].Jobs
-	for start := 0; start < len(bodies); start += queue.MaxBatch {
-		group.Go(func() error { return sendAll(sendCtx, jobs, bodies[start:min(start+queue.MaxBatch, len(bodies))]) })
-	}
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("release jobs of run %s: %w", a.ID, err)
-	}
+	taken, err := sendParts(ctx, p.pools[a.Pool].Jobs, bodies)
 	now := time.Now()
 	p.pools[a.Pool].emptySince = time.Time{} // what it has shown so far says nothing of these
-	for i, n := range batch.Nodes {
-		if a.current(n, batch.Attempts[i]) {
+	for i, n := range nodes {
+		if taken[i] {
+			out.taken[n] = true
 			a.sent[n] = now
+			p.metrics.released.WithLabelValues(a.Pool).Inc()
 		}
 	}
-	batch.Sent = true
-	if err := p.store.saveRelease(ctx, a.ID, batch); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("release jobs of run %s: %w", a.ID, err)
 	}
-	p.metrics.released.WithLabelValues(a.Pool).Add(float64(len(bodies)))
-	return nil
+	out.Sent = true
+	return p.store.saveRelease(ctx, a.ID, out.release)
+}
+
+// sendParts sends messages in parallel calls and tells which the queue is known to have taken. One call's failure does
+// not keep the others from being made.
+func sendParts(ctx context.Context, to Sender, bodies []string) (taken []bool, err error) {
+	taken = make([]bool, len(bodies))
+	errs := make([]error, (len(bodies)+queue.MaxBatch-1)/queue.MaxBatch)
+	var group errgroup.Group
+	group.SetLimit(sendCalls)
+	for part := range errs {
+		start := part * queue.MaxBatch
+		end := min(start+queue.MaxBatch, len(bodies))
+		group.Go(func() error {
+			errs[part] = sendAll(ctx, to, bodies[start:end], taken[start:end])
+			return nil
+		})
+	}
+	return taken, errors.Join(group.Wait(), errors.Join(errs...))
 }
 
 // sendTries is how often entries that a queue did not take are sent again.
@@ -159,20 +179,26 @@ const sendTries = 5
 // sendPause is the pause before the first of these tries; each further one takes as much longer.
 const sendPause = 100 * time.Millisecond
 
-func sendAll(ctx context.Context, to Sender, bodies []string) error {
+func sendAll(ctx context.Context, to Sender, bodies []string, taken []bool) error {
 	for try := 1; ; try++ {
-		err := to.Send(ctx, bodies...)
-		var partial *queue.SendError
-		if !errors.As(err, &partial) || try == sendTries {
-			return err
-		}
-		again := make([]string, 0, len(partial.Failed))
-		for i := range bodies {
-			if _, failed := partial.Failed[i]; failed {
-				again = append(again, bodies[i])
+		var left []int
+		var again []string
+		for i, body := range bodies {
+			if !taken[i] {
+				left, again = append(left, i), append(again, body)
 			}
 		}
-		bodies = again
+		err := to.Send(ctx, again...)
+		var partial *queue.SendError
+		if err != nil && !errors.As(err, &partial) {
+			return err
+		}
+		for at, i := range left {
+			taken[i] = partial == nil || partial.Failed[at] == nil
+		}
+		if partial == nil || try == sendTries {
+			return err
+		}
 		if err := sleep(ctx, time.Duration(try)*sendPause); err != nil {
 			return err
 		}

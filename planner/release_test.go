@@ -75,7 +75,7 @@ func flying(t *testing.T, runs ...string) (*Planner, []*activeRun) {
 	for i, id := range runs {
 		a := &activeRun{
 			Run:   &Run{ID: id, Pool: "pool", State: job.RunActive, Image: "x", Received: time.Unix(int64(i), 0)},
-			graph: NewGraph(0), attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{},
+			graph: NewGraph(0), attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{}, confirmed: make([]bool, 1),
 		}
 		if err := a.graph.Add(keyNamed("deal"), nil); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,10 +16,19 @@ type history struct {
 	failures []Failure // by key, in order of attempts
 }
 
+// brokenError is why an active run can never be taken up again.
+type brokenError struct{ err error }
+
+func (b *brokenError) Error() string { return "the run cannot go on: " + b.err.Error() }
+func (b *brokenError) Unwrap() error { return b.err }
+
 // load reads an active run that another planner began: "what does the run need, minus what exists". The manifest says
 // what it needs; the cache, and S3 for what was released, say what exists; replay adds what the log says.
 func (p *Planner) load(ctx context.Context, r *Run) (*activeRun, *history, error) {
 	body, _, err := p.Objects.Open(ctx, job.RunManifestPath(r.ID), objects.Condition{})
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, nil, &brokenError{fmt.Errorf("its manifest %s is gone", job.ObjectURL(p.Objects.Bucket(), job.RunManifestPath(r.ID)))}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("load run %s: %w", r.ID, err)
 	}
@@ -30,7 +40,7 @@ func (p *Planner) load(ctx context.Context, r *Run) (*activeRun, *history, error
 	a, err := newActiveRun(r, s)
 	if err != nil {
 		s.close()
-		return nil, nil, err
+		return nil, nil, &brokenError{err}
 	}
 	h, err := p.loadHistory(ctx, a)
 	if err != nil {
@@ -53,7 +63,7 @@ func (p *Planner) loadHistory(ctx context.Context, a *activeRun) (*history, erro
 	for _, batch := range h.releases {
 		for _, n := range batch.Nodes {
 			if int(n) >= a.graph.Nodes() {
-				return nil, fmt.Errorf("load run %s: a release names job %d of %d", a.ID, n, a.graph.Nodes())
+				return nil, &brokenError{fmt.Errorf("a release names job %d of %d", n, a.graph.Nodes())}
 			}
 			released[n] = true
 		}
@@ -91,7 +101,7 @@ func (p *Planner) replay(a *activeRun, h *history) {
 			current = true
 		}
 		if !batch.Sent && current {
-			a.unsent = append(a.unsent, batch)
+			a.unsent = append(a.unsent, &outgoing{release: batch, taken: map[int32]bool{}})
 		}
 	}
 }

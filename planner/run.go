@@ -44,7 +44,13 @@ type Run struct {
 	Catalogue      string `dynamodbav:"catalogue"` // task types as JSON, pinned
 
 	Progress Progress `dynamodbav:"progress"`
+
+	// ExpiresAt is when the table's time to live may remove the record, in epoch seconds; 0 while the run has not ended.
+	ExpiresAt int64 `dynamodbav:"expires_at,omitempty"`
 }
+
+// keepRuns is how long what is known of a run is kept: the record from its end, its log from each entry.
+const keepRuns = 90 * 24 * time.Hour
 
 // Progress is how many jobs of a run stand where. Running is an estimate from the queue.
 type Progress struct {
@@ -89,6 +95,7 @@ type Failure struct {
 	Final     bool      `dynamodbav:"final"`   // whatever the task type says, there is no further attempt
 	Verdict   string    `dynamodbav:"verdict"` // why it was, or was not, tried again
 	Retried   bool      `dynamodbav:"retried"`
+	ExpiresAt int64     `dynamodbav:"expires_at,omitempty"`
 }
 
 // release is one batch of jobs on their way to the queue: written before it is sent, marked after.
@@ -98,6 +105,8 @@ type release struct {
 	Attempts []int32   `dynamodbav:"attempts"`
 	Sent     bool      `dynamodbav:"sent"`
 	At       time.Time `dynamodbav:"at"`
+
+	ExpiresAt int64 `dynamodbav:"expires_at,omitempty"`
 }
 
 const (
@@ -190,6 +199,7 @@ func releaseKey(run string, number int) table.Key {
 }
 
 func (s store) saveRelease(ctx context.Context, run string, r release) error {
+	r.ExpiresAt = r.At.Add(keepRuns).Unix()
 	if err := s.append(ctx, run, r); err != nil {
 		return fmt.Errorf("save release of run %s: %w", run, err)
 	}
@@ -221,6 +231,7 @@ func (s store) append(ctx context.Context, run string, item any) error {
 }
 
 func (s store) saveFailure(ctx context.Context, run string, f Failure) error {
+	f.ExpiresAt = time.Now().Add(keepRuns).Unix()
 	f.Key = runKey(run, fmt.Sprintf("%s%s#%06d", failurePrefix, f.JobKey, f.Attempt))
 	if err := s.append(ctx, run, f); err != nil {
 		return fmt.Errorf("save failure of run %s: %w", run, err)

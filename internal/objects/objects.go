@@ -24,6 +24,9 @@ import (
 var (
 	ErrNotFound     = errors.New("no such object")
 	ErrPrecondition = errors.New("precondition failed")
+	// ErrDenied says that S3 will not let this caller have the object, or that the bucket is elsewhere. S3 says so too of
+	// an object that does not exist when the caller may not list the bucket.
+	ErrDenied = errors.New("S3 denies access, or the bucket is in another Region")
 )
 
 // Store is one bucket. It is safe for concurrent use.
@@ -200,6 +203,8 @@ func (s *Store) wrap(verb, key string, err error) error {
 		return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, ErrNotFound)
 	case http.StatusPreconditionFailed:
 		return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, ErrPrecondition)
+	case http.StatusForbidden, http.StatusMovedPermanently:
+		return fmt.Errorf("%s s3://%s/%s: %w (%w)", verb, s.bucket, key, ErrDenied, err)
 	}
 	return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, err)
 }

@@ -1,0 +1,163 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"spate/job"
+)
+
+// startPlanning plans the next run that is due, one at a time, beside the loop.
+func (l *loop) startPlanning(ctx context.Context, now time.Time) {
+	next := slices.IndexFunc(l.waiting, func(r *Run) bool { return !now.Before(l.retries[r.ID].at) })
+	if l.planning != "" || next < 0 {
+		return
+	}
+	r := l.waiting[next]
+	l.waiting = slices.Delete(l.waiting, next, next+1)
+	l.planning = r.ID
+	l.background.Go(func() error {
+		l.intakes <- l.prepare(ctx, r)
+		return nil
+	})
+}
+
+// prepare plans a run, or loads it when it turns out to be active.
+func (l *loop) prepare(ctx context.Context, r *Run) intake {
+	in := intake{run: r}
+	claimed, err := l.store.claim(ctx, r.ID)
+	if err != nil {
+		in.err = err
+		return in
+	}
+	claimed.Reason, in.run = r.Reason, claimed
+	switch {
+	case claimed.State.Ended():
+	case claimed.State == job.RunActive:
+		in.active, in.history, in.err = l.load(ctx, claimed)
+	default:
+		in.active, in.err = l.planAndResolve(ctx, claimed)
+	}
+	return in
+}
+
+func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
+	r.State = job.RunPlanning
+	if err := l.store.save(ctx, r); err != nil {
+		return nil, err
+	}
+	a, err := l.plan(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.resolve(ctx, a, nil); err != nil {
+		a.spool.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// taken takes what became of a run that was to be planned: it is active, ended, or tried again.
+func (l *loop) taken(ctx context.Context, in intake) error {
+	l.planning = ""
+	var rejected *rejection
+	var broken *brokenError
+	switch {
+	case errors.As(in.err, &rejected):
+		return l.reject(ctx, in.run, rejected)
+	case errors.As(in.err, &broken):
+		return l.giveUp(ctx, in.run, broken)
+	case in.err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case in.err != nil:
+		return l.replan(in.run, in.err)
+	case in.active == nil: // it had ended before
+		return nil
+	case l.pools[in.run.Pool] == nil:
+		in.active.spool.close()
+		l.leaveAlone(in.run)
+		return nil
+	}
+	if in.history == nil {
+		in.run.State, in.run.Reason = job.RunActive, ""
+		in.run.Progress = in.active.progress(0)
+		if err := l.store.save(ctx, in.run); err != nil {
+			in.active.spool.close()
+			return l.replan(in.run, err)
+		}
+	}
+	delete(l.retries, in.run.ID)
+	l.activate(in.active, in.history)
+	return nil
+}
+
+func (l *loop) reject(ctx context.Context, r *Run, why *rejection) error {
+	r.State, r.Reason, r.Errors, r.Ended = job.RunRejected, why.reason, why.lines(), time.Now()
+	r.ExpiresAt = r.Ended.Add(keepRuns).Unix()
+	if err := l.store.save(ctx, r); err != nil {
+		return l.replan(r, err)
+	}
+	delete(l.retries, r.ID)
+	l.metrics.runs.WithLabelValues(string(job.RunRejected)).Inc()
+	l.Log.Warn().Str("run", r.ID).Str("reason", why.reason).Msg("run rejected")
+	return nil
+}
+
+// giveUp ends an active run that cannot be loaded again.
+func (l *loop) giveUp(ctx context.Context, r *Run, why *brokenError) error {
+	r.State, r.Reason, r.Ended = job.RunFailed, why.Error(), time.Now()
+	r.ExpiresAt = r.Ended.Add(keepRuns).Unix()
+	if err := l.store.save(ctx, r); err != nil {
+		return l.replan(r, err)
+	}
+	delete(l.retries, r.ID)
+	l.metrics.runs.WithLabelValues(string(job.RunFailed)).Inc()
+	l.Log.Error().Str("run", r.ID).Str("reason", r.Reason).Msg("run given up")
+	return nil
+}
+
+func (l *loop) leaveAlone(r *Run) {
+	l.Log.Error().Str("run", r.ID).Str("pool", r.Pool).Msg("an active run's pool is not in the configuration; leaving it alone")
+}
+
+// replan puts a run back that could not be planned for reasons that may pass.
+func (l *loop) replan(r *Run, err error) error {
+	if errors.Is(err, errFenced) {
+		return err
+	}
+	pause := min(max(2*l.retries[r.ID].pause, retryFirst), retryMost)
+	l.retries[r.ID] = retry{time.Now().Add(pause), pause}
+	r.Reason = "planning failed, trying again: " + err.Error()
+	l.waiting = append(l.waiting, r)
+	l.Log.Error().Err(err).Str("run", r.ID).Dur("pause", pause).Msg("cannot plan run; trying again")
+	return nil
+}
+
+// lines are a rejection's errors as a run's record keeps them.
+func (r *rejection) lines() []string {
+	if r.errs == nil {
+		return []string{r.reason}
+	}
+	var lines []string
+	for _, e := range r.errs.List[:min(len(r.errs.List), maxErrors)] {
+		lines = append(lines, e.Error())
+	}
+	if more := r.errs.Len() - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return lines
+}
+
+// encodeCatalogue pins task types in a run's record.
+func encodeCatalogue(c job.Catalogue) (string, error) {
+	data, err := json.Marshal(c, json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("pin catalogue: %w", err)
+	}
+	return string(data), nil
+}
