@@ -10,6 +10,7 @@
 //	Open → Open (throttled or ambiguous: the identical request again) | Answered | Refused | Unsettled (10 minutes old)
 //	Unsettled → Answered | Refused, by asking ECS which tasks the intent started
 //	Answered → Closed, once each of its tasks has been seen or is declared vanished
+//	Open, Unsettled → Refused, when the stored request cannot be read
 //
 // The intent's id is the request's clientToken, which excludes that a repeated request launches twice; the lease only
 // excludes double work. An intent without an answer counts as launched. HTTP 200 ends a request: what it did not launch

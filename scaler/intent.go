@@ -123,6 +123,16 @@ func (i Intent) Settled(now time.Time, tasks []string) (Intent, error) {
 	return i.answered(now, tasks), nil
 }
 
+// Unreadable ends an intent that may still have launched something, but whose stored request cannot be decoded: it can
+// neither be sent again nor asked about. What it has launched is seen by the next listing.
+func (i Intent) Unreadable(now time.Time, why error) (Intent, error) {
+	if i.Unconfirmed() == 0 {
+		return i, i.impossible("giving up its request")
+	}
+	i.Class, i.Reason, i.UpdatedAt = awsclient.ClassConfiguration, why.Error(), now
+	return i.end(now, IntentRefused), nil
+}
+
 // AllSeen closes an answered intent, each of whose tasks has been seen or declared vanished.
 func (i Intent) AllSeen(now time.Time) (Intent, error) {
 	if i.State != IntentAnswered {

@@ -158,7 +158,10 @@ func (p *pool) resume(now time.Time, intents []Intent, status Status) {
 	for _, i := range intents {
 		r := &record{Intent: i, stored: true}
 		p.intents[i.ID] = r
-		if request, err := i.decodeRequest(); err == nil {
+		request, err := i.decodeRequest()
+		if err != nil {
+			p.unreadable(now, r, err)
+		} else {
 			r.definition = aws.ToString(request.TaskDefinition)
 		}
 		if i.State == IntentAnswered {
@@ -167,6 +170,14 @@ func (p *pool) resume(now time.Time, intents []Intent, status Status) {
 	}
 	if len(intents) > 0 {
 		p.log.Info().Int("intents", len(intents)).Msg("intents of the leader before taken over")
+	}
+}
+
+// unreadable gives up an intent that waits for an answer to a request which cannot be decoded. One that has its answer
+// needs the request no more.
+func (p *pool) unreadable(now time.Time, r *record, why error) {
+	if err := r.step(func(i Intent) (Intent, error) { return i.Unreadable(now, why) }); err == nil {
+		p.log.Error().Err(why).Str("intent", r.ID).Int("count", r.Count).Msg("intent given up: its stored request cannot be read")
 	}
 }
 

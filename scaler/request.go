@@ -57,11 +57,14 @@ func newIntentID(now time.Time) string {
 	return "spate-" + now.UTC().Format("20060102T150405Z") + "-" + rand.Text()
 }
 
-// decodeRequest is the request exactly as it was first sent.
+// decodeRequest is the request exactly as it was first sent. It fails on a record that holds no request of this intent.
 func (i Intent) decodeRequest() (*ecs.RunTaskInput, error) {
 	var request ecs.RunTaskInput
 	if err := json.Unmarshal([]byte(i.Request), &request); err != nil {
 		return nil, fmt.Errorf("decode request of intent %s: %w", i.ID, err)
+	}
+	if aws.ToString(request.ClientToken) != i.ID {
+		return nil, fmt.Errorf("decode request of intent %s: its client token is %q", i.ID, aws.ToString(request.ClientToken))
 	}
 	return &request, nil
 }
