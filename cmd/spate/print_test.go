@@ -57,6 +57,11 @@ func everything() map[string]func(w page) error {
 		"runs":       func(w page) error { return printRuns(w, noon, runs) },
 		"runs-short": func(w page) error { return printRuns(w, noon, runs[1:]) },
 		"status":     func(w page) error { return printStatus(w, someState()) },
+		"status-silent": func(w page) error {
+			s := someState()
+			s.at = noon.Add(44 * time.Second)
+			return printStatus(w, s)
+		},
 		"status-new": func(w page) error { return printStatus(w, state{at: noon}) },
 		"run-active": func(w page) error { printRun(w, noon, runs[0], nil); return nil },
 		"run-failed": func(w page) error {
@@ -84,6 +89,18 @@ func everything() map[string]func(w page) error {
 				`s3://spate-data/submissions/typo/jobs-d64511afce7a3712.jsonl:2: job "count-star": there is no input s3://spate-data/texts/star.txt`,
 			}
 			printRun(w, noon, &r, nil)
+			return nil
+		},
+		"run-unknown-task": func(w page) error {
+			r := *runs[3]
+			r.Reason, r.Errors = "the manifest is not valid", []string{`jobs.jsonl:3:18: unknown task "prise"; did you mean "price"?`}
+			printRun(w, noon, &r, nil)
+			return nil
+		},
+		"submit-existing": func(w page) error {
+			for _, r := range runs {
+				w.paragraph("", existing(noon, r))
+			}
 			return nil
 		},
 		"demo": func(w page) error {

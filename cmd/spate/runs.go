@@ -63,10 +63,10 @@ func printRuns(w page, now time.Time, runs []*planner.Run) error {
 		p := r.Progress
 		body = append(body, []string{
 			r.ID, string(r.State), r.Pool, strconv.Itoa(p.Jobs), strconv.Itoa(p.Executed), strconv.Itoa(p.Cached + p.Reused),
-			strconv.Itoa(p.Failed + p.Blocked), lasted(now, r), ago(now, r.Received), r.Owner,
+			strconv.Itoa(p.Failed), strconv.Itoa(p.Blocked), lasted(now, r), ago(now, r.Received), r.Owner,
 		})
 	}
-	return w.rows([]string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "TOOK", "SUBMITTED", "OWNER"}, body)
+	return w.rows([]string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "BLOCKED", "TOOK", "SUBMITTED", "OWNER"}, body)
 }
 
 // lasted is how long a run took, or has taken so far.

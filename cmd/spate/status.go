@@ -135,7 +135,19 @@ func (c *statusCommand) redraw(ctx context.Context, p *program, in *installation
 	}
 }
 
+// silence is how long there may be no word of a leading controller; one that leads reports at least every 15 s.
+const silence = 20 * time.Second
+
 func printStatus(w page, s state) error {
+	var reported time.Time
+	for _, x := range s.pools {
+		if x.At.After(reported) {
+			reported = x.At
+		}
+	}
+	if since := s.at.Sub(reported); len(s.pools) > 0 && since > silence {
+		w.paragraph("", fmt.Sprintf("No controller has reported for %s: is `spate serve` running?", since.Round(time.Second)))
+	}
 	if len(s.pools) == 0 {
 		w.paragraph("", "No controller has worked on any pool yet: start one with `spate serve`.")
 	} else {
@@ -204,8 +216,13 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 	if r.Reason != "" {
 		w.paragraph("  ", r.Reason)
 	}
+	unknown := false
 	for _, e := range r.Errors {
 		w.paragraph("  ", e)
+		unknown = unknown || strings.Contains(e, "unknown task")
+	}
+	if unknown && r.State == job.RunRejected {
+		w.paragraph("  ", "The controller knows other task types than yours may: it takes them from the configuration it was started with.")
 	}
 	if p := r.Progress; p.Jobs > 0 {
 		text := fmt.Sprintf("%s: %d executed, %d cached, %d failed, %d blocked", countOf(p.Jobs, "job"), p.Executed, p.Cached+p.Reused, p.Failed, p.Blocked)

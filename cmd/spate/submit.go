@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"spate/controller"
 	"spate/internal/queue"
@@ -71,20 +72,46 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	var before *planner.Run
+	if c.ID != "" {
+		if before, err = planner.ReadRun(contact, in.runs, c.ID); err != nil {
+			return err
+		}
+	}
 	id, err := planner.Submit(ctx, in.objects, submissions, c.ID, prepared)
 	if err != nil {
 		return err
 	}
 	if !c.Watch {
 		if c.json() {
-			return printJSON(p.stdout, map[string]any{"run": id, "jobs": prepared.Jobs})
+			return printJSON(p.stdout, map[string]any{"run": id, "jobs": prepared.Jobs, "existing": before != nil})
 		}
 		fmt.Fprintln(p.stdout, id)
+		if before != nil {
+			pageOn(p.stderr).paragraph("", existing(time.Now(), before))
+			return nil
+		}
 		pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted %s. How it goes: spate status %s", what(prepared), id))
 		return nil
 	}
-	pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted %s as %s", what(prepared), id))
+	text := fmt.Sprintf("Submitted %s as %s", what(prepared), id)
+	if before != nil {
+		text = existing(time.Now(), before)
+	}
+	pageOn(p.stderr).paragraph("", text)
 	return follow(ctx, p, in, watched{id: id, label: prepared.RunFile.Name, json: c.json()})
+}
+
+// existing says that a run that was submitted once more is the one that there was before.
+func existing(now time.Time, r *planner.Run) string {
+	state := "is " + string(r.State)
+	switch r.State {
+	case job.RunSucceeded, job.RunFailed:
+		state = "has " + string(r.State)
+	case job.RunRejected:
+		state = "was " + string(r.State)
+	}
+	return fmt.Sprintf("%s was submitted %s and %s; nothing new was started. Use another --id, or none, to run again.", r.ID, ago(now, r.Received), state)
 }
 
 // what says what was submitted. Jobs that are in S3 are counted by the planner.
