@@ -103,6 +103,7 @@ func everything() map[string]func(w page) error {
 			}
 			return nil
 		},
+		"runs-json": func(w page) error { return printJSON(w, runsJSON(noon, "spate-data", runs)) },
 		"demo": func(w page) error {
 			return printDemo(w, &demo.Summary{
 				Runs: []demo.RunSummary{

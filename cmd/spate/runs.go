@@ -42,7 +42,7 @@ func (c *runsCommand) Run(ctx context.Context, p *program) error {
 		shown = all[:min(c.Limit, len(all))]
 	}
 	if c.json() {
-		return printJSON(p.stdout, map[string]any{"runs": runsJSON(shown)})
+		return printJSON(p.stdout, map[string]any{"runs": runsJSON(time.Now(), in.cfg.Bucket, shown)})
 	}
 	if len(all) == 0 {
 		fmt.Fprintln(p.stdout, "There is no run yet: `spate submit FILE` makes one.")
@@ -70,11 +70,21 @@ func printRuns(w page, now time.Time, runs []*planner.Run) error {
 }
 
 // lasted is how long a run took, or has taken so far.
-func lasted(now time.Time, r *planner.Run) string {
+func lasted(now time.Time, r *planner.Run) string { return took(duration(now, r)) }
+
+func duration(now time.Time, r *planner.Run) time.Duration {
 	if r.Ended.IsZero() {
-		return took(max(0, now.Sub(r.Received)))
+		return max(0, now.Sub(r.Received))
 	}
-	return took(r.Ended.Sub(r.Received))
+	return r.Ended.Sub(r.Received)
+}
+
+// results is the URL of the index of a run's results; empty when there is none.
+func results(bucket string, r *planner.Run) string {
+	if r.State != job.RunSucceeded && r.State != job.RunFailed {
+		return ""
+	}
+	return job.ObjectURL(bucket, job.ResultsIndexPath(r.ID))
 }
 
 // runView is a run as programs read it.
@@ -90,7 +100,9 @@ type runView struct {
 	Received time.Time         `json:"received_at"`
 	Planned  *time.Time        `json:"planned_at"`
 	Ended    *time.Time        `json:"ended_at"`
+	Seconds  float64           `json:"seconds"` // from when it was received to its end, or until now
 	Image    string            `json:"image"`
+	Results  string            `json:"results,omitempty"` // URL of their index, once there is one
 	Progress planner.Progress  `json:"progress"`
 	Failures []failureView     `json:"failures,omitempty"`
 }
@@ -108,17 +120,18 @@ type failureView struct {
 	At        time.Time `json:"at"`
 }
 
-func runJSON(r *planner.Run) runView {
+func runJSON(now time.Time, bucket string, r *planner.Run) runView {
 	return runView{
 		ID: r.ID, Name: r.Name, Pool: r.Pool, Owner: r.Owner, Labels: r.Labels, State: r.State, Reason: r.Reason, Errors: r.Errors,
-		Received: r.Received, Planned: optional(r.Planned), Ended: optional(r.Ended), Image: r.Image, Progress: r.Progress,
+		Received: r.Received, Planned: optional(r.Planned), Ended: optional(r.Ended), Seconds: duration(now, r).Seconds(),
+		Image: r.Image, Results: results(bucket, r), Progress: r.Progress,
 	}
 }
 
-func runsJSON(runs []*planner.Run) []runView {
+func runsJSON(now time.Time, bucket string, runs []*planner.Run) []runView {
 	views := make([]runView, len(runs))
 	for i, r := range runs {
-		views[i] = runJSON(r)
+		views[i] = runJSON(now, bucket, r)
 	}
 	return views
 }

@@ -42,7 +42,7 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if c.json() {
-		return printJSON(p.stdout, map[string]any{"pools": poolsJSON(now.pools), "runs": runsJSON(now.active)})
+		return printJSON(p.stdout, map[string]any{"pools": poolsJSON(now.pools), "runs": runsJSON(now.at, in.cfg.Bucket, now.active)})
 	}
 	return printStatus(pageOn(p.stdout), now)
 }
@@ -195,14 +195,14 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 		return err
 	}
 	if asJSON {
-		v := runJSON(r)
+		v := runJSON(time.Now(), in.cfg.Bucket, r)
 		v.Failures = failuresJSON(failures)
 		return printJSON(p.stdout, v)
 	}
 	w := pageOn(p.stdout)
 	printRun(w, time.Now(), r, failures)
-	if r.State == job.RunSucceeded || r.State == job.RunFailed {
-		w.paragraph("  ", "results: "+job.ObjectURL(in.cfg.Bucket, job.ResultsIndexPath(r.ID)))
+	if url := results(in.cfg.Bucket, r); url != "" {
+		w.paragraph("  ", "results: "+url)
 	}
 	return nil
 }

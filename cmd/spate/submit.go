@@ -104,8 +104,10 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 
 // existing says that a run that was submitted once more is the one that there was before.
 func existing(now time.Time, r *planner.Run) string {
-	state := "is " + string(r.State)
+	var state string
 	switch r.State {
+	case job.RunReceived, job.RunPlanning, job.RunActive:
+		state = "is " + string(r.State)
 	case job.RunSucceeded, job.RunFailed:
 		state = "has " + string(r.State)
 	case job.RunRejected:

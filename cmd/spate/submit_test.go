@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,7 +89,9 @@ func installed(t *testing.T, configFile string) *table.Table {
 	go func() { ended <- s.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		<-ended
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("the sandbox ended with %v", err)
+		}
 	})
 	for _, e := range s.Env() {
 		name, value, _ := strings.Cut(e, "=")
