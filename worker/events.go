@@ -15,7 +15,7 @@ type outcome string
 // The outcomes. Those with an event delete the message; the others give it back, otherImage by a copy.
 const (
 	succeeded    outcome = "succeeded"
-	reused       outcome = "reused"        // a live output existed, or somebody else was faster
+	reused       outcome = "reused"        // a live output existed, or somebody else's was there first
 	failed       outcome = "failed"        // the job's own failure
 	inputChanged outcome = "input_changed" //
 	parentLost   outcome = "parent_lost"   //
@@ -71,7 +71,7 @@ func newEvent(m job.Message, worker string, now time.Time) job.Event {
 	}
 }
 
-// succeededEvent says that the output that m describes exists.
+// succeededEvent says that the output that m describes exists. isReused: it is not of this attempt.
 func succeededEvent(event job.Event, m *job.Manifest, isReused bool) verdict {
 	event.Type, event.Bytes, event.Seconds, event.Reused = job.EventSucceeded, m.Bytes(), m.Seconds, isReused
 	what := succeeded

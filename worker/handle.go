@@ -19,6 +19,7 @@ import (
 type report struct {
 	seconds float64
 	lines   []string
+	beaten  bool // somebody else's output was there first, and stands
 }
 
 // handle takes one message all the way: to an event and its deletion, or back to the queue. It reports what became of
@@ -137,7 +138,7 @@ func (w *Worker) attempt(ctx context.Context, held *hold, slot int, m job.Messag
 	if err != nil {
 		return verdictOf(err, event, ran)
 	}
-	return succeededEvent(event, manifest, false)
+	return succeededEvent(event, manifest, ran.beaten)
 }
 
 // execute stages, runs and publishes, and returns the manifest that stands in the end.
@@ -162,12 +163,17 @@ func (w *Worker) execute(ctx context.Context, held *hold, ws workspace, m job.Me
 	}
 	defer out.close()
 	p := publisher{w: w, held: held, out: out}
-	manifest, err := p.publish(ctx, &job.Manifest{
+	own := &job.Manifest{
 		V: job.MessageVersion, Key: m.Key, Attempt: attemptName(m.Attempt), Files: out.manifestFiles(),
 		Image: doc.Spec.Image, Seconds: ran.seconds, Run: m.Run, Worker: w.opt.Identity.TaskARN, Document: m.Document,
 		At: time.Now().UTC(),
-	})
-	return manifest, ran, err
+	}
+	stands, err := p.publish(ctx, own)
+	if err != nil {
+		return nil, ran, err
+	}
+	ran.beaten = stands.Attempt != own.Attempt
+	return stands, ran, nil
 }
 
 // explainTime is what a task's on_failure hook has, also after the job's own time is over.

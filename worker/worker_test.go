@@ -578,6 +578,9 @@ func TestTwoWorkersOfOneJobLeaveOneWholeOutput(t *testing.T) {
 		if e.Type != job.EventSucceeded || e.Bytes != m.Bytes() {
 			t.Errorf("event %+v, want a success with the winner's %d bytes", e, m.Bytes())
 		}
+		if e.Reused != (e.Worker != m.Worker) {
+			t.Errorf("event of %s says reused=%t, but the output is of %s", e.Worker, e.Reused, m.Worker)
+		}
 	}
 	b.checkEmpty()
 }
