@@ -28,6 +28,8 @@
 //   - An input is not what the key says: an input_changed event; nothing is run or published.
 //   - A parent's output is missing or corrupt: its manifest is deleted, on the condition that it is still that one, and a
 //     parent_lost event names the parent.
+//   - S3 refuses to let an input or a parent's output be read, or the output be written, for a reason that does not pass by
+//     itself, such as a missing permission: a failed event with what S3 says.
 //   - S3 or SQS do not answer: not the job's failure. The call is repeated while the message is held, then the message is
 //     given back.
 //   - A message that cannot be read is left alone until the queue moves it to its dead-letter queue.

@@ -45,7 +45,7 @@ func decide(found standing, retention time.Duration, now time.Time) claim {
 
 // get reads a small object. objects.ErrNotFound: there is none.
 func (w *Worker) get(ctx context.Context, h *hold, object string) (data []byte, info objects.Info, err error) {
-	err = persist(ctx, h, "read "+object, func() error {
+	err = persistS3(ctx, h, "read "+object, func() error {
 		call, cancel := context.WithTimeout(ctx, transferBase)
 		defer cancel()
 		data, info, err = w.opt.Objects.Get(call, object)
@@ -109,7 +109,7 @@ func (p *publisher) upload(ctx context.Context, m *job.Manifest) error {
 	for _, f := range p.out.files {
 		group.Go(func() error {
 			object := m.Object(f.File)
-			return persist(ctx, p.held, "write "+object, func() error { return p.put(ctx, object, f) })
+			return persistS3(ctx, p.held, "write "+object, func() error { return p.put(ctx, object, f) })
 		})
 	}
 	return group.Wait()
@@ -139,7 +139,7 @@ func (p *publisher) seal(ctx context.Context, m *job.Manifest) (*job.Manifest, e
 	object := job.ManifestPath(m.Key)
 	condition := objects.Condition{IfAbsent: true}
 	for {
-		err := persist(ctx, p.held, "write "+object, func() error {
+		err := persistS3(ctx, p.held, "write "+object, func() error {
 			call, cancel := context.WithTimeout(ctx, transferBase)
 			defer cancel()
 			_, err := p.w.opt.Objects.Put(call, object, data, condition)

@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 	"github.com/rs/zerolog"
 
 	"spate/internal/objects"
@@ -41,6 +46,54 @@ func persist(ctx context.Context, h *hold, what string, call func() error) error
 			return err
 		}
 	}
+}
+
+// persistS3 is persist for a call to S3, whose refusals are the job's failure: they do not pass by themselves, and whoever
+// asked for the job can do something about them. what is a phrase such as "read input ...".
+func persistS3(ctx context.Context, h *hold, what string, call func() error) error {
+	return persist(ctx, h, what, func() error {
+		err := call()
+		if sentence, ok := refusal(err); ok {
+			return jobErrorf("%s: S3 refuses it: %s", what, sentence)
+		}
+		return err
+	})
+}
+
+// refusal returns what S3 says when it refuses a request for good: a status of 400 to 499 that neither time nor another
+// try changes, nor has a meaning of its own. An error on the way to S3, as of getting credentials, is none.
+func refusal(err error) (sentence string, ok bool) {
+	var fromS3 s3.ResponseError
+	response, answered := errors.AsType[*awshttp.ResponseError](err)
+	if !answered || !errors.As(err, &fromS3) {
+		return "", false
+	}
+	status := response.HTTPStatusCode()
+	switch status {
+	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusPreconditionFailed, http.StatusTooManyRequests:
+		return "", false
+	}
+	if status < 400 || status > 499 {
+		return "", false
+	}
+	said, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return fmt.Sprintf("HTTP status %d", status), true
+	}
+	if isPassing(said.ErrorCode()) {
+		return "", false
+	}
+	return fmt.Sprintf("%s: %s (HTTP status %d)", said.ErrorCode(), said.ErrorMessage(), status), true
+}
+
+// isPassing reports whether an error code that comes with a status of 400 to 499 is about one try only: the connection,
+// the clock, credentials that are about to be renewed, or too many requests (Amazon S3 API reference, "Error responses").
+func isPassing(code string) bool {
+	switch code {
+	case "RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "RequestTimeTooSkewed", "ExpiredToken", "TokenRefreshRequired", "SlowDown":
+		return true
+	}
+	return strings.Contains(code, "Throttl") // of S3 itself, and of AWS KMS by way of S3
 }
 
 // isAnswer reports whether an error says something that another try would say too.

@@ -23,6 +23,7 @@ const transfersAtOnce = 8
 
 // download is one file to be staged.
 type download struct {
+	what     string // it is, for people
 	to       string // absolute path
 	store    ObjectReader
 	object   string
@@ -72,7 +73,8 @@ func (s *stager) inputs() ([]download, error) {
 			return nil, jobErrorf("input %q: %v", name, err)
 		}
 		d := download{
-			to: filepath.Join(s.dir, name), store: s.w.opt.Inputs(bucket), object: object, size: -1, sha256: identity.SHA256,
+			what: fmt.Sprintf("input %q from %s", name, s.m.Inputs[name]),
+			to:   filepath.Join(s.dir, name), store: s.w.opt.Inputs(bucket), object: object, size: -1, sha256: identity.SHA256,
 			other: func(cause string) error { return &inputChangedError{Input: name, Cause: cause} },
 		}
 		if identity.ETag != "" {
@@ -132,7 +134,8 @@ func (s *stager) parent(ctx context.Context, name string, parent job.ParentOutpu
 	downloads := make([]download, len(files))
 	for i, f := range files {
 		downloads[i] = download{
-			to: filepath.Join(dir, filepath.FromSlash(f.Path)), store: s.w.opt.Objects, object: manifest.Object(f),
+			what: fmt.Sprintf("file %q of need %q from %s", f.Path, name, manifest.Object(f)),
+			to:   filepath.Join(dir, filepath.FromSlash(f.Path)), store: s.w.opt.Objects, object: manifest.Object(f),
 			size: f.Size, sha256: f.SHA256, identity: f.SHA256,
 			other: func(cause string) error {
 				return &parentLostError{Parent: parent.Key, Cause: fmt.Sprintf("file %q: %s", f.Path, cause), ETag: info.ETag}
@@ -155,7 +158,7 @@ func (s *stager) fetch(ctx context.Context, d download) error {
 		s.w.metrics.staged.WithLabelValues("cache").Add(float64(n))
 		return nil
 	}
-	err = persist(ctx, s.held, "read "+d.object, func() error {
+	err = persistS3(ctx, s.held, "read "+d.what, func() error {
 		var err error
 		n, err = d.run(ctx)
 		return err
@@ -224,11 +227,11 @@ func (s *stager) discard(ctx context.Context, err error) error {
 		return err
 	}
 	object := job.ManifestPath(lost.Parent)
-	failed := persist(ctx, s.held, "delete "+object, func() error {
+	failed := persistS3(ctx, s.held, "delete "+object, func() error {
 		return s.w.opt.Objects.Delete(ctx, object, objects.Condition{IfMatch: lost.ETag})
 	})
-	if failed != nil && !isAnswer(failed) { // gone, or replaced by somebody: as good
-		return failed
+	if failed == nil || errors.Is(failed, objects.ErrNotFound) || errors.Is(failed, objects.ErrPrecondition) {
+		return err // gone, or replaced by somebody: as good
 	}
-	return err
+	return failed
 }
