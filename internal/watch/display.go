@@ -59,7 +59,8 @@ const (
 func (d *display) update(now time.Time, run *planner.Run, pools []scaler.Status) {
 	p := run.Progress
 	d.rate.add(now, p.Done)
-	text := Line(run, workers(run.Pool, pools), d.rate.perSecond())
+	perSecond := d.rate.perSecond()
+	text, _ := line(run, workers(run.Pool, pools), perSecond, MaxColumns)
 	if d.columns == nil {
 		if text != d.line && (now.Sub(d.lineAt) >= d.Lines || run.State.Ended()) {
 			fmt.Fprintf(d.Out, "%s  %s\n", d.Label, text)
@@ -67,19 +68,29 @@ func (d *display) update(now time.Time, run *planner.Run, pools []scaler.Status)
 		}
 		return
 	}
-	text = d.Label + "  " + text
 	columns := d.columns()
+	text = d.labelled(run, workers(run.Pool, pools), perSecond, columns-percentColumns)
 	if p.Jobs == 0 {
 		fmt.Fprintf(d.Out, "\r%s\x1b[K", clip(text, columns-1))
 		return
 	}
-	text = clip(text, columns-percentColumns)
 	width := min(widestBar, max(0, columns-percentColumns-utf8.RuneCountInString(text))/barStep*barStep)
 	if d.bar == nil || d.barWidth != width {
 		d.bar, d.barWidth = newBar(d.Out, p.Jobs, width), width
 	}
 	d.bar.Describe(text)
 	_ = d.bar.Set(min(p.Cached+p.Done, p.Jobs-1)) // the bar ends with the run, not with its last job
+}
+
+// labelled is a run's line with its label, which gives way to figures that matter more.
+func (d *display) labelled(run *planner.Run, workers int, perSecond float64, columns int) string {
+	label := d.Label + "  "
+	text, whole := line(run, workers, perSecond, min(MaxColumns, columns-utf8.RuneCountInString(label)))
+	if !whole {
+		text, _ = line(run, workers, perSecond, min(MaxColumns, columns))
+		return text
+	}
+	return clip(label+text, columns)
 }
 
 func newBar(out io.Writer, jobs, width int) *progressbar.ProgressBar {
@@ -111,14 +122,24 @@ func (d *display) unseen(waited time.Duration) {
 	fmt.Fprintln(d.Out, "no controller has taken the run up yet: is `spate serve` running?")
 }
 
-// trouble says now and then that the run cannot be looked at.
-func (d *display) trouble(now time.Time, err error) {
-	if !d.troubleAt.IsZero() && now.Sub(d.troubleAt) < d.Lines {
+// patience is how long looks may fail before that is shown.
+const patience = 3 * time.Second
+
+// trouble says that the run could not be looked at for a while: in the line on a terminal, now and then elsewhere.
+func (d *display) trouble(now, answered time.Time, err error) {
+	since := now.Sub(answered)
+	if since <= patience {
 		return
 	}
-	d.troubleAt = now
-	d.close()
-	fmt.Fprintf(d.Out, "%s  cannot look: %v\n", d.Label, err)
+	text := fmt.Sprintf("%s  no answer since %s: %v", d.Label, since.Round(time.Second), err)
+	if d.columns != nil {
+		fmt.Fprintf(d.Out, "\r%s\x1b[K", clip(strings.Join(strings.Fields(text), " "), d.columns()-1))
+		return
+	}
+	if d.troubleAt.IsZero() || now.Sub(d.troubleAt) >= d.Lines {
+		fmt.Fprintln(d.Out, text)
+		d.troubleAt = now
+	}
 }
 
 // close leaves the line free for what follows.
@@ -133,32 +154,73 @@ const MaxColumns = 100
 
 // Line is a run's progress in one line, the most important first; perSecond is 0 when it is not known.
 func Line(run *planner.Run, workers int, perSecond float64) string {
-	p := run.Progress
-	var parts []string
-	if run.State == job.RunReceived || run.State == job.RunPlanning || p.Jobs == 0 {
-		parts = []string{string(run.State)}
-	} else {
-		parts = figures(p, workers, perSecond)
-	}
-	if run.Reason != "" && !run.State.Ended() {
-		parts = append(parts, run.Reason)
-	}
-	return clip(strings.Join(parts, " · "), MaxColumns)
+	text, _ := line(run, workers, perSecond, MaxColumns)
+	return text
 }
 
-func figures(p planner.Progress, workers int, perSecond float64) []string {
-	parts := []string{fmt.Sprintf("%d/%d", p.Cached+p.Done, p.Jobs), fmt.Sprintf("%d cached", p.Cached)}
+// part is one of a line's; those of a higher rank give way first, those of rank 0 never.
+type part struct {
+	text string
+	rank int
+}
+
+// Ranks of parts.
+const (
+	rankFailed = iota + 1
+	rankBlocked
+	rankCached
+	rankRunning
+	rankWorkers
+	rankZero // counts that are 0
+)
+
+// line is a Line of so many columns, and whether all that matters more than a label is in it. A reason is cut off.
+func line(run *planner.Run, workers int, perSecond float64, columns int) (text string, whole bool) {
+	parts := []part{{text: string(run.State)}}
+	if p := run.Progress; run.State != job.RunReceived && run.State != job.RunPlanning && p.Jobs > 0 {
+		parts = figures(p, workers, perSecond)
+	}
+	for most := rankZero; most >= 0; most-- {
+		var kept []string
+		for _, p := range parts {
+			if p.rank <= most {
+				kept = append(kept, p.text)
+			}
+		}
+		text = strings.Join(kept, " · ")
+		if utf8.RuneCountInString(text) <= columns {
+			whole = most >= rankBlocked
+			break
+		}
+	}
+	if run.Reason != "" && !run.State.Ended() {
+		text += " · " + run.Reason
+	}
+	return clip(text, columns), whole
+}
+
+func figures(p planner.Progress, workers int, perSecond float64) []part {
+	count := func(n int, what string, rank int) part {
+		if n == 0 {
+			rank = rankZero
+		}
+		return part{fmt.Sprintf("%d %s", n, what), rank}
+	}
+	parts := []part{{text: fmt.Sprintf("%d/%d", p.Cached+p.Done, p.Jobs)}, count(p.Cached, "cached", rankCached)}
 	if p.Running > 0 {
-		parts = append(parts, fmt.Sprintf("%d running", p.Running))
+		parts = append(parts, count(p.Running, "running", rankRunning))
 	}
 	if p.Failed+p.Blocked > 0 {
-		parts = append(parts, fmt.Sprintf("%d failed, %d blocked", p.Failed, p.Blocked))
+		parts = append(parts, count(p.Failed, "failed", rankFailed), count(p.Blocked, "blocked", rankBlocked))
 	}
 	if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked; left > 0 && perSecond > 0 {
-		parts = append(parts, "ETA "+eta(float64(left)/perSecond), formatRate(perSecond))
+		parts = append(parts, part{text: "ETA " + eta(float64(left)/perSecond)}, part{text: formatRate(perSecond)})
 	}
-	if workers > 0 {
-		parts = append(parts, fmt.Sprintf("%d workers", workers))
+	switch {
+	case workers == 1:
+		parts = append(parts, part{"1 worker", rankWorkers})
+	case workers > 1:
+		parts = append(parts, count(workers, "workers", rankWorkers))
 	}
 	return parts
 }

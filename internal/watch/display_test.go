@@ -61,6 +61,7 @@ func scenes() []scene {
 		{"nothing done yet", active(planner.Progress{Jobs: 7000, Queued: 7000}), 0, 0},
 		{"workers start", active(planner.Progress{Jobs: 7000, Cached: 6790, Queued: 210}), 21, 0},
 		{"under way", active(planner.Progress{Jobs: 7000, Cached: 3000, Done: 1234, Running: 800, Queued: 1966}), 812, 123.4},
+		{"one worker", active(planner.Progress{Jobs: 60, Done: 12, Running: 1, Queued: 47}), 1, 2},
 		{"slow", active(planner.Progress{Jobs: 60, Done: 12, Running: 8, Queued: 40}), 8, 0.02},
 		{"very slow", active(planner.Progress{Jobs: 60, Done: 1, Running: 8, Queued: 51}), 8, 0.00001},
 		{"failures", active(planner.Progress{Jobs: 60, Done: 40, Failed: 2, Blocked: 11, Running: 7}), 8, 1.5},
@@ -147,17 +148,22 @@ func TestElsewhereALineIsWrittenNowAndThenAndAtTheEnd(t *testing.T) {
 	golden(t, "log.txt", out.String())
 }
 
-func TestTroubleIsToldAtOnceAndThenNowAndThen(t *testing.T) {
-	for name, columns := range map[string]func() int{"a terminal": func() int { return 80 }, "elsewhere": nil} {
+func TestTroubleIsToldWhenItLasts(t *testing.T) {
+	trouble := func(columns func() int) string {
 		var out bytes.Buffer
 		d := newDisplay(Options{Out: &out, Label: "nightly", Lines: 5 * time.Second})
 		d.columns = columns
 		for i := range 21 {
-			d.trouble(time.Unix(0, 0).Add(time.Duration(i)*500*time.Millisecond), errors.New("no table"))
+			d.trouble(time.Unix(0, 0).Add(time.Duration(i)*500*time.Millisecond), time.Unix(0, 0), errors.New("no\ntable"))
 		}
-		if n := strings.Count(out.String(), "nightly  cannot look: no table\n"); n != 3 {
-			t.Errorf("%s: told %d times in ten seconds: %q", name, n, out.String())
-		}
+		return out.String()
+	}
+	if got, want := trouble(nil), "nightly  no answer since 4s: no\ntable\nnightly  no answer since 9s: no\ntable\n"; got != want {
+		t.Errorf("elsewhere: %q", got)
+	}
+	written := trouble(func() int { return 80 })
+	if shown, _ := screen(t, written); shown != "nightly no answer since 10s: no table" || strings.Contains(written, "since 3s") {
+		t.Errorf("a terminal: %q", written)
 	}
 }
 

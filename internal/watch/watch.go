@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -21,8 +22,8 @@ type Options struct {
 	Lines time.Duration // between lines where Out is no terminal, and between complaints; default 5 s
 }
 
-// Run watches a run until it has ended, and returns its record. Errors of single looks are shown and forgotten: the run
-// does not depend on being watched. The error is ctx's.
+// Run watches a run until it has ended, and returns its record. Looks that fail are made again, and shown when
+// they go on failing: the run does not depend on being watched. The error is ctx's, or says that the run is gone.
 func Run(ctx context.Context, id string, o Options) (*planner.Run, error) {
 	if o.Every == 0 {
 		o.Every = 500 * time.Millisecond
@@ -34,21 +35,24 @@ func Run(ctx context.Context, id string, o Options) (*planner.Run, error) {
 		o.Label = id
 	}
 	show, started := newDisplay(o), time.Now()
+	answered, seen := started, false
 	defer show.close()
 	for {
-		run, err := planner.ReadRun(ctx, o.Table, id)
-		var pools []scaler.Status
+		run, pools, err := look(ctx, o.Table, id)
 		if err == nil {
-			pools, err = scaler.ReadStatus(ctx, o.Table)
+			answered = time.Now()
 		}
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			show.trouble(time.Now(), err)
+			show.trouble(time.Now(), answered, err)
+		case run == nil && seen:
+			return nil, fmt.Errorf("run %s is gone: it has no record any more", id)
 		case run == nil:
 			show.unseen(time.Since(started))
 		default:
+			seen = true
 			show.update(time.Now(), run, pools)
 			if run.State.Ended() {
 				return run, nil
@@ -62,4 +66,16 @@ func Run(ctx context.Context, id string, o Options) (*planner.Run, error) {
 		case <-timer.C:
 		}
 	}
+}
+
+// look reads a run and the pools, and does not wait for an answer longer than people should without a word.
+func look(ctx context.Context, t *table.Table, id string) (*planner.Run, []scaler.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	run, err := planner.ReadRun(ctx, t, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	pools, err := scaler.ReadStatus(ctx, t)
+	return run, pools, err
 }

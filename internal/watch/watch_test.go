@@ -114,7 +114,7 @@ func TestARunIsWatchedToItsEndThroughAnOutage(t *testing.T) {
 			t.Errorf("the result is %+v", last)
 		}
 		at := 0
-		for _, want := range []string{"no controller has taken the run up yet", "r1  4/10", "r1  cannot look: ", "r1  10/10"} {
+		for _, want := range []string{"no controller has taken the run up yet", "r1  4/10", "r1  no answer since ", "r1  10/10"} {
 			i := strings.Index(out.String()[at:], want)
 			if i < 0 {
 				t.Fatalf("no %q after %q", want, out.String())
@@ -123,6 +123,28 @@ func TestARunIsWatchedToItsEndThroughAnOutage(t *testing.T) {
 		}
 		if n := strings.Count(out.String(), "\n"); n != 4 {
 			t.Errorf("%d lines: %s", n, out.String())
+		}
+	})
+}
+
+func TestARunThatIsGoneEndsWatching(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs, _ := open(t)
+		key := table.Key{PK: table.RunRecords, SK: "r1"}
+		if err := runs.Put(t.Context(), planner.Run{Key: key, ID: "r1", State: job.RunActive}, table.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := watch.Run(t.Context(), "r1", watch.Options{Table: runs})
+			ended <- err
+		}()
+		time.Sleep(2 * time.Second)
+		if err := runs.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "run r1 is gone") {
+			t.Errorf("the error is %v", err)
 		}
 	})
 }
