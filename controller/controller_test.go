@@ -256,11 +256,13 @@ func TestARunGoesThroughTheWholeControllerAndWhatItMadeIsNotMadeAgain(t *testing
 	}
 	stop()
 
-	// Another controller begins from the tables and S3.
+	// Another controller begins from the tables and S3. The view may not have followed the newest outputs yet: then a
+	// worker finds them, and makes nothing again either.
 	w.start("controller", w.controller("two").Run)
 	w.submit("third")
-	if third := w.ended("third"); third.State != job.RunSucceeded || third.Progress.Cached != 2 {
-		t.Errorf("%s (%s): %+v", third.State, third.Reason, third.Progress)
+	third := w.ended("third")
+	if p := third.Progress; third.State != job.RunSucceeded || p.Executed != 0 || p.Cached+p.Reused != 2 {
+		t.Errorf("%s (%s): %+v", third.State, third.Reason, p)
 	}
 }
 
