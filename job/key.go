@@ -76,7 +76,8 @@ type SpecDocument struct {
 	Params    jsontext.Value           `json:"params"` // an object
 	Inputs    map[string]InputIdentity `json:"inputs"` // by staged name
 	Env       map[string]string        `json:"env"`
-	Run       string                   `json:"run,omitzero"` // only of a task type that is not deterministic
+	Run       string                   `json:"run,omitzero"`   // only of a task type that is not deterministic
+	Again     string                   `json:"again,omitzero"` // only of a job computed again: the id of the run that does so
 }
 
 // TaskDocument is the part of a task type that a result may depend on.
@@ -109,6 +110,13 @@ type keyDocument struct {
 	V       int                      `json:"v"`
 	Spec    string                   `json:"spec"` // hexadecimal SHA-256 of the canonical SpecDocument
 	Parents map[string]ParentOutputs `json:"parents"`
+}
+
+// Original is the document of the job that this one computes again; d itself when it is no such job. It is what the job's
+// process may know of: what is computed again must not see that it is.
+func (d Document) Original() Document {
+	d.Spec.Again = ""
+	return d
 }
 
 // Key derives the key: SHA-256(JCS{v, spec: SHA-256(JCS(spec)), parents}). It fails only for a document that JSON

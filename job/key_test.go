@@ -24,6 +24,7 @@ func fullDocument() Document {
 			Inputs: map[string]InputIdentity{"melt.csv": {ETag: "abc", Size: 3, SHA256: strings.Repeat("0", 64)}},
 			Env:    map[string]string{"LANG": "C"},
 			Run:    "nightly-1",
+			Again:  "again-1",
 		},
 		Parents: map[string]ParentOutputs{"inuring": {Key: Key{1}, Files: []string{"a.csv", "b.csv"}}},
 	}

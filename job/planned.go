@@ -17,6 +17,9 @@ type Planned struct {
 	Inputs map[string]PlannedInput `json:"inputs,omitempty"`
 	Needs  map[string]PlannedNeed  `json:"needs,omitempty"`
 	Labels map[string]string       `json:"labels,omitempty"`
+
+	// Original is the key of the job of another run that this one computes again; zero for all other jobs.
+	Original Key `json:"original,omitzero"`
 }
 
 // PlannedInput is an input whose bytes are pinned.
@@ -25,9 +28,9 @@ type PlannedInput struct {
 	InputIdentity
 }
 
-// PlannedNeed is a parent whose key is known.
+// PlannedNeed is a parent whose key is known. Without a Job it is no job of this run: its output exists, or the job fails.
 type PlannedNeed struct {
-	Job   string   `json:"job"`
+	Job   string   `json:"job,omitzero"`
 	Key   Key      `json:"key"`
 	Files []string `json:"files,omitempty"` // none means all
 }

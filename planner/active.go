@@ -56,7 +56,9 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		}
 		parents = parents[:0]
 		for _, need := range planned.Needs {
-			parents = append(parents, need.Key)
+			if need.Job != "" {
+				parents = append(parents, need.Key)
+			}
 		}
 		nodes := a.graph.Nodes()
 		if err := a.graph.Add(planned.Key, parents); err != nil {

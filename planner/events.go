@@ -128,6 +128,10 @@ func (p *Planner) parentLost(ctx context.Context, e job.Event) error {
 	if !ok || a.graph.State(n) != job.Queued || e.Attempt != a.attempt(n) {
 		return nil
 	}
+	if _, ours := a.graph.Find(*e.Lost); !ours && !exists {
+		// A parent that is no job of this run: nobody would make its output again, and the job would wait for ever.
+		return p.failed(ctx, e, Failure{Final: true})
+	}
 	// The worker has deleted the message. Were this planner to die now, the release log would say that it is out there: a
 	// release that was not sent says that it is not.
 	recall := release{Key: releaseKey(a.ID, a.releases), Nodes: []int32{n}, Attempts: []int32{int32(e.Attempt)}, At: time.Now()}

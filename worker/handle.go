@@ -183,7 +183,11 @@ const explainTime = time.Minute
 func (w *Worker) runTask(ctx context.Context, ws workspace, m job.Message, doc job.Document) (report, error) {
 	timeout := time.Duration(m.Timeout)
 	lines := &tail{emit: func(line string) { zerolog.Ctx(ctx).Debug().Str("line", line).Msg("output") }}
-	env := environment(ws, m, doc, w.opt.Path)
+	key, err := doc.Original().Key() // m.Key, unless the job is one computed again
+	if err != nil {
+		return report{}, fmt.Errorf("derive key of job %s: %w", m.Job, err)
+	}
+	env := environment(ws, key, doc, w.opt.Path)
 	start := time.Now()
 	run := func(ctx context.Context, args []string) error {
 		end := w.run(ctx, command{args: args, dir: ws.work, env: env, path: w.opt.Path, output: lines})
@@ -192,7 +196,6 @@ func (w *Worker) runTask(ctx context.Context, ws workspace, m job.Message, doc j
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, errTimedOut)
 	defer cancel()
 	task := doc.Spec.Task
-	var err error
 	for _, step := range []struct {
 		name string
 		args []string

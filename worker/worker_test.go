@@ -66,6 +66,24 @@ func TestAJobIsStagedRunPublishedReportedAndDeleted(t *testing.T) {
 	b.checkEmpty()
 }
 
+func TestAJobComputedAgainSeesWhatTheOriginalSaw(t *testing.T) {
+	b := newBench(t)
+	original := b.enqueue(orderOf("j", prog("describe")...))
+	again := orderOf("j", prog("describe")...)
+	again.doc.Spec.Again = "reproduction-1"
+	key := b.enqueue(again)
+	b.work(b.worker(nil))
+
+	if key == original {
+		t.Fatal("the job computed again has the original's key: its output would be the original's")
+	}
+	_, want := b.output(original)
+	_, got := b.output(key)
+	if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 {
+		t.Errorf("what the process saw (-original +again):\n%s", diff)
+	}
+}
+
 func TestANonDeterministicJobLearnsItsRun(t *testing.T) {
 	b := newBench(t)
 	o := orderOf("j", prog("describe")...)

@@ -95,11 +95,13 @@ func removeTree(dir string) error {
 
 // environment is all that a job's process sees, sorted: nothing of the worker's own but its PATH. What the contract
 // promises stands above what the submitter set.
-func environment(ws workspace, m job.Message, doc job.Document, path string) []string {
+//
+// key is the original's when a job is computed again: its process sees what the original's saw.
+func environment(ws workspace, key job.Key, doc job.Document, path string) []string {
 	vars := map[string]string{"PATH": path, "HOME": ws.home, "TMPDIR": ws.tmp, "LANG": "C.UTF-8"}
 	maps.Copy(vars, doc.Spec.Env)
 	vars["TASK_NAME"] = doc.Spec.Task.Name
-	vars["SPATE_JOB_KEY"] = m.Key.String()
+	vars["SPATE_JOB_KEY"] = key.String()
 	vars["SPATE_PARAMS"] = ws.params
 	vars["SPATE_INPUT_DIR"] = ws.input
 	if len(ws.outputs) > 0 {
