@@ -80,7 +80,17 @@ func (i images) Resolve(ctx context.Context, family string) (planner.Image, erro
 	}
 	return planner.Image{
 		TaskDefinition: aws.ToString(definition.TaskDefinitionArn), Container: aws.ToString(container.Name), Digest: digest, Platform: platform,
+		VCPU: from1024ths(definition.Cpu), MemoryGB: from1024ths(definition.Memory),
 	}, nil
+}
+
+// from1024ths reads a task definition's size, which ECS gives in 1024ths of a vCPU and in MiB. 0: it says nothing.
+func from1024ths(units *string) float64 {
+	n, err := strconv.ParseFloat(aws.ToString(units), 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n / 1024
 }
 
 // isDigest reports whether a text is an image's digest: "sha256:" and 64 hexadecimal digits (OCI image specification).
@@ -174,7 +184,10 @@ func demand(p demander, n *newest) func(pool string) scaler.Demand {
 func (c *Controller) plannerPools() []planner.Pool {
 	pools := make([]planner.Pool, 0, len(c.Config.Pools))
 	for _, p := range c.Config.Pools {
-		pool := planner.Pool{Name: p.Name, Jobs: c.queues.pools[p.Name], TaskDefinition: p.TaskDefinition}
+		pool := planner.Pool{Name: p.Name, Jobs: c.queues.pools[p.Name], TaskDefinition: p.TaskDefinition, Slots: p.Slots}
+		for _, x := range p.Capacity {
+			pool.Providers = append(pool.Providers, x.Provider)
+		}
 		if dead := c.queues.deadLetters[p.Name]; dead != nil {
 			pool.DeadLetters = dead
 		}

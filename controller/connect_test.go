@@ -104,7 +104,7 @@ func TestTheImageOfAPoolIsResolvedOrSaidWhyNot(t *testing.T) {
 	const pinned = `"image":"123.dkr.ecr.us-east-1.amazonaws.com/spate:v1@` + testDigest + `"`
 	client := describing(t, map[string]string{
 		"one":     `"containerDefinitions":[{"name":"anything",` + pinned + `}]`,
-		"arm":     `"containerDefinitions":[{"name":"spate",` + pinned + `}],"runtimePlatform":{"cpuArchitecture":"ARM64"}`,
+		"arm":     `"containerDefinitions":[{"name":"spate",` + pinned + `}],"cpu":"512","memory":"4096","runtimePlatform":{"cpuArchitecture":"ARM64"}`,
 		"several": `"containerDefinitions":[{"name":"proxy","image":"envoy:latest"},{"name":"spate",` + pinned + `}],"runtimePlatform":{"cpuArchitecture":"X86_64"}`,
 		"tagged":  `"containerDefinitions":[{"name":"spate","image":"spate:latest"}]`,
 		"cut":     `"containerDefinitions":[{"name":"spate","image":"spate@sha256:abc"}]`,
@@ -112,7 +112,7 @@ func TestTheImageOfAPoolIsResolvedOrSaidWhyNot(t *testing.T) {
 	})
 	for family, want := range map[string]planner.Image{
 		"one":     {TaskDefinition: "one:7", Container: "anything", Digest: testDigest, Platform: "linux/amd64"},
-		"arm":     {TaskDefinition: "arm:7", Container: "spate", Digest: testDigest, Platform: "linux/arm64"},
+		"arm":     {TaskDefinition: "arm:7", Container: "spate", Digest: testDigest, Platform: "linux/arm64", VCPU: 0.5, MemoryGB: 4},
 		"several": {TaskDefinition: "several:7", Container: "spate", Digest: testDigest, Platform: "linux/amd64"},
 	} {
 		if got, err := (images{client}).Resolve(t.Context(), family); err != nil || got != want {

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -48,33 +48,7 @@ func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Name, r.Pool, r.Owner, r.Labels = file.Name, file.Pool, file.Owner, file.Labels
-	r.JobsFrom, r.JobsSHA256 = file.JobsFrom, file.JobsSHA256
-	pool, ok := p.pools[r.Pool]
-	if !ok {
-		return nil, reject("there is no pool %q; the configuration has %v", r.Pool, slices.Sorted(maps.Keys(p.pools)))
-	}
-	image, err := p.Images.Resolve(ctx, pool.TaskDefinition)
-	if err != nil {
-		return nil, fmt.Errorf("resolve image of pool %s: %w", r.Pool, err)
-	}
-	r.Image, r.Platform, r.TaskDefinition, r.Container = image.Digest, image.Platform, image.TaskDefinition, image.Container
-	r.Namespace = p.Namespace
-	if r.Catalogue, err = encodeCatalogue(p.Catalogue); err != nil {
-		return nil, err
-	}
-
-	raw, err := p.readJobs(ctx, file)
-	if err != nil {
-		return nil, err
-	}
-	defer raw.spool.close()
-	r.JobsSHA256 = raw.sha256
-	inputs, err := p.pinInputs(ctx, raw)
-	if err != nil {
-		return nil, err
-	}
-	a, err := p.key(r, file, raw, inputs)
+	a, err := p.keying().run(ctx, r, file, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +63,71 @@ func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
 	}
 	return a, nil
 }
+
+func (p *Planner) keying() *keying {
+	pools := make(map[string]Pool, len(p.pools))
+	for name, pool := range p.pools {
+		pools[name] = pool.Pool
+	}
+	return &keying{Objects: p.Objects, Images: p.Images, Pools: pools, Catalogue: p.Catalogue, Namespace: p.Namespace}
+}
+
+// keying derives the keys of a run's jobs. It changes nothing: it reads S3 and task definitions, and writes local files.
+type keying struct {
+	Objects   *objects.Store
+	Images    Images
+	Pools     map[string]Pool
+	Catalogue job.Catalogue
+	Namespace string
+	Progress  func(stage string, done, of int) // may be nil, and is called concurrently; of is 0 while it is not known
+}
+
+// run keys the jobs of a run file and fills in the run's record. A nil source reads the jobs from the run file, or where
+// it says that they lie in S3.
+func (k *keying) run(ctx context.Context, r *Run, file *job.RunFile, source *jobSource) (*activeRun, error) {
+	r.Name, r.Pool, r.Owner, r.Labels = file.Name, file.Pool, file.Owner, file.Labels
+	r.JobsFrom, r.JobsSHA256 = file.JobsFrom, file.JobsSHA256
+	pool, ok := k.Pools[r.Pool]
+	if !ok {
+		return nil, reject("there is no pool %q; the configuration has %v", r.Pool, slices.Sorted(maps.Keys(k.Pools)))
+	}
+	image, err := k.Images.Resolve(ctx, pool.TaskDefinition)
+	if err != nil {
+		return nil, fmt.Errorf("resolve image of pool %s: %w", r.Pool, err)
+	}
+	r.Image, r.Platform, r.TaskDefinition, r.Container = image.Digest, image.Platform, image.TaskDefinition, image.Container
+	r.Worker = WorkerSize{VCPU: image.VCPU, MemoryGB: image.MemoryGB, Slots: pool.Slots, Providers: pool.Providers}
+	r.Namespace = k.Namespace
+	if r.Catalogue, err = encodeCatalogue(k.Catalogue); err != nil {
+		return nil, err
+	}
+	if source == nil {
+		if source, err = k.jobSource(ctx, file); err != nil {
+			return nil, err
+		}
+	}
+	raw, err := k.readJobs(file, source)
+	if err != nil {
+		return nil, err
+	}
+	defer raw.spool.close()
+	r.JobsSHA256 = raw.sha256
+	inputs, err := k.pinInputs(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	return k.key(r, raw, inputs)
+}
+
+// progress reports how far keying has come, now and then.
+func (k *keying) progress(stage string, done, of int) {
+	if k.Progress != nil && (done%progressEvery == 0 || done == of) {
+		k.Progress(stage, done, of)
+	}
+}
+
+// progressEvery is after how many jobs or inputs progress is reported.
+const progressEvery = 1000
 
 func (p *Planner) readSubmission(ctx context.Context, id string) (*job.RunFile, error) {
 	data, _, err := p.Objects.Get(ctx, job.SubmissionPath(id))
@@ -120,14 +159,10 @@ type inputPlace struct {
 	line int
 }
 
-// readJobs streams the submission's jobs to a local file, checking all of them.
-func (p *Planner) readJobs(ctx context.Context, file *job.RunFile) (_ *rawJobs, err error) {
-	raw := &rawJobs{file: cmp.Or(file.JobsFrom, "run file"), urls: map[string]inputPlace{}}
-	next, hash, done, err := p.jobSource(ctx, file)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
+// readJobs streams the jobs to a local file, checking all of them.
+func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err error) {
+	defer source.close()
+	raw := &rawJobs{file: source.name, urls: map[string]inputPlace{}}
 	if raw.spool, err = newSpool(); err != nil {
 		return nil, err
 	}
@@ -137,10 +172,10 @@ func (p *Planner) readJobs(ctx context.Context, file *job.RunFile) (_ *rawJobs, 
 		}
 	}()
 	errs := &job.Errors{}
-	checker := job.NewChecker(raw.file, p.Catalogue, errs)
+	checker := job.NewChecker(raw.file, k.Catalogue, errs)
 	w := raw.spool.writer()
 	for {
-		spec, err := next()
+		spec, err := source.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -169,9 +204,10 @@ func (p *Planner) readJobs(ctx context.Context, file *job.RunFile) (_ *rawJobs, 
 		if err := w.append(line); err != nil {
 			return nil, err
 		}
+		k.progress("reading jobs", len(raw.lines), 0)
 	}
 	raw.order = checker.Finish()
-	raw.sha256 = hash()
+	raw.sha256 = source.sha256()
 	if sum := raw.sha256; file.JobsSHA256 != "" && sum != file.JobsSHA256 {
 		return nil, reject("%s has SHA-256 %s, the run file says %s: it was changed after it was submitted", file.JobsFrom, sum, file.JobsSHA256)
 	}
@@ -193,53 +229,72 @@ func mergeParams(run jsontext.Value, spec job.Spec, errs *job.Errors) (jsontext.
 	return nil, fmt.Errorf("read job %s: %w", spec.ID, err)
 }
 
-// jobSource yields a submission's jobs; hash is the SHA-256 of what was read.
-func (p *Planner) jobSource(ctx context.Context, file *job.RunFile) (next func() (job.Spec, error), hash func() string, done func(), err error) {
+// jobSource yields a run's jobs.
+type jobSource struct {
+	name   string                   // of the file, for errors
+	next   func() (job.Spec, error) // io.EOF after the last
+	sha256 func() string            // of what was read
+	close  func()
+}
+
+// jobSource reads the jobs of the run file, or of the object in S3 that it names.
+func (k *keying) jobSource(ctx context.Context, file *job.RunFile) (*jobSource, error) {
 	if file.JobsFrom == "" {
-		jobs := file.Jobs
-		next = func() (job.Spec, error) {
+		return inlineJobs("run file", file), nil
+	}
+	bucket, object, err := job.ParseObjectURL(file.JobsFrom)
+	if err != nil {
+		return nil, reject("jobs_from: %v", err)
+	}
+	body, _, err := k.Objects.In(bucket).Open(ctx, object, objects.Condition{})
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil, reject("jobs_from: there is no object %s", file.JobsFrom)
+	}
+	if errors.Is(err, objects.ErrDenied) {
+		return nil, reject("jobs_from: %s cannot be read: it does not exist, or this controller may not see it", file.JobsFrom)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open jobs: %w", err)
+	}
+	sum := sha256.New()
+	return &jobSource{
+		name: file.JobsFrom, next: job.NewReader(file.JobsFrom, io.TeeReader(body, sum)).Next,
+		sha256: func() string { return hex.EncodeToString(sum.Sum(nil)) }, close: func() { body.Close() },
+	}, nil
+}
+
+// inlineJobs yields the jobs that stand in the run file.
+func inlineJobs(name string, file *job.RunFile) *jobSource {
+	jobs := file.Jobs
+	return &jobSource{
+		name: name, sha256: func() string { return file.JobsSHA256 }, close: func() {},
+		next: func() (job.Spec, error) {
 			if len(jobs) == 0 {
 				return job.Spec{}, io.EOF
 			}
 			spec := jobs[0]
 			jobs = jobs[1:]
 			return spec, nil
-		}
-		return next, func() string { return file.JobsSHA256 }, func() {}, nil
+		},
 	}
-	bucket, object, err := job.ParseObjectURL(file.JobsFrom)
-	if err != nil {
-		return nil, nil, nil, reject("jobs_from: %v", err)
-	}
-	body, _, err := p.Objects.In(bucket).Open(ctx, object, objects.Condition{})
-	if errors.Is(err, objects.ErrNotFound) {
-		return nil, nil, nil, reject("jobs_from: there is no object %s", file.JobsFrom)
-	}
-	if errors.Is(err, objects.ErrDenied) {
-		return nil, nil, nil, reject("jobs_from: %s cannot be read: it does not exist, or this controller may not see it", file.JobsFrom)
-	}
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("open jobs: %w", err)
-	}
-	sum := sha256.New()
-	next = job.NewReader(file.JobsFrom, io.TeeReader(body, sum)).Next
-	return next, func() string { return hex.EncodeToString(sum.Sum(nil)) }, func() { body.Close() }, nil
 }
 
 // pinInputs asks S3 what each input is now.
-func (p *Planner) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.InputIdentity, error) {
+func (k *keying) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.InputIdentity, error) {
 	urls := slices.Sorted(maps.Keys(raw.urls))
 	identities := make([]job.InputIdentity, len(urls))
 	missing := make([]string, len(urls)) // why; "" when it is there
+	var asked atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inputLookups)
 	for i, url := range urls {
 		group.Go(func() error {
+			defer func() { k.progress("pinning inputs", int(asked.Add(1)), len(urls)) }()
 			bucket, object, err := job.ParseObjectURL(url)
 			if err != nil {
 				return err
 			}
-			info, err := p.Objects.In(bucket).Head(ctx, object)
+			info, err := k.Objects.In(bucket).Head(ctx, object)
 			if errors.Is(err, objects.ErrNotFound) {
 				missing[i] = "there is no input " + url
 				return nil
@@ -275,7 +330,7 @@ func (p *Planner) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.I
 }
 
 // key derives every job's key, parents first, and writes the normalised manifest to a local file.
-func (p *Planner) key(r *Run, file *job.RunFile, raw *rawJobs, inputs map[string]job.InputIdentity) (_ *activeRun, err error) {
+func (k *keying) key(r *Run, raw *rawJobs, inputs map[string]job.InputIdentity) (_ *activeRun, err error) {
 	out, err := newSpool()
 	if err != nil {
 		return nil, err
@@ -285,7 +340,7 @@ func (p *Planner) key(r *Run, file *job.RunFile, raw *rawJobs, inputs map[string
 			out.close()
 		}
 	}()
-	common := commonDocuments(r, p.Catalogue)
+	common := commonDocuments(r, k.Catalogue)
 	fixed := map[string]int{} // bytes of what the documents of a task type share
 	for name, doc := range common {
 		shared, err := job.Document{Spec: doc}.Canonical()
@@ -318,13 +373,14 @@ func (p *Planner) key(r *Run, file *job.RunFile, raw *rawJobs, inputs map[string
 		}
 		// Most messages are small, and it is enough to see that they are; of others it takes the message to know.
 		if len(buf)+fixed[spec.Task] > plainlySmall {
-			if _, err := message(r, planned, math.MaxInt32, common[spec.Task], p.Catalogue[spec.Task].Timeout); err != nil {
+			if _, err := message(r, planned, math.MaxInt32, common[spec.Task], k.Catalogue[spec.Task].Timeout); err != nil {
 				errs.Add(&job.Error{File: raw.file, Line: int(raw.lines[at]), Message: fmt.Sprintf("job %q: %v", spec.ID, err)})
 			}
 		}
 		if err := w.append(buf); err != nil {
 			return nil, err
 		}
+		k.progress("deriving keys", out.len(), len(raw.order))
 	}
 	if errs.Len() > 0 {
 		return nil, &rejection{reason: fmt.Sprintf("%d jobs are too large", errs.Len()), errs: errs}

@@ -48,8 +48,10 @@ type Outputs interface {
 type Image struct {
 	TaskDefinition string // ARN with its revision
 	Container      string
-	Digest         string // "sha256:…"
-	Platform       string // "linux/amd64"
+	Digest         string  // "sha256:…"
+	Platform       string  // "linux/amd64"
+	VCPU           float64 // of the task; 0: not known
+	MemoryGB       float64 // of the task, in GiB; 0: not known
 }
 
 // Images resolves a task definition family to its newest revision.
@@ -63,6 +65,8 @@ type Pool struct {
 	Jobs           JobQueue
 	DeadLetters    Receiver // where Jobs' redrive policy moves messages; nil when it has none
 	TaskDefinition string   // family
+	Slots          int      // jobs that a worker runs at a time
+	Providers      []string // where workers are launched, most preferred first
 }
 
 // Options of a Planner. All but Guard, Log, Registerer and Wake are required.

@@ -43,10 +43,19 @@ type Run struct {
 	JobsSHA256     string `dynamodbav:"jobs_sha256"`
 	Catalogue      string `dynamodbav:"catalogue"` // task types as JSON, pinned
 
-	Progress Progress `dynamodbav:"progress"`
+	Worker   WorkerSize `dynamodbav:"worker"`
+	Progress Progress   `dynamodbav:"progress"`
 
 	// ExpiresAt is when the table's time to live may remove the record, in epoch seconds; 0 while the run has not ended.
 	ExpiresAt int64 `dynamodbav:"expires_at,omitempty"`
+}
+
+// WorkerSize is what a worker of a run's pool is, pinned with the image, so that it can be said what the run cost.
+type WorkerSize struct {
+	VCPU      float64  `dynamodbav:"vcpu"`      // 0: not known
+	MemoryGB  float64  `dynamodbav:"memory_gb"` // in GiB, as ECS has it; 0: not known
+	Slots     int      `dynamodbav:"slots"`     // jobs that it runs at a time
+	Providers []string `dynamodbav:"providers"` // where it is launched, most preferred first
 }
 
 // keepRuns is how long what is known of a run is kept: the record from its end, its log from each entry.

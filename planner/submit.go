@@ -80,19 +80,15 @@ func jobsAtHand(run *job.RunFile) bool {
 func (p *Prepared) collect(path string, catalogue job.Catalogue, errs *job.Errors) error {
 	hash := sha256.New()
 	out := bufio.NewWriterSize(io.MultiWriter(p.file, hash), 1<<20)
-	next, done, err := p.source(path)
+	source, err := p.source(path)
 	if err != nil {
 		errs.Merge(err)
 		return errs.Err()
 	}
-	defer done()
-	source := path
-	if p.RunFile.JobsFrom != "" {
-		source = localJobs(path, p.RunFile.JobsFrom)
-	}
-	checker := job.NewChecker(source, catalogue, errs)
+	defer source.close()
+	checker := job.NewChecker(source.name, catalogue, errs)
 	for {
-		spec, err := next()
+		spec, err := source.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -129,24 +125,18 @@ func (p *Prepared) collect(path string, catalogue job.Catalogue, errs *job.Error
 }
 
 // source yields the jobs, inline or from a local file.
-func (p *Prepared) source(path string) (next func() (job.Spec, error), done func(), err error) {
+func (p *Prepared) source(path string) (*jobSource, error) {
 	if p.RunFile.JobsFrom == "" {
-		jobs := p.RunFile.Jobs
-		return func() (job.Spec, error) {
-			if len(jobs) == 0 {
-				return job.Spec{}, io.EOF
-			}
-			spec := jobs[0]
-			jobs = jobs[1:]
-			return spec, nil
-		}, func() {}, nil
+		return inlineJobs(path, p.RunFile), nil
 	}
 	name := localJobs(path, p.RunFile.JobsFrom)
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, nil, p.RunFile.ErrorAt(path, "jobs_from", "jobs_from: %v", err)
+		return nil, p.RunFile.ErrorAt(path, "jobs_from", "jobs_from: %v", err)
 	}
-	return job.NewReader(name, f).Next, func() { f.Close() }, nil
+	return &jobSource{
+		name: name, next: job.NewReader(name, f).Next, sha256: func() string { return p.RunFile.JobsSHA256 }, close: func() { f.Close() },
+	}, nil
 }
 
 // localJobs is where a run file's jobs_from lies: relative to the run file.
