@@ -53,7 +53,7 @@ func main() {
 	if filepath.Base(os.Args[0]) == demo.ModelProgram {
 		os.Exit(model.Main(context.Background(), os.Args[1:], os.Getenv, os.Stderr))
 	}
-	p := program{os.Stdout, os.Stderr, os.Environ(), os.Getenv}
+	p := program{withWidth(os.Stdout, os.Getenv("COLUMNS")), os.Stderr, os.Environ(), os.Getenv}
 	os.Exit(run(p, os.Args[1:]))
 }
 

@@ -66,7 +66,8 @@ func printRuns(w page, now time.Time, runs []*planner.Run) error {
 			strconv.Itoa(p.Failed), strconv.Itoa(p.Blocked), lasted(now, r), ago(now, r.Received), r.Owner,
 		})
 	}
-	return w.rows([]string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "BLOCKED", "TOOK", "SUBMITTED", "OWNER"}, body)
+	header := []string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "BLOCKED", "TOOK", "SUBMITTED", "OWNER"}
+	return w.rowsWithin(header, body, "OWNER", "POOL", "BLOCKED", "SUBMITTED", "CACHED", "EXECUTED")
 }
 
 // lasted is how long a run took, or has taken so far.

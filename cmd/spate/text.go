@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -36,8 +38,20 @@ type page struct {
 	width int // columns; 0 leaves lines whole, for files and other programs
 }
 
-// pageOn is w with the width of the terminal that it is, if it is one.
+// withWidth gives an output that is no terminal the width that the environment variable COLUMNS asks for, if it does.
+func withWidth(f *os.File, columns string) io.Writer {
+	width, err := strconv.Atoi(columns)
+	if err != nil || width <= 0 || term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return page{f, width}
+}
+
+// pageOn is w with the width of the terminal that it is, if it is one, or with the one that it was given.
 func pageOn(w io.Writer) page {
+	if p, ok := w.(page); ok {
+		return p
+	}
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return page{w, 0}
@@ -114,6 +128,22 @@ func (p page) rows(header []string, body [][]string) error {
 		}
 	}
 	return nil
+}
+
+// rowsWithin prints a table like rows. Where the page is too narrow, the columns named in least are left out, the first of
+// them first, until it fits.
+func (p page) rowsWithin(header []string, body [][]string, least ...string) error {
+	table := append([][]string{header}, body...)
+	for _, name := range least {
+		if _, width := align(table); p.width <= 0 || width <= p.width {
+			break
+		}
+		column := slices.Index(table[0], name)
+		for i, row := range table {
+			table[i] = slices.Concat(row[:column], row[column+1:])
+		}
+	}
+	return p.rows(table[0], table[1:])
 }
 
 // align is a table's lines, the header's first, and how wide they are.
