@@ -67,7 +67,7 @@ func (c *Checker) checkTask(s Spec, params []byte) {
 	task, ok := c.catalogue[s.Task]
 	if !ok {
 		hint := "the catalogue has " + strings.Join(c.catalogue.Names(), ", ")
-		if near := nearest(s.Task, c.catalogue.Names()); near != "" {
+		if near := Nearest(s.Task, c.catalogue.Names()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		c.errorf(s.place.task, "unknown task %q; %s", s.Task, hint)

@@ -273,7 +273,7 @@ func (d *decoder) checkParams(value jsontext.Value, start int64) {
 // unknown reports a field that does not exist and skips its value.
 func (d *decoder) unknown(what, name string, at position, known ...string) {
 	var hint string
-	if near := nearest(name, known); near != "" {
+	if near := Nearest(name, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	} else {
 		hint = "; known are " + strings.Join(known, ", ")

@@ -64,7 +64,7 @@ func TestTheNearestWordIsSuggested(t *testing.T) {
 		"taks": "task", "Task": "task", "tasks": "task", "param": "params", "input": "inputs", "need": "needs", "lables": "labels",
 		"ID": "id", "retention": "", "": "", "x": "", "xy": "", "priority": "", "parents": "", strings.Repeat("t", 1<<20): "",
 	} {
-		if got := nearest(word, known); got != want {
+		if got := Nearest(word, known); got != want {
 			t.Errorf("nearest to %q is %q, want %q", clip(word), got, want)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// nearest is the known word that a misspelt one most likely stands for, or "".
-func nearest(word string, known []string) string {
+// Nearest is the known word that a misspelt one most likely stands for, or "".
+func Nearest(word string, known []string) string {
 	type scored struct {
 		word     string
 		distance int

@@ -1,5 +1,7 @@
 package job
 
+import "fmt"
+
 // RunState is where a run stands. Outages do not change it: they stay in their state, with a reason.
 //
 //	Received → Rejected | Planning → Active → Succeeded | Failed
@@ -71,6 +73,16 @@ func (s State) String() string {
 		return "blocked"
 	}
 	return "invalid"
+}
+
+// ParseState reads what String writes.
+func ParseState(s string) (State, error) {
+	for _, state := range States() {
+		if state.String() == s {
+			return state, nil
+		}
+	}
+	return 0, fmt.Errorf("parse state: there is no state %q", clip(s))
 }
 
 // HasOutput reports whether the job's output exists in this state.

@@ -69,3 +69,14 @@ func TestOnlyListedExitCodesArePermanent(t *testing.T) {
 		}
 	}
 }
+
+func TestAStateIsReadAsItIsWritten(t *testing.T) {
+	for _, state := range States() {
+		if got, err := ParseState(state.String()); err != nil || got != state {
+			t.Errorf("%s: got %s, %v", state, got, err)
+		}
+	}
+	if _, err := ParseState("asleep"); err == nil {
+		t.Error("asleep was read")
+	}
+}
