@@ -49,6 +49,7 @@ type loop struct {
 	intakes  chan intake
 	endeds   chan ended
 	depths   chan map[string]depthReading
+	inboxes  chan inbox
 
 	waiting    []*Run           // to be planned
 	planning   string           // the run that is being planned
@@ -75,7 +76,7 @@ func (p *Planner) Run(ctx context.Context) error {
 	l := &loop{
 		Planner: p, received: make(chan *Run), batches: make(chan eventBatch), intakes: make(chan intake, 1),
 		endeds: make(chan ended, 16), depths: make(chan map[string]depthReading),
-		retries: map[string]retry{},
+		inboxes: make(chan inbox), retries: map[string]retry{},
 	}
 	defer func() {
 		for _, a := range p.active {
@@ -103,6 +104,7 @@ func (p *Planner) Run(ctx context.Context) error {
 		}
 	}
 	group.Go(func() error { return l.readDepths(ctx) })
+	group.Go(func() error { return l.readInbox(ctx) })
 	group.Go(func() error {
 		err := l.work(ctx)
 		return errors.Join(err, l.background.Wait())
@@ -348,6 +350,10 @@ func (l *loop) work(ctx context.Context) error {
 			}
 		case readings := <-l.depths:
 			l.note(readings, time.Now())
+		case in := <-l.inboxes:
+			if err := l.obey(ctx, in); err != nil {
+				return err
+			}
 		}
 		if err := l.applyAll(ctx, batches); err != nil {
 			return err

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"spate/internal/table"
@@ -217,26 +215,24 @@ func (s store) saveRelease(ctx context.Context, run string, r release) error {
 
 // append writes an item of a run's log, as long as the run is ours.
 func (s store) append(ctx context.Context, run string, item any) error {
-	key, err := attributevalue.MarshalMap(table.Key{PK: table.RunRecords, SK: run})
-	if err != nil {
-		return err
-	}
-	ours := s.ours()
-	fence, err := attributevalue.MarshalMap(ours.Values)
-	if err != nil {
-		return err
-	}
 	put, err := s.table.PutOp(item, table.Condition{})
 	if err != nil {
 		return err
 	}
-	err = s.table.Transact(ctx, put, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
-		TableName: aws.String(s.table.Name()), Key: key, ConditionExpression: &ours.Expression, ExpressionAttributeValues: fence,
-	}})
+	check, err := s.checkOurs(run)
+	if err != nil {
+		return err
+	}
+	err = s.table.Transact(ctx, put, check)
 	if errors.Is(err, table.ErrCondition) {
 		return errFenced
 	}
 	return err
+}
+
+// checkOurs makes a transaction fail once a later controller has claimed a run.
+func (s store) checkOurs(run string) (types.TransactWriteItem, error) {
+	return s.table.CheckOp(table.Key{PK: table.RunRecords, SK: run}, s.ours())
 }
 
 func (s store) saveFailure(ctx context.Context, run string, f Failure) error {

@@ -22,7 +22,8 @@ import (
 // Partition keys of the runs table, and who owns them.
 const (
 	RunRecords   = "RUN"     // planner: one record a run; sk is the run id
-	RunPrefix    = "RUN#"    // planner: + run id; its releases and failures
+	RunPrefix    = "RUN#"    // planner: + run id; its releases, failures and audit records
+	ControlInbox = "CONTROL" // planner: requests that nobody has answered yet; sk is the request's id
 	IntentPrefix = "INTENT#" // scaler: + pool; its journal
 	PoolRecords  = "POOL"    // scaler: one status a pool; sk is the pool
 	LeaseRecords = "LEASE"   // lease
@@ -138,6 +139,38 @@ func (t *Table) PutOp(item any, c Condition) (types.TransactWriteItem, error) {
 	}
 	return types.TransactWriteItem{Put: &types.Put{
 		TableName: &t.name, Item: av, ConditionExpression: expression,
+		ExpressionAttributeNames: c.Names, ExpressionAttributeValues: values,
+	}}, nil
+}
+
+// DeleteOp is a deletion as part of a transaction.
+func (t *Table) DeleteOp(key Key, c Condition) (types.TransactWriteItem, error) {
+	av, err := attributevalue.MarshalMap(key)
+	if err != nil {
+		return types.TransactWriteItem{}, fmt.Errorf("delete %s/%s: %w", key.PK, key.SK, err)
+	}
+	expression, values, err := c.parts()
+	if err != nil {
+		return types.TransactWriteItem{}, fmt.Errorf("delete %s/%s: %w", key.PK, key.SK, err)
+	}
+	return types.TransactWriteItem{Delete: &types.Delete{
+		TableName: &t.name, Key: av, ConditionExpression: expression,
+		ExpressionAttributeNames: c.Names, ExpressionAttributeValues: values,
+	}}, nil
+}
+
+// CheckOp makes a transaction fail where an item is other than the condition wants it.
+func (t *Table) CheckOp(key Key, c Condition) (types.TransactWriteItem, error) {
+	av, err := attributevalue.MarshalMap(key)
+	if err != nil {
+		return types.TransactWriteItem{}, fmt.Errorf("check %s/%s: %w", key.PK, key.SK, err)
+	}
+	expression, values, err := c.parts()
+	if err != nil {
+		return types.TransactWriteItem{}, fmt.Errorf("check %s/%s: %w", key.PK, key.SK, err)
+	}
+	return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName: &t.name, Key: av, ConditionExpression: expression,
 		ExpressionAttributeNames: c.Names, ExpressionAttributeValues: values,
 	}}, nil
 }
