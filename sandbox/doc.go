@@ -4,7 +4,7 @@
 // but AWS_ENDPOINT_URL. ECS tasks are real child processes.
 //
 // A request is told by its X-Amz-Target header; one without is S3's, except
-// below /_sandbox/, where the task metadata endpoint and /_sandbox/health are.
+// below /_sandbox/, where the task metadata endpoint, faults, state and health are.
 // Signatures are not checked: whoever reaches the port may do anything, so it
 // should stay on loopback. Nothing outlives the process.
 //
@@ -13,6 +13,10 @@
 // after a grace SIGKILL), waits for them, and closes the ports. Requests are
 // answered until the tasks are gone, so that they can finish their work.
 //
+// With Options.InProcess there are no ports at all: SDK clients go through
+// [Sandbox.Transport], and everything runs inside a bubble of testing/synctest.
+//
 // The package knows AWS and nothing of the programs that use it. Its rooms:
-// awsjson (the JSON protocols), ecs, sqs, dynamodb, s3.
+// awsjson (the JSON protocols), fault (failing on demand), ecs, sqs, dynamodb,
+// s3.
 package sandbox

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -21,6 +22,11 @@ func openRedis(address string) (*redisServer, error) {
 	}
 	return &redisServer{server: server}, nil
 }
+
+// newRedis has no port: clients dial it in process.
+func newRedis() *redisServer { return &redisServer{server: miniredis.NewMiniRedis()} }
+
+func (r *redisServer) dial() (net.Conn, error) { return r.server.Dial() }
 
 func (r *redisServer) address() string { return r.server.Addr() }
 

@@ -17,10 +17,10 @@ const (
 
 // router finds the service that a request is for.
 type router struct {
-	targets  map[string]http.Handler // by the X-Amz-Target header up to its last dot
-	metadata http.Handler
-	objects  http.Handler
-	unknown  http.Handler
+	targets map[string]http.Handler // by the X-Amz-Target header up to its last dot
+	own     map[string]http.Handler // by path, which is theirs with all below it
+	objects http.Handler
+	unknown http.Handler
 }
 
 // ServeHTTP passes the request on.
@@ -33,14 +33,18 @@ func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		service.ServeHTTP(w, request)
 		return
 	}
-	switch path := request.URL.Path; {
-	case path == healthPath:
+	path := request.URL.Path
+	if path == healthPath {
 		fmt.Fprintln(w, `{"status":"ok"}`)
-	case strings.HasPrefix(path, metadataPath+"/"):
-		r.metadata.ServeHTTP(w, request)
-	default:
-		r.objects.ServeHTTP(w, request)
+		return
 	}
+	for prefix, handler := range r.own {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			handler.ServeHTTP(w, request)
+			return
+		}
+	}
+	r.objects.ServeHTTP(w, request)
 }
 
 // unknownTarget answers for services that the sandbox does not have.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"spate/sandbox/dynamodb"
 	"spate/sandbox/ecs"
+	"spate/sandbox/fault"
 	"spate/sandbox/s3"
 	"spate/sandbox/sqs"
 )
@@ -45,6 +47,13 @@ type Options struct {
 	// StopGrace is what tasks are given between SIGTERM and SIGKILL when the
 	// sandbox ends; 0 means 5 s. StopTask goes by the container's stopTimeout.
 	StopGrace time.Duration
+	// Seed makes what is left to chance repeatable; 0 means one made at random, which State tells.
+	Seed uint64
+	// InProcess opens no ports: clients use Transport and DialRedis. The whole sandbox then runs inside a bubble of
+	// [testing/synctest].
+	InProcess bool
+	// Runtime runs the tasks; nil means child processes. With InProcess it is needed, unless no task is launched.
+	Runtime ecs.Runtime
 	// Log receives what goes wrong, and requests that are not implemented.
 	Log zerolog.Logger
 }
@@ -56,6 +65,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.AccountID, "000000000000")
 	setDefault(&o.Path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	setDefault(&o.StopGrace, 5*time.Second)
+	for o.Seed == 0 {
+		o.Seed = rand.Uint64()
+	}
 	return o
 }
 
@@ -69,11 +81,14 @@ func setDefault[T comparable](value *T, fallback T) {
 // Sandbox is one account of AWS on this machine.
 type Sandbox struct {
 	options  Options
-	listener net.Listener
+	listener net.Listener // nil when in process
 	redis    *redisServer
 	handler  http.Handler
+	faults   *fault.Injector
 	ecs      *ecs.Server
+	queues   *sqs.Server
 	tables   *dynamodb.Server
+	objects  *s3.Server
 	tempDir  string // holds the tasks' directories, and their logs unless LogDir is set
 }
 
@@ -90,10 +105,9 @@ func New(options Options) (*Sandbox, error) {
 
 func (s *Sandbox) open() error {
 	var err error
-	if s.listener, err = net.Listen("tcp", s.options.Listen); err != nil { //nolint:noctx // binding a loopback port does not wait
-		return fmt.Errorf("listen for AWS clients: %w", err)
-	}
-	if s.redis, err = openRedis(s.options.RedisListen); err != nil {
+	if s.options.InProcess {
+		s.redis = newRedis()
+	} else if err := s.listen(); err != nil {
 		return err
 	}
 	if s.tempDir, err = os.MkdirTemp("", "sandbox-"); err != nil {
@@ -108,44 +122,69 @@ func (s *Sandbox) open() error {
 	return s.openServices()
 }
 
+// listen opens the ports.
+func (s *Sandbox) listen() error {
+	var err error
+	if s.listener, err = net.Listen("tcp", s.options.Listen); err != nil { //nolint:noctx // binding a loopback port does not wait
+		return fmt.Errorf("listen for AWS clients: %w", err)
+	}
+	s.redis, err = openRedis(s.options.RedisListen)
+	return err
+}
+
 func (s *Sandbox) openServices() error {
 	o := s.options
-	queues := sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log})
-	objects := s3.New(s3.Options{Region: o.Region, Queues: queues, Log: o.Log})
+	s.faults = fault.New(o.Seed)
+	s.queues = sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log})
+	s.objects = s3.New(s3.Options{Region: o.Region, Queues: s.queues, Log: o.Log})
 	var err error
 	if s.tables, err = dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log}); err != nil {
 		return fmt.Errorf("open dynamodb: %w", err)
 	}
+	runtime := o.Runtime
+	if runtime == nil {
+		runtime = &ecs.ProcessRuntime{
+			Path: slices.Concat(o.TaskPath, filepath.SplitList(o.Path)), Environment: s.Env(), WorkDir: s.tempDir, LogDir: o.LogDir, Log: o.Log,
+		}
+	}
 	s.ecs, err = ecs.New(ecs.Options{
 		Region: o.Region, AccountID: o.AccountID, Limits: o.Account, StartDelay: o.StartDelay,
-		MetadataURL: s.Endpoint() + metadataPath,
-		Runtime: &ecs.ProcessRuntime{
-			Path: slices.Concat(o.TaskPath, filepath.SplitList(o.Path)), Environment: s.Env(), WorkDir: s.tempDir, LogDir: o.LogDir, Log: o.Log,
-		},
-		Log: o.Log,
+		MetadataURL: s.Endpoint() + metadataPath, Runtime: runtime, Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("open ecs: %w", err)
 	}
 	s.handler = &router{
-		targets: map[string]http.Handler{
-			ecs.Target:            s.ecs,
-			sqs.Target:            queues,
-			dynamodb.TablePrefix:  s.tables,
-			dynamodb.StreamPrefix: s.tables,
+		targets: s.services(s.queues),
+		own: map[string]http.Handler{
+			metadataPath: http.StripPrefix(metadataPath, http.HandlerFunc(s.ecs.ServeMetadata)),
+			faultsPath:   http.HandlerFunc(s.serveFaults),
+			statePath:    http.HandlerFunc(s.serveState),
 		},
-		metadata: http.StripPrefix(metadataPath, http.HandlerFunc(s.ecs.ServeMetadata)),
-		objects:  objects,
-		unknown:  unknownTarget(o.Log),
+		objects: s.faults.Wrap(s3Faults(s.objects), s.objects),
+		unknown: unknownTarget(o.Log),
 	}
 	return nil
 }
 
-// Endpoint is the URL for AWS_ENDPOINT_URL.
-func (s *Sandbox) Endpoint() string { return "http://" + s.listener.Addr().String() }
+// Endpoint is the URL for AWS_ENDPOINT_URL. In process it leads nowhere but through Transport.
+func (s *Sandbox) Endpoint() string {
+	if s.listener == nil {
+		return "http://127.0.0.1:1"
+	}
+	return "http://" + s.listener.Addr().String()
+}
 
-// RedisURL is the URL of the Redis.
-func (s *Sandbox) RedisURL() string { return "redis://" + s.redis.address() }
+// RedisURL is the URL of the Redis; in process it has none, and DialRedis is the way.
+func (s *Sandbox) RedisURL() string {
+	if s.listener == nil {
+		return ""
+	}
+	return "redis://" + s.redis.address()
+}
+
+// DialRedis connects to the Redis without a port. The caller closes the connection.
+func (s *Sandbox) DialRedis() (net.Conn, error) { return s.redis.dial() }
 
 // Env is what an AWS client's environment needs, as "NAME=value", in a fixed
 // order.
@@ -176,12 +215,14 @@ func (s *Sandbox) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve AWS clients: %w", err)
-		}
-		return nil
-	})
+	if s.listener != nil {
+		group.Go(func() error {
+			if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve AWS clients: %w", err)
+			}
+			return nil
+		})
+	}
 	group.Go(func() error { return s.redis.run(ctx) })
 	group.Go(func() error { return s.tables.Run(ctx) })
 	group.Go(func() error {

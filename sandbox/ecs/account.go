@@ -21,6 +21,7 @@ type account struct {
 	tasks    map[string]*task         // by id
 	buckets  map[string]*bucket       // by capacity provider
 	launches map[launchKey]launch     // answered requests, by clientToken
+	launched int                      // tasks, since the start
 	swept    time.Time                // when old tasks and answers were last dropped
 }
 

@@ -290,6 +290,7 @@ func (a *account) newTask(now time.Time, c *cluster, d *definition, request laun
 		t.variables = slices.Concat(t.variables, override.Environment)
 	}
 	t.command = slices.Concat(container.EntryPoint, command)
+	a.launched++
 	a.tasks[t.id] = t
 	c.tasks = append(c.tasks, t)
 	return t

@@ -100,6 +100,12 @@ func (s *store) bucket(name string) (*bucket, error) {
 	return nil, gofakes3.BucketNotFound(name)
 }
 
+func (s *store) all() []*bucket {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Values(s.buckets))
+}
+
 // get returns the object, or NoSuchBucket or NoSuchKey.
 func (s *store) get(bucketName, key string) (*object, error) {
 	b, err := s.bucket(bucketName)

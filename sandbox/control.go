@@ -1,0 +1,103 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"spate/sandbox/fault"
+)
+
+// Paths of what the sandbox serves of its own, beside AWS's services.
+const (
+	faultsPath = "/_sandbox/faults"
+	statePath  = "/_sandbox/state"
+)
+
+// State is what the sandbox tells of itself at /_sandbox/state, for tests to assert on and for people who wonder.
+type State struct {
+	Seed uint64 `json:"seed"`
+	// Calls counts requests by service, operation and outcome: "ok", an error's code, or "dropped" where the work was done
+	// and the answer withheld.
+	Calls    map[string]map[string]map[string]int `json:"calls"`
+	Faults   []fault.Armed                        `json:"faults"`
+	ECS      any                                  `json:"ecs"`
+	SQS      any                                  `json:"sqs"`
+	DynamoDB any                                  `json:"dynamodb"`
+	S3       any                                  `json:"s3"`
+}
+
+// State is how things stand now. The services are read one after another.
+func (s *Sandbox) State() State {
+	return State{
+		Seed: s.options.Seed, Calls: s.faults.Calls(), Faults: s.faults.Rules(),
+		ECS: s.ecs.State(), SQS: s.queues.State(), DynamoDB: s.tables.State(), S3: s.objects.State(),
+	}
+}
+
+// Faults makes the services fail on demand, as POST /_sandbox/faults does.
+func (s *Sandbox) Faults() *fault.Injector { return s.faults }
+
+func (s *Sandbox) serveState(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		refuse(w, http.StatusMethodNotAllowed, errors.New("want GET"))
+		return
+	}
+	writeJSON(w, http.StatusOK, s.State())
+}
+
+// maxRule bounds a rule's JSON.
+const maxRule = 64 << 10
+
+// serveFaults lists, adds and removes rules.
+func (s *Sandbox) serveFaults(w http.ResponseWriter, r *http.Request) {
+	id := strings.Trim(strings.TrimPrefix(r.URL.Path, faultsPath), "/")
+	switch {
+	case r.Method == http.MethodGet && id == "":
+		writeJSON(w, http.StatusOK, s.faults.Rules())
+	case r.Method == http.MethodPost && id == "":
+		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRule))
+		if err != nil {
+			refuse(w, http.StatusBadRequest, err)
+			return
+		}
+		rule, err := fault.ParseRule(data)
+		if err == nil {
+			rule, err = s.faults.Add(rule)
+		}
+		if err != nil {
+			refuse(w, http.StatusBadRequest, err)
+			return
+		}
+		s.options.Log.Info().Interface("fault", rule).Msg("fault armed")
+		writeJSON(w, http.StatusCreated, rule)
+	case r.Method == http.MethodDelete && id == "":
+		s.faults.Clear()
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodDelete:
+		if !s.faults.Remove(id) {
+			refuse(w, http.StatusNotFound, errors.New("there is no fault "+id))
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		refuse(w, http.StatusMethodNotAllowed, errors.New("want GET, POST or DELETE "+faultsPath+", or DELETE "+faultsPath+"/ID"))
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, err error) {
+	writeJSON(w, status, map[string]string{"error": err.Error()})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // a client that has left needs no answer
+}
