@@ -55,6 +55,19 @@ func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
 		}
 		return &Prepared{RunFile: run}, nil
 	}
+	p, err := prepared(run)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.collect(path, catalogue, errs); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// prepared is a run file with an empty local file for its jobs.
+func prepared(run *job.RunFile) (*Prepared, error) {
 	file, err := os.CreateTemp("", "spate-submit-*.jsonl")
 	if err != nil {
 		return nil, fmt.Errorf("prepare jobs: %w", err)
@@ -63,12 +76,7 @@ func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
 		file.Close()
 		return nil, fmt.Errorf("prepare jobs: %w", err)
 	}
-	p := &Prepared{RunFile: run, file: file}
-	if err := p.collect(path, catalogue, errs); err != nil {
-		p.Close()
-		return nil, err
-	}
-	return p, nil
+	return &Prepared{RunFile: run, file: file}, nil
 }
 
 // jobsAtHand reports whether the jobs can be read here, also when there is something wrong with the run file.
@@ -78,14 +86,19 @@ func jobsAtHand(run *job.RunFile) bool {
 
 // collect checks the jobs and copies them into the local file. errs are those of the run file, which its own join.
 func (p *Prepared) collect(path string, catalogue job.Catalogue, errs *job.Errors) error {
-	hash := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(p.file, hash), 1<<20)
 	source, err := p.source(path)
 	if err != nil {
 		errs.Merge(err)
 		return errs.Err()
 	}
+	return p.copy(source, catalogue, errs)
+}
+
+// copy checks the jobs of a source, closes it, and copies them into the local file. errs are those found before.
+func (p *Prepared) copy(source *jobSource, catalogue job.Catalogue, errs *job.Errors) error {
 	defer source.close()
+	hash := sha256.New()
+	out := bufio.NewWriterSize(io.MultiWriter(p.file, hash), 1<<20)
 	checker := job.NewChecker(source.name, catalogue, errs)
 	for {
 		spec, err := source.next()
