@@ -221,7 +221,7 @@ func put(in jsontext.Value, path []string, depth int, value jsontext.Value, allo
 
 func noParam(path, known []string) error {
 	hint := "it has " + strings.Join(known, ", ") + ";"
-	if near := nearest(path[len(path)-1], known); near != "" {
+	if near := Nearest(path[len(path)-1], known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if len(known) == 0 {
 		hint = "there is none;"
@@ -246,7 +246,7 @@ func explainUnknown(changes []Change, jobs iter.Seq2[Spec, error], errs *Errors)
 	for _, c := range changes {
 		hint := fmt.Sprintf("the run has %d jobs", len(known))
 		for _, id := range c.ids() {
-			if near := nearest(id, known); near != "" {
+			if near := Nearest(id, known); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 				break
 			}

@@ -18,6 +18,7 @@ import (
 type submitCommand struct {
 	configFlag
 	outputFlag
+	changeFlags
 	RunFile string `arg:"" name:"run-file" help:"Run file, YAML or JSON." type:"path"`
 	ID      string `help:"What the run is called; the same id again is the same run. Left out, a new one is made." placeholder:"ID"`
 	Watch   bool   `help:"Watch the run until it ends; exit 1 unless it succeeds." short:"w"`
@@ -44,7 +45,8 @@ func (c *submitCommand) Validate() error {
 	case info.IsDir():
 		return fmt.Errorf("%s is a directory, not a run file", c.RunFile)
 	}
-	return nil
+	_, err := c.changes()
+	return err
 }
 
 // Run submits a run file.
@@ -65,6 +67,9 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 	if _, ok := findPool(in.cfg.Pools, prepared.RunFile.Pool); !ok {
 		run := prepared.RunFile
 		return run.ErrorAt(c.RunFile, "pool", "there is no pool %q; the configuration has %s", run.Pool, poolNames(in.cfg.Pools))
+	}
+	if _, err := c.apply(ctx, prepared, in.objects, catalogue); err != nil {
+		return err
 	}
 	contact, cancel := context.WithTimeout(ctx, contactTimeout)
 	defer cancel()
