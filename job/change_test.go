@@ -97,19 +97,25 @@ func TestChangesAreLaidOverParametersOfTheirJobsAlone(t *testing.T) {
 		want     Overlay
 	}{
 		"one number": {changes: []string{"deal.limit=5e6"}, want: Overlay{
-			"deal": jsontext.Value(`{"id":9007199254740992,"limit":5000000,"terms":{"share":0.5,"layers":[{"at":1},{"at":2}]}}`)}},
+			"deal": jsontext.Value(`{"id":9007199254740992,"limit":5000000,"terms":{"share":0.5,"layers":[{"at":1},{"at":2}]}}`),
+		}},
 		"nested, and in a list": {changes: []string{"deal.terms.share=0.25", "deal.terms.layers.1.at=3"}, want: Overlay{
-			"deal": jsontext.Value(`{"id":9007199254740992,"limit":4000000,"terms":{"layers":[{"at":1},{"at":3}],"share":0.25}}`)}},
+			"deal": jsontext.Value(`{"id":9007199254740992,"limit":4000000,"terms":{"layers":[{"at":1},{"at":3}],"share":0.25}}`),
+		}},
 		"an id with a dot": {changes: []string{"deal.old.limit=8"}, want: Overlay{
-			"deal.old": jsontext.Value(`{"limit":8,"terms":{"share":1}}`)}},
+			"deal.old": jsontext.Value(`{"limit":8,"terms":{"share":1}}`),
+		}},
 		"of the run's parameters": {changes: []string{"bare.currency=EUR", "deal.old.currency=JPY"}, want: Overlay{
 			"bare":     jsontext.Value(`{"currency":"EUR"}`),
-			"deal.old": jsontext.Value(`{"currency":"JPY","limit":7,"terms":{"share":1}}`)}},
+			"deal.old": jsontext.Value(`{"currency":"JPY","limit":7,"terms":{"share":1}}`),
+		}},
 		"inside one of the run's parameters": {changes: []string{"bare.rates.EUR=1.2"}, want: Overlay{
-			"bare": jsontext.Value(`{"rates":{"EUR":1.2,"JPY":0.007}}`)}},
+			"bare": jsontext.Value(`{"rates":{"EUR":1.2,"JPY":0.007}}`),
+		}},
 		"a new parameter, and a new kind": {changes: []string{"bare.more=1", `deal.old.limit=none`}, allowNew: true, want: Overlay{
 			"bare":     jsontext.Value(`{"more":1}`),
-			"deal.old": jsontext.Value(`{"limit":"none","terms":{"share":1}}`)}},
+			"deal.old": jsontext.Value(`{"limit":"none","terms":{"share":1}}`),
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := overlayOf(t, tc.allowNew, `{"currency":"USD","rates":{"EUR":1.1,"JPY":0.007}}`, jobs, tc.changes...)

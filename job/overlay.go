@@ -189,7 +189,7 @@ func put(in jsontext.Value, path []string, depth int, value jsontext.Value, allo
 		}
 		member, ok := members[name]
 		switch {
-		case !ok && !(last && allowNew):
+		case !ok && (!last || !allowNew):
 			return nil, noParam(path[:depth+1], slices.Sorted(maps.Keys(members)))
 		case !ok:
 			member = value
