@@ -7,33 +7,36 @@ import (
 )
 
 // Checker checks what the jobs of one run need of one another, and of the catalogue. Jobs are added one at a time, in
-// any order: a job may stand before its parents. Of each it keeps the id and the parents only, some 130 bytes
-// (BenchmarkCheckAMillionJobs).
+// any order: a job may stand before its parents. Of each it keeps the id and the parents only, some 60 bytes
+// (BenchmarkCheckAMillionJobs). Jobs are numbered from 0 in the order of Add.
 type Checker struct {
 	file      string
 	catalogue Catalogue // nil: task types are not known here
 	errs      *Errors
-	index     map[string]int32 // by id
+	ids       *Interned // of jobs and of those that they need
+	byID      []int32   // by number of the id: the job's number, or none
 	jobs      []checked
 	parents   []checkedParent // of all jobs, in order
 }
 
+// none is the number of a job or an id that there is not.
+const none = -1
+
 type checked struct {
-	id    string
+	id    int32
 	line  int32
 	first int32 // of its parents in Checker.parents
-	after int32
 }
 
 type checkedParent struct {
-	id string
-	at position
+	id           int32 // none when it was bad
+	line, column int32
 }
 
 // NewChecker checks against a catalogue; nil leaves task types unchecked, for places where it is not known. errs
 // receives what is found.
 func NewChecker(file string, catalogue Catalogue, errs *Errors) *Checker {
-	return &Checker{file: file, catalogue: catalogue, errs: errs, index: map[string]int32{}}
+	return &Checker{file: file, catalogue: catalogue, errs: errs, ids: NewInterned()}
 }
 
 // Add checks one job and remembers it. params are the job's, merged with the run's.
@@ -41,13 +44,14 @@ func (c *Checker) Add(s Spec, params []byte) {
 	if s.ID == "" {
 		return // already reported
 	}
-	if first, ok := c.index[s.ID]; ok {
+	id := c.id(s.ID)
+	if first := c.byID[id]; first != none {
 		c.errorf(s.place.id, "job id %q is taken by the job of line %d", s.ID, c.jobs[first].line)
 		return
 	}
 	c.checkTask(s, params)
-	c.index[s.ID] = int32(len(c.jobs))
-	first := int32(len(c.parents))
+	c.byID[id] = int32(len(c.jobs))
+	c.jobs = append(c.jobs, checked{id, int32(s.place.line), int32(len(c.parents))})
 	for _, name := range s.NeedNames() {
 		at := s.place.needs[name]
 		parent := s.Needs[name].Job
@@ -55,10 +59,36 @@ func (c *Checker) Add(s Spec, params []byte) {
 			c.errorf(at, "job %q needs itself", s.ID)
 			continue
 		}
-		c.parents = append(c.parents, checkedParent{parent, at})
+		need := checkedParent{none, int32(at.line), int32(at.column)}
+		if parent != "" {
+			need.id = c.id(parent)
+		}
+		c.parents = append(c.parents, need)
 	}
-	c.jobs = append(c.jobs, checked{s.ID, int32(s.place.line), first, int32(len(c.parents))})
 }
+
+func (c *Checker) id(s string) int32 {
+	n := c.ids.Add(s)
+	if int(n) == len(c.byID) {
+		c.byID = append(c.byID, none)
+	}
+	return n
+}
+
+// Find is the number of the job of an id.
+func (c *Checker) Find(id string) (int32, bool) {
+	n, ok := c.ids.Find(id)
+	if !ok || c.byID[n] == none {
+		return 0, false
+	}
+	return c.byID[n], true
+}
+
+// ID is a job's id.
+func (c *Checker) ID(n int32) string { return c.ids.At(c.jobs[n].id) }
+
+// Line is where a job stood in its file.
+func (c *Checker) Line(n int32) int { return int(c.jobs[n].line) }
 
 func (c *Checker) checkTask(s Spec, params []byte) {
 	if c.catalogue == nil || s.Task == "" {
@@ -96,8 +126,8 @@ func (c *Checker) errorf(at position, format string, args ...any) {
 func (c *Checker) Len() int { return len(c.jobs) }
 
 // Finish checks what can be known only at the end: that parents exist and that no job waits for itself. It returns the
-// jobs' positions (in the order of Add) so that parents come before children and ties stand as they were added; the
-// order is of use only when there were no errors.
+// jobs' numbers so that parents come before children and ties stand as they were added; the order is of use only when
+// there were no errors. No job may be added after it: who needs whom is forgotten.
 func (c *Checker) Finish() []int32 {
 	if len(c.jobs) == 0 && c.errs.Len() == 0 {
 		c.errorf(position{}, "no jobs: a run needs at least one")
@@ -108,43 +138,54 @@ func (c *Checker) Finish() []int32 {
 		closed = -2
 	)
 	place := slices.Repeat([]int32{unseen}, len(c.jobs)) // on the path, from 0
-	next := make([]int32, len(c.jobs))                   // how many parents were visited
 	order := make([]int32, 0, len(c.jobs))
-	var path []int32 // each job needs the one behind it
-	for root := range c.jobs {
-		if place[root] != unseen {
-			continue
+	type step struct{ job, next, after int32 } // parents next to after of it are to be visited
+	var path []step                            // each job needs the one behind it
+	enter := func(n int32) {
+		after := int32(len(c.parents))
+		if int(n)+1 < len(c.jobs) {
+			after = c.jobs[n+1].first
 		}
-		path = append(path[:0], int32(root))
-		place[root] = 0
+		place[n] = int32(len(path))
+		path = append(path, step{n, c.jobs[n].first, after})
+	}
+	for root := range int32(len(c.jobs)) {
+		if place[root] == unseen {
+			enter(root)
+		}
 		for len(path) > 0 {
-			at := path[len(path)-1]
-			j := &c.jobs[at]
-			if j.first+next[at] == j.after {
-				place[at] = closed
-				order = append(order, at)
+			at := &path[len(path)-1]
+			if at.next == at.after {
+				place[at.job] = closed
+				order = append(order, at.job)
 				path = path[:len(path)-1]
 				continue
 			}
-			need := c.parents[j.first+next[at]]
-			next[at]++
-			parent, ok := c.index[need.id]
-			if !ok {
-				if need.id != "" {
-					c.errorf(need.at, "job %q needs %q, which no job of this run is called", j.id, need.id)
-				}
+			need := c.parents[at.next]
+			at.next++
+			if need.id == none {
+				continue
+			}
+			where := position{int(need.line), int(need.column)}
+			parent := c.byID[need.id]
+			if parent == none {
+				c.errorf(where, "job %q needs %q, which no job of this run is called", c.ID(at.job), c.ids.At(need.id))
 				continue
 			}
 			switch place[parent] {
 			case unseen:
-				place[parent] = int32(len(path))
-				path = append(path, parent)
+				enter(parent)
 			case closed:
 			default:
-				c.errorf(need.at, "jobs wait for each other: %s", c.cycle(path[place[parent]:]))
+				var circle []int32
+				for _, s := range path[place[parent]:] {
+					circle = append(circle, s.job)
+				}
+				c.errorf(where, "jobs wait for each other: %s", c.cycle(circle))
 			}
 		}
 	}
+	c.parents = nil
 	return order
 }
 
@@ -152,12 +193,12 @@ func (c *Checker) Finish() []int32 {
 func (c *Checker) cycle(circle []int32) string {
 	const most = 20
 	names := make([]string, 0, most+2)
-	for k, at := range circle {
+	for k, n := range circle {
 		if k == most {
 			names = append(names, fmt.Sprintf("… %d more …", len(circle)-most))
 			break
 		}
-		names = append(names, c.jobs[at].id)
+		names = append(names, c.ID(n))
 	}
-	return strings.Join(append(names, c.jobs[circle[0]].id), " → ")
+	return strings.Join(append(names, c.ID(circle[0])), " → ")
 }
