@@ -13,7 +13,7 @@ import (
 // A Graph is built by Add in the order of the normalised manifest, then Resolve for every node, then Start. It is not
 // safe for concurrent use.
 type Graph struct {
-	byKey map[job.Key]int32
+	byKey *job.Index
 	nodes []node
 	jobs  []int32 // the node of each job of the manifest
 
@@ -25,27 +25,26 @@ type Graph struct {
 	byState [job.Blocked + 1]int // nodes
 }
 
+// node has no pointer, and where its parents and children end is where the next node's begin: there may be millions.
 type node struct {
 	key         job.Key
-	state       job.State
-	listed      bool  // in Graph.ready
 	missing     int32 // parents without output
 	weight      int32 // jobs of this key
 	cause       int32 // of Blocked: the failed node
 	firstParent int32
-	endParent   int32
 	firstChild  int32
-	endChild    int32
+	state       job.State
+	listed      bool // in Graph.ready
 }
 
 // NewGraph makes an empty graph; jobs is how many are expected.
 func NewGraph(jobs int) *Graph {
-	return &Graph{byKey: make(map[job.Key]int32, jobs), nodes: make([]node, 0, jobs), jobs: make([]int32, 0, jobs)}
+	return &Graph{byKey: job.NewIndex(jobs), nodes: make([]node, 0, jobs), jobs: make([]int32, 0, jobs)}
 }
 
 // Add adds the next job of the manifest. Its parents must have been added before.
 func (g *Graph) Add(key job.Key, parents []job.Key) error {
-	if n, ok := g.byKey[key]; ok {
+	if n, ok := g.Find(key); ok {
 		// Equal keys have equal parents.
 		g.nodes[n].weight++
 		g.jobs = append(g.jobs, n)
@@ -54,7 +53,7 @@ func (g *Graph) Add(key job.Key, parents []job.Key) error {
 	}
 	n := node{key: key, weight: 1, firstParent: int32(len(g.parents))}
 	for _, p := range parents {
-		at, ok := g.byKey[p]
+		at, ok := g.Find(p)
 		if !ok {
 			g.parents = g.parents[:n.firstParent]
 			return fmt.Errorf("add job %s: its parent %s was not added before it", key.Short(), p.Short())
@@ -63,8 +62,7 @@ func (g *Graph) Add(key job.Key, parents []job.Key) error {
 			g.parents = append(g.parents, at)
 		}
 	}
-	n.endParent = int32(len(g.parents))
-	g.byKey[key] = int32(len(g.nodes))
+	g.byKey.Add(key.Hash(), int32(len(g.nodes)), func(n int32) uint64 { return g.nodes[n].key.Hash() })
 	g.jobs = append(g.jobs, int32(len(g.nodes)))
 	g.nodes = append(g.nodes, n)
 	g.counts[job.Pending]++
@@ -95,8 +93,7 @@ func (g *Graph) NodeOf(jobNumber int) int32 { return g.jobs[jobNumber] }
 
 // Find returns the node of a key.
 func (g *Graph) Find(key job.Key) (int32, bool) {
-	n, ok := g.byKey[key]
-	return n, ok
+	return g.byKey.Find(key.Hash(), func(n int32) bool { return g.nodes[n].key == key })
 }
 
 // Counts is the number of jobs (not nodes) in each state.
@@ -139,19 +136,19 @@ func (g *Graph) Resolve(n int32, p job.Presence, released bool) {
 
 // Start moves every unresolved node to Waiting or Ready. No job may be added after it.
 func (g *Graph) Start() {
-	degree := make([]int32, len(g.nodes)+1)
+	next := make([]int32, len(g.nodes)+1) // by node: where its next child goes
 	for _, p := range g.parents {
-		degree[p+1]++
+		next[p+1]++
 	}
 	for i := range g.nodes {
-		degree[i+1] += degree[i]
-		g.nodes[i].firstChild, g.nodes[i].endChild = degree[i], degree[i]
+		next[i+1] += next[i]
+		g.nodes[i].firstChild = next[i]
 	}
 	g.children = make([]int32, len(g.parents))
 	for i := range g.nodes {
 		for _, p := range g.parentsOf(int32(i)) {
-			g.children[g.nodes[p].endChild] = int32(i)
-			g.nodes[p].endChild++
+			g.children[next[p]] = int32(i)
+			next[p]++
 			if !g.nodes[p].state.HasOutput() {
 				g.nodes[i].missing++
 			}
@@ -169,11 +166,17 @@ func (g *Graph) Start() {
 }
 
 func (g *Graph) parentsOf(n int32) []int32 {
-	return g.parents[g.nodes[n].firstParent:g.nodes[n].endParent]
+	if int(n)+1 < len(g.nodes) {
+		return g.parents[g.nodes[n].firstParent:g.nodes[n+1].firstParent]
+	}
+	return g.parents[g.nodes[n].firstParent:]
 }
 
 func (g *Graph) childrenOf(n int32) []int32 {
-	return g.children[g.nodes[n].firstChild:g.nodes[n].endChild]
+	if int(n)+1 < len(g.nodes) {
+		return g.children[g.nodes[n].firstChild:g.nodes[n+1].firstChild]
+	}
+	return g.children[g.nodes[n].firstChild:]
 }
 
 func (g *Graph) set(n int32, to job.State) {
