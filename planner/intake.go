@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -149,20 +150,16 @@ type rawJobs struct {
 	file   string // its name, for errors
 	sha256 string // of the file
 	spool  *spool
-	lines  []int32 // where each job stood in the file
-	order  []int32 // parents before children
-	urls   map[string]inputPlace
-}
-
-type inputPlace struct {
-	job  string
-	line int
+	known  *job.Checker  // the jobs' ids and lines
+	order  []int32       // parents before children
+	urls   *job.Interned // of inputs to pin
+	users  []int32       // by input: the first job that reads it
 }
 
 // readJobs streams the jobs to a local file, checking all of them.
 func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err error) {
 	defer source.close()
-	raw := &rawJobs{file: source.name, urls: map[string]inputPlace{}}
+	raw := &rawJobs{file: source.name, urls: job.NewInterned()}
 	if raw.spool, err = newSpool(); err != nil {
 		return nil, err
 	}
@@ -172,7 +169,7 @@ func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err
 		}
 	}()
 	errs := &job.Errors{}
-	checker := job.NewChecker(raw.file, k.Catalogue, errs)
+	raw.known = job.NewChecker(raw.file, k.Catalogue, errs)
 	w := raw.spool.writer()
 	for {
 		spec, err := source.next()
@@ -187,16 +184,16 @@ func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err
 		if spec.Params, err = mergeParams(file.Params, spec, errs); err != nil {
 			return nil, err
 		}
-		checker.Add(spec, spec.Params)
+		raw.known.Add(spec, spec.Params)
 		if errs.Len() > 0 {
 			continue
 		}
-		for _, in := range spec.Inputs {
-			if in.SHA256 == "" {
-				raw.urls[in.URL] = inputPlace{job: spec.ID, line: spec.Line()}
+		for _, name := range slices.Sorted(maps.Keys(spec.Inputs)) {
+			in := spec.Inputs[name]
+			if in.SHA256 == "" && int(raw.urls.Add(in.URL)) == len(raw.users) {
+				raw.users = append(raw.users, int32(raw.spool.len()))
 			}
 		}
-		raw.lines = append(raw.lines, int32(spec.Line()))
 		line, err := json.Marshal(spec, json.Deterministic(true))
 		if err != nil {
 			return nil, fmt.Errorf("read job %s: %w", spec.ID, err)
@@ -204,9 +201,9 @@ func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err
 		if err := w.append(line); err != nil {
 			return nil, err
 		}
-		k.progress("reading jobs", len(raw.lines), 0)
+		k.progress("reading jobs", raw.spool.len(), 0)
 	}
-	raw.order = checker.Finish()
+	raw.order = raw.known.Finish()
 	raw.sha256 = source.sha256()
 	if sum := raw.sha256; file.JobsSHA256 != "" && sum != file.JobsSHA256 {
 		return nil, reject("%s has SHA-256 %s, the run file says %s: it was changed after it was submitted", file.JobsFrom, sum, file.JobsSHA256)
@@ -279,58 +276,56 @@ func inlineJobs(name string, file *job.RunFile) *jobSource {
 	}
 }
 
-// pinInputs asks S3 what each input is now.
-func (k *keying) pinInputs(ctx context.Context, raw *rawJobs) (map[string]job.InputIdentity, error) {
-	urls := slices.Sorted(maps.Keys(raw.urls))
-	identities := make([]job.InputIdentity, len(urls))
-	missing := make([]string, len(urls)) // why; "" when it is there
+// pinInputs asks S3 what each input is now; the answers have the numbers of raw.urls.
+func (k *keying) pinInputs(ctx context.Context, raw *rawJobs) ([]job.InputIdentity, error) {
+	pinned := make([]job.InputIdentity, raw.urls.Len())
 	var asked atomic.Int64
+	var mu sync.Mutex
+	missing := map[int32]error{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inputLookups)
-	for i, url := range urls {
+	for n := range int32(len(pinned)) {
 		group.Go(func() error {
-			defer func() { k.progress("pinning inputs", int(asked.Add(1)), len(urls)) }()
+			defer func() { k.progress("pinning inputs", int(asked.Add(1)), len(pinned)) }()
+			url := raw.urls.At(n)
 			bucket, object, err := job.ParseObjectURL(url)
 			if err != nil {
 				return err
 			}
 			info, err := k.Objects.In(bucket).Head(ctx, object)
-			if errors.Is(err, objects.ErrNotFound) {
-				missing[i] = "there is no input " + url
-				return nil
-			}
-			if errors.Is(err, objects.ErrDenied) {
-				missing[i] = "input " + url + " cannot be read: it does not exist, or this controller may not see it"
-				return nil
-			}
-			if err != nil {
+			switch {
+			case errors.Is(err, objects.ErrNotFound), errors.Is(err, objects.ErrDenied):
+				mu.Lock()
+				defer mu.Unlock()
+				missing[n] = err
+			case err != nil:
 				return fmt.Errorf("pin input %s: %w", url, err)
 			}
-			identities[i] = job.InputIdentity{ETag: info.ETag, Size: info.Size}
+			pinned[n] = job.InputIdentity{ETag: info.ETag, Size: info.Size}
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	if len(missing) == 0 {
+		return pinned, nil
+	}
 	errs := &job.Errors{}
-	pinned := make(map[string]job.InputIdentity, len(urls))
-	for i, url := range urls {
-		if missing[i] != "" {
-			place := raw.urls[url]
-			errs.Add(&job.Error{File: raw.file, Line: place.line, Message: fmt.Sprintf("job %q: %s", place.job, missing[i])})
-			continue
+	for _, n := range slices.Sorted(maps.Keys(missing)) {
+		why := "there is no input " + raw.urls.At(n)
+		if errors.Is(missing[n], objects.ErrDenied) {
+			why = "input " + raw.urls.At(n) + " cannot be read: it does not exist, or this controller may not see it"
 		}
-		pinned[url] = identities[i]
+		errs.Add(&job.Error{
+			File: raw.file, Line: raw.known.Line(raw.users[n]), Message: fmt.Sprintf("job %q: %s", raw.known.ID(raw.users[n]), why),
+		})
 	}
-	if errs.Len() > 0 {
-		return nil, &rejection{reason: fmt.Sprintf("%d inputs are missing", errs.Len()), errs: errs}
-	}
-	return pinned, nil
+	return nil, &rejection{reason: fmt.Sprintf("%d inputs are missing", errs.Len()), errs: errs}
 }
 
 // key derives every job's key, parents first, and writes the normalised manifest to a local file.
-func (k *keying) key(r *Run, raw *rawJobs, inputs map[string]job.InputIdentity) (_ *activeRun, err error) {
+func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *activeRun, err error) {
 	out, err := newSpool()
 	if err != nil {
 		return nil, err
@@ -349,7 +344,7 @@ func (k *keying) key(r *Run, raw *rawJobs, inputs map[string]job.InputIdentity) 
 		}
 		fixed[name] = len(shared)
 	}
-	keys := make(map[string]job.Key, len(raw.order))
+	keys := make([]job.Key, len(raw.order))
 	errs := &job.Errors{}
 	w := out.writer()
 	var buf []byte
@@ -362,19 +357,19 @@ func (k *keying) key(r *Run, raw *rawJobs, inputs map[string]job.InputIdentity) 
 		if err := json.Unmarshal(line, &spec); err != nil {
 			return nil, fmt.Errorf("read spooled job: %w", err)
 		}
-		planned := pin(spec, inputs, keys)
+		planned := raw.pin(spec, inputs, keys)
 		doc := planned.Document(common[spec.Task])
 		if planned.Key, err = doc.Key(); err != nil {
 			return nil, fmt.Errorf("key job %s: %w", spec.ID, err)
 		}
-		keys[spec.ID] = planned.Key
+		keys[at] = planned.Key
 		if buf, err = planned.AppendLine(buf[:0]); err != nil {
 			return nil, err
 		}
 		// Most messages are small, and it is enough to see that they are; of others it takes the message to know.
 		if len(buf)+fixed[spec.Task] > plainlySmall {
 			if _, err := message(r, planned, math.MaxInt32, common[spec.Task], k.Catalogue[spec.Task].Timeout); err != nil {
-				errs.Add(&job.Error{File: raw.file, Line: int(raw.lines[at]), Message: fmt.Sprintf("job %q: %v", spec.ID, err)})
+				errs.Add(&job.Error{File: raw.file, Line: raw.known.Line(at), Message: fmt.Sprintf("job %q: %v", spec.ID, err)})
 			}
 		}
 		if err := w.append(buf); err != nil {
@@ -406,15 +401,16 @@ func commonDocuments(r *Run, catalogue job.Catalogue) map[string]job.SpecDocumen
 	return common
 }
 
-func pin(spec job.Spec, inputs map[string]job.InputIdentity, keys map[string]job.Key) job.Planned {
+// pin fills in what a job reads: identities of inputs by number in raw.urls, keys of parents by the job's number.
+func (raw *rawJobs) pin(spec job.Spec, inputs []job.InputIdentity, keys []job.Key) job.Planned {
 	planned := job.Planned{ID: spec.ID, Task: spec.Task, Params: spec.Params, Labels: spec.Labels}
 	if len(spec.Inputs) > 0 {
 		planned.Inputs = make(map[string]job.PlannedInput, len(spec.Inputs))
 	}
 	for name, in := range spec.Inputs {
 		identity := job.InputIdentity{SHA256: in.SHA256}
-		if in.SHA256 == "" {
-			identity = inputs[in.URL]
+		if n, ok := raw.urls.Find(in.URL); ok && in.SHA256 == "" {
+			identity = inputs[n]
 		}
 		planned.Inputs[name] = job.PlannedInput{URL: in.URL, InputIdentity: identity}
 	}
@@ -422,14 +418,15 @@ func pin(spec job.Spec, inputs map[string]job.InputIdentity, keys map[string]job
 		planned.Needs = make(map[string]job.PlannedNeed, len(spec.Needs))
 	}
 	for name, need := range spec.Needs {
-		planned.Needs[name] = job.PlannedNeed{Job: need.Job, Key: keys[need.Job], Files: need.Files}
+		parent, _ := raw.known.Find(need.Job) // it is there: Finish saw to it
+		planned.Needs[name] = job.PlannedNeed{Job: need.Job, Key: keys[parent], Files: need.Files}
 	}
 	return planned
 }
 
-// resolve asks which outputs exist and starts the graph. released are the nodes that this run sent out before; what the
-// cache does not know of them is asked of S3 itself, since their events may have been consumed.
-func (p *Planner) resolve(ctx context.Context, a *activeRun, released map[int32]bool) error {
+// resolve asks which outputs exist and starts the graph. released tells, by node, what this run sent out before; nil is
+// nothing. What the cache does not know of that is asked of S3 itself, since its events may have been consumed.
+func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) error {
 	const chunk = 10_000
 	var doubtful []int32
 	for start := 0; start < a.graph.Nodes(); start += chunk {
@@ -442,8 +439,8 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released map[int32]
 			if presence != job.Hit && p.recent.has(keys[i], time.Now()) {
 				presence = job.Hit
 			}
-			a.graph.Resolve(n, presence, released[n])
-			if presence != job.Hit && released[n] {
+			a.graph.Resolve(n, presence, released != nil && released[n])
+			if presence != job.Hit && released != nil && released[n] {
 				doubtful = append(doubtful, n)
 			}
 		}

@@ -59,7 +59,7 @@ func (p *Planner) loadHistory(ctx context.Context, a *activeRun) (*history, erro
 	if h.failures, err = ReadFailures(ctx, p.Table, a.ID); err != nil {
 		return nil, err
 	}
-	released := map[int32]bool{}
+	released := make([]bool, a.graph.Nodes())
 	for _, batch := range h.releases {
 		for _, n := range batch.Nodes {
 			if int(n) >= a.graph.Nodes() {
