@@ -2,6 +2,8 @@ package job
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -11,13 +13,14 @@ import (
 // RunFile is one submission as a user writes it, in YAML or JSON. Jobs stand inline or in a file of JSON lines.
 type RunFile struct {
 	Name       string            `json:"name"`
-	Pool       string            `json:"pool"`
+	Pool       string            `json:"pool,omitzero"` // "" of a reproduction only: it has the pool of the other run
 	Owner      string            `json:"owner,omitzero"`
 	Labels     map[string]string `json:"labels,omitempty"` // for people and reports; never part of a key
 	Params     jsontext.Value    `json:"params,omitempty"` // merged under each job's params
 	JobsFrom   string            `json:"jobs_from,omitzero"`
 	JobsSHA256 string            `json:"jobs_sha256,omitzero"` // of the file that JobsFrom names; written by the submitter's client
 	Jobs       []Spec            `json:"-"`
+	Reproduce  *Reproduction     `json:"reproduce,omitzero"` // in the place of jobs
 
 	places map[string]position // of the fields' values, for errors found later
 }
@@ -60,13 +63,15 @@ func ParseRunFile(file string, data []byte) (*RunFile, error) {
 			run.JobsFrom, _ = d.checkedString("jobs_from", checkJobsFrom)
 		case "jobs_sha256":
 			run.JobsSHA256, _ = d.checkedString("jobs_sha256", checkSHA256)
+		case "reproduce":
+			run.Reproduce = d.reproduction()
 		case "jobs":
 			isList := d.array("jobs", func() { run.Jobs = append(run.Jobs, d.spec()) })
 			if isList && len(run.Jobs) == 0 {
 				d.errorf(at, "run file has an empty list of jobs")
 			}
 		default:
-			d.unknown("a run file", name, at, "name", "pool", "owner", "labels", "params", "jobs_from", "jobs")
+			d.unknown("a run file", name, at, "name", "pool", "owner", "labels", "params", "jobs_from", "jobs", "reproduce")
 		}
 	})
 	d.end()
@@ -79,6 +84,10 @@ func ParseRunFile(file string, data []byte) (*RunFile, error) {
 // checkFields checks which fields stand in the run file, and where.
 func (d *decoder) checkFields(seen map[string]position) {
 	top := position{line: 1}
+	if _, ok := seen["reproduce"]; ok {
+		d.checkReproduces(seen)
+		return
+	}
 	for _, required := range []string{"name", "pool"} {
 		if _, ok := seen[required]; !ok {
 			d.errorf(top, "run file has no %s", required)
@@ -91,6 +100,20 @@ func (d *decoder) checkFields(seen map[string]position) {
 		d.errorf(from, "run file has both jobs and jobs_from: keep one of them")
 	case !inline && !elsewhere:
 		d.errorf(top, "run file has no jobs: give them under jobs, or name a file of JSON lines with jobs_from")
+	}
+}
+
+// checkReproduces refuses what a run that computes another's jobs again takes from that one.
+func (d *decoder) checkReproduces(seen map[string]position) {
+	if _, ok := seen["name"]; !ok {
+		d.errorf(position{line: 1}, "run file has no name")
+	}
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		switch name {
+		case "name", "owner", "labels", "reproduce":
+		default:
+			d.errorf(seen[name], "run file has both reproduce and %s, which is the other run's", name)
+		}
 	}
 }
 

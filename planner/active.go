@@ -17,6 +17,7 @@ type activeRun struct {
 	spool     *spool
 	firstJob  []int32 // by node: the number of the first job of that key
 	catalogue job.Catalogue
+	tasks     map[string]int // jobs, by task type
 
 	attempts map[int32]int       // by node, where it is not 1
 	failures map[int32][]Failure // by node, in order of attempts
@@ -43,7 +44,7 @@ type activeRun struct {
 func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	a := &activeRun{
 		Run: r, graph: NewGraph(s.len()), spool: s,
-		attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{},
+		attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{}, tasks: map[string]int{},
 	}
 	if err := json.Unmarshal([]byte(r.Catalogue), &a.catalogue); err != nil {
 		return nil, fmt.Errorf("read pinned catalogue of run %s: %w", r.ID, err)
@@ -54,6 +55,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read manifest of run %s, line %d: %w", r.ID, i+1, err)
 		}
+		a.tasks[planned.Task]++
 		parents = parents[:0]
 		for _, need := range planned.Needs {
 			if need.Job != "" {

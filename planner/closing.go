@@ -46,8 +46,12 @@ func (l *loop) close(ctx context.Context, e ended) error {
 	a.Progress = a.progress(0)
 	a.State, a.Reason, a.Ended = job.RunSucceeded, "", time.Now()
 	a.ExpiresAt = a.Ended.Add(keepRuns).Unix()
+	if e.compared != nil {
+		a.Reproduction.Tasks = e.compared.tasks
+		a.Reason = a.Reproduction.reproduced()
+	}
 	if a.Progress.Failed > 0 {
-		a.State, a.Reason = job.RunFailed, a.summary()
+		a.State, a.Reason = job.RunFailed, join(a.summary(), a.Reason)
 	}
 	if err := l.store.save(ctx, a.Run); err != nil {
 		a.State, a.Ended, a.ExpiresAt = job.RunActive, time.Time{}, 0

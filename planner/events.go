@@ -72,6 +72,9 @@ func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
 	f.ExitCode, f.Cause, f.LastLines, f.Worker, f.At = e.ExitCode, e.Cause, e.LastLines, e.Worker, e.At
 	verdict := Judge(a.catalogue[planned.Task], append(slices.Clone(a.failures[n]), f))
 	f.Retried, f.Verdict = verdict.Retry, verdict.Reason
+	if f.Final && a.Reproduction != nil {
+		f.Verdict = "what the original was computed from is gone"
+	}
 	if err := p.store.saveFailure(ctx, a.ID, f); err != nil {
 		return err
 	}

@@ -49,8 +49,17 @@ func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := p.keying().run(ctx, r, file, nil)
+	var a *activeRun
+	if file.Reproduce != nil {
+		a, err = p.reproduce(ctx, r, file)
+	} else {
+		a, err = p.keying().run(ctx, r, file, nil)
+	}
 	if err != nil {
+		return nil, err
+	}
+	if r.Warnings, err = p.doubtsAbout(ctx, a); err != nil {
+		a.spool.close()
 		return nil, err
 	}
 	// Planning may have taken minutes: look once more whether the run is ours before its manifest is replaced.
@@ -395,6 +404,9 @@ func commonDocuments(r *Run, catalogue job.Catalogue) map[string]job.SpecDocumen
 		}
 		if !task.Deterministic {
 			doc.Run = r.ID
+		}
+		if r.Reproduction != nil {
+			doc.Again = r.ID
 		}
 		common[name] = doc
 	}

@@ -22,14 +22,21 @@ type Result struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Manifest string            `json:"manifest,omitzero"` // URL of the output's manifest
 	Cause    string            `json:"cause,omitzero"`    // why there is no output
+
+	// Of a job of a reproduction: the key of the job that it computes again; whether their outputs could be compared; and the
+	// files in which they differ.
+	Original    job.Key              `json:"original,omitzero"`
+	Compared    bool                 `json:"compared,omitzero"`
+	Differences []job.FileDifference `json:"differences,omitempty"`
 }
 
 // ended is what closing a settled run found.
 type ended struct {
-	run   *activeRun
-	lost  []int32 // outputs that only the cache knew of, and S3 denies; the run goes on
-	found []int32 // failed jobs whose output is there after all; the run goes on
-	err   error
+	run      *activeRun
+	compared *comparison // of a reproduction
+	lost     []int32     // outputs that only the cache knew of, and S3 denies; the run goes on
+	found    []int32     // failed jobs whose output is there after all; the run goes on
+	err      error
 }
 
 // finish closes a settled run: it looks in S3 for every output that no worker told of, and for those of failed jobs, as
@@ -59,7 +66,9 @@ func (p *Planner) finish(ctx context.Context, a *activeRun) ended {
 		p.forget(ctx, a, e.lost)
 		return e
 	}
-	e.err = p.writeIndex(ctx, a)
+	if e.compared, e.err = p.compare(ctx, a); e.err == nil {
+		e.err = p.writeIndex(ctx, a, e.compared)
+	}
 	return e
 }
 
@@ -81,7 +90,7 @@ func (p *Planner) forget(ctx context.Context, a *activeRun, nodes []int32) {
 	_ = group.Wait()
 }
 
-func (p *Planner) writeIndex(ctx context.Context, a *activeRun) error {
+func (p *Planner) writeIndex(ctx context.Context, a *activeRun, compared *comparison) error {
 	out, err := newSpool()
 	if err != nil {
 		return err
@@ -93,7 +102,13 @@ func (p *Planner) writeIndex(ctx context.Context, a *activeRun) error {
 		if err != nil {
 			return err
 		}
-		line, err := json.Marshal(a.result(planned, a.graph.NodeOf(i), p.Objects.Bucket()), json.Deterministic(true))
+		n := a.graph.NodeOf(i)
+		result := a.result(planned, n, p.Objects.Bucket())
+		if compared != nil {
+			result.Original = planned.Original
+			result.Differences, result.Compared = compared.differences[n]
+		}
+		line, err := json.Marshal(result, json.Deterministic(true))
 		if err != nil {
 			return fmt.Errorf("write index of run %s: %w", a.ID, err)
 		}
@@ -169,6 +184,11 @@ func (a *activeRun) summary() string {
 		text += fmt.Sprintf("; %s blocked by that", jobs(p.Blocked))
 	}
 	return text
+}
+
+// join joins what there is to say.
+func join(sentences ...string) string {
+	return strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), "; ")
 }
 
 func jobs(n int) string {

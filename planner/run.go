@@ -41,6 +41,10 @@ type Run struct {
 	JobsSHA256     string `dynamodbav:"jobs_sha256"`
 	Catalogue      string `dynamodbav:"catalogue"` // task types as JSON, pinned
 
+	// Warnings are what the run's owner should know of its task types, as sentences.
+	Warnings     []string      `dynamodbav:"warnings"`
+	Reproduction *Reproduction `dynamodbav:"reproduction"` // nil unless the run computes another's jobs again
+
 	Worker   WorkerSize `dynamodbav:"worker"`
 	Progress Progress   `dynamodbav:"progress"`
 

@@ -55,6 +55,12 @@ func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
 		}
 		return &Prepared{RunFile: run}, nil
 	}
+	if run.Reproduce != nil {
+		if err := errs.Err(); err != nil {
+			return nil, err
+		}
+		return &Prepared{RunFile: run}, nil
+	}
 	p, err := prepared(run)
 	if err != nil {
 		return nil, err

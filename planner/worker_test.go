@@ -2,6 +2,8 @@ package planner
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"sync"
 	"time"
@@ -22,6 +24,8 @@ type fakeWorker struct {
 	answers  map[string]answer // by job id; none succeeds
 	runs     map[job.Key]int   // how often each key was computed
 	messages []job.Message     // as received
+
+	writes map[string]func(m job.Message) string // by job id: the content of its only file; others have none
 }
 
 // answer decides what becomes of a message. Nil: the job succeeds. An event without type: nothing at all happens, as
@@ -92,8 +96,14 @@ func (f *fakeWorker) handle(ctx context.Context, received queue.Message) error {
 func (f *fakeWorker) publish(ctx context.Context, m job.Message) error {
 	f.mu.Lock()
 	f.runs[m.Key]++
+	write := f.writes[m.Job]
 	f.mu.Unlock()
 	manifest := job.Manifest{V: job.MessageVersion, Key: m.Key, Attempt: "a", Image: testImage, Run: m.Run, Document: m.Document, At: time.Now()}
+	if write != nil {
+		content := write(m)
+		sum := sha256.Sum256([]byte(content))
+		manifest.Files = []job.File{{Path: "result.txt", Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}}
+	}
 	data, err := manifest.Encode()
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func newWorld(t testing.TB) *world {
 		TaskDefinition: "arn:family:1", Container: "spate", Digest: testImage, Platform: "linux/amd64",
 	}}}
 	w.outputs = &fakeOutputs{bucket: w.bucket, stale: map[job.Key]bool{}}
-	w.worker = &fakeWorker{world: w, jobs: w.queue(testPool), events: w.queue("events"), answers: map[string]answer{}, runs: map[job.Key]int{}}
+	w.worker = &fakeWorker{world: w, jobs: w.queue(testPool), events: w.queue("events"), answers: map[string]answer{}, runs: map[job.Key]int{}, writes: map[string]func(job.Message) string{}}
 	w.task = job.TaskType{
 		Name: "price", Command: []string{"price"}, InputDir: "in", OutputDirs: []string{"out"},
 		Timeout: job.Duration(time.Hour), MaxAttempts: 3, PermanentExitCodes: []int{65}, Deterministic: true,

@@ -28,6 +28,7 @@ const (
 	PoolRecords  = "POOL"    // scaler: one status a pool; sk is the pool
 	LeaseRecords = "LEASE"   // lease
 	CacheRecords = "CACHE"   // cache: epoch and stream checkpoints
+	TaskRecords  = "TASK"    // planner: task types that are known not to be deterministic
 )
 
 // ErrCondition says that a conditional write found the item other than the condition wants it.
