@@ -47,7 +47,7 @@ func (c *demoCommand) Validate() error {
 
 // Run shows the main job.
 func (c *demoCommand) Run(ctx context.Context, p *program) error {
-	o := demo.Options{Jobs: c.Jobs, Workers: c.Workers, Seed: c.Seed, Results: c.Results, Err: p.stderr}
+	o := demo.Options{Jobs: c.Jobs, Workers: c.Workers, Seed: c.Seed, Results: c.Results, Err: pageOn(p.stderr).Writer}
 	if !c.json() {
 		fmt.Fprintf(p.stderr, "A reinsurer's nightly rollup: sandbox, controller, %s on this machine.\n\n", countOf(c.Workers, "worker"))
 	}
@@ -84,7 +84,7 @@ func (c *demoCommand) print(w io.Writer, s *demo.Summary) error {
 	if err := printDemo(pageOn(w), s); err != nil || c.Keep {
 		return err
 	}
-	_, err := fmt.Fprintln(w, "\nTo submit runs of your own: spate demo --keep")
+	_, err := fmt.Fprintf(w, "\nTo submit runs of your own: %s demo --keep\n", pageOn(w).name())
 	return err
 }
 
@@ -94,7 +94,7 @@ func explainKept(w page, k demo.Kept) {
 		fmt.Fprintf(w, "export %s\n", e)
 	}
 	fmt.Fprintf(w, "export SPATE_CONFIG=%s\n", k.Config)
-	fmt.Fprintf(w, "spate status\nspate runs\nspate submit --watch %s/runs/changed/run.yaml\n", k.Dir)
+	fmt.Fprintf(w, "%[1]s status\n%[1]s runs\n%[1]s submit --watch %[2]s/runs/changed/run.yaml\n", w.name(), k.Dir)
 	fmt.Fprintf(w, "\nThe last is a run file to begin one of your own with.\nWorkers' logs: %s/workers\n", k.Dir)
 }
 

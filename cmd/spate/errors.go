@@ -12,10 +12,12 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+	"github.com/go-json-experiment/json"
 
 	"spate/internal/awsclient"
 	"spate/internal/config"
 	"spate/job"
+	"spate/planner/report"
 )
 
 // endpointVariable, and variables that begin with it and name a service, point the SDK at a sandbox.
@@ -32,8 +34,69 @@ func (p *problem) Error() string { return p.what }
 
 func (p *problem) Unwrap() error { return p.err }
 
-// report prints an error. Each of a file's errors has a line of its own, beginning with its place.
-func report(w page, err error, environ []string) {
+// reportError prints an error on standard error, in the form that the arguments ask for.
+func reportError(p program, args []string, err error) {
+	w := pageOn(p.stderr)
+	if !wantsJSON(args) {
+		printError(w, err, p.environ)
+		return
+	}
+	if err := printErrorJSON(w, err, p.environ); err != nil {
+		fmt.Fprintln(w, "spate:", err)
+	}
+}
+
+// wantsJSON reports whether arguments, which may be wrong otherwise, ask for JSON.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		switch a {
+		case "--":
+			return false
+		case "--output=json", "-ojson", "-o=json":
+			return true
+		case "json":
+			if i > 0 && (args[i-1] == "--output" || args[i-1] == "-o") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// errorView is an error as programs read it.
+type errorView struct {
+	Error  string      `json:"error"`
+	Todo   string      `json:"todo,omitzero"`
+	Errors []placeView `json:"errors,omitempty"` // of a file
+}
+
+type placeView struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitzero"`
+	Column  int    `json:"column,omitzero"`
+	Message string `json:"message"`
+}
+
+// printErrorJSON prints an error as one line of JSON.
+func printErrorJSON(w page, err error, environ []string) error {
+	p := explain(err, environ)
+	v := errorView{Error: p.what, Todo: p.todo}
+	if many, ok := errors.AsType[*job.Errors](err); ok {
+		v.Error = countOf(many.Len(), "error") + "; nothing was submitted"
+		for _, e := range many.List {
+			v.Errors = append(v.Errors, placeView{e.File, e.Line, e.Column, e.Message})
+		}
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s\n", data)
+	return nil
+}
+
+// printError prints an error for people. Each of a file's errors has a line of its own, beginning with its place.
+func printError(w page, err error, environ []string) {
 	if many, ok := errors.AsType[*job.Errors](err); ok {
 		w.paragraph("", many.Error())
 		fmt.Fprintf(w, "spate: %s; nothing was submitted\n", countOf(many.Len(), "error"))
@@ -59,6 +122,9 @@ func report(w page, err error, environ []string) {
 func explain(err error, environ []string) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
+	}
+	if missing, ok := errors.AsType[*report.NotFoundError](err); ok {
+		return explainMissing(missing)
 	}
 	call, ok := errors.AsType[*smithy.OperationError](err)
 	if !ok {
@@ -119,6 +185,18 @@ func endpoint(service string, environ []string) (variable, address string) {
 		}
 	}
 	return variable, address
+}
+
+// explainMissing is about a run or job that there is not.
+func explainMissing(missing *report.NotFoundError) *problem {
+	p := &problem{what: missing.Error(), err: missing}
+	switch {
+	case missing.Ambiguous:
+		p.todo = "Write more of it."
+	case missing.Kind == "run":
+		p.todo = "`spate runs` lists them. One just submitted appears when a controller has taken it up."
+	}
+	return p
 }
 
 // explainAnswer is about an error that the service itself gave.

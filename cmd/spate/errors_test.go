@@ -26,7 +26,7 @@ func readFrom(t *testing.T, address string, patience time.Duration, environ ...s
 		t.Fatal("no error")
 	}
 	var b bytes.Buffer
-	report(page{&b, 0}, err, environ)
+	printError(page{&b, 0, ""}, err, environ)
 	for _, noise := range []string{"operation error", "StatusCode", "https response", "RequestID", "query RUN"} {
 		if strings.Contains(b.String(), noise) {
 			t.Errorf("%q is the SDK's affair:\n%s", noise, b.String())
@@ -119,7 +119,7 @@ func TestWhatStandsBehindTheSDKsErrorIsKept(t *testing.T) {
 	}
 	_, err = planner.ReadRuns(t.Context(), table.New(awsclient.Local("http://"+closed).DynamoDB, "spate-runs"))
 	var b bytes.Buffer
-	report(page{&b, 0}, fmt.Errorf("%w\nthe log ends with:\nlast line", err), nil)
+	printError(page{&b, 0, ""}, fmt.Errorf("%w\nthe log ends with:\nlast line", err), nil)
 	lines := strings.Split(b.String(), "\n")
 	if len(lines) < 4 || lines[0] != "spate: read runs: nothing listens for DynamoDB at http://"+closed || lines[1] != "  the log ends with:" || lines[2] != "  last line" {
 		t.Errorf("printed:\n%s", b.String())
@@ -129,7 +129,7 @@ func TestWhatStandsBehindTheSDKsErrorIsKept(t *testing.T) {
 func TestOtherErrorsArePrintedAsTheyAre(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	report(page{&b, 0}, errors.Join(errors.New("one"), errors.New("two")), nil)
+	printError(page{&b, 0, ""}, errors.Join(errors.New("one"), errors.New("two")), nil)
 	if want := "spate: one\n  two\n"; b.String() != want {
 		t.Errorf("printed %q, want %q", b.String(), want)
 	}

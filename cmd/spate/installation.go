@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"spate/cache"
 	"spate/internal/awsclient"
 	"spate/internal/config"
 	"spate/internal/objects"
 	"spate/internal/table"
+	"spate/planner/report"
 )
 
 // configFlag names the configuration file.
@@ -48,6 +50,15 @@ func (f configFlag) open(ctx context.Context, p *program) (*installation, error)
 		return nil, err
 	}
 	return &installation{cfg, clients, table.New(clients.DynamoDB, cfg.Tables.Runs), objects.New(clients.S3, cfg.Bucket)}, nil
+}
+
+// reader reads what runs left behind.
+func (in *installation) reader() (*report.Reader, error) {
+	ledger, err := cache.NewLedger(cache.LedgerOptions{Client: in.clients.DynamoDB, Table: in.cfg.Tables.Outputs})
+	if err != nil {
+		return nil, err
+	}
+	return &report.Reader{Table: in.runs, Objects: in.objects, Outputs: ledger}, nil
 }
 
 func loadConfig(path string, environ []string) (*config.Config, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -23,11 +24,14 @@ const (
 	exitUsage   = 2
 )
 
+const programName = "spate"
+
 type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Show on this machine what Spate does: four runs of a risk rollup."`
 	Submit  submitCommand  `cmd:"" help:"Submit a run file."`
 	Status  statusCommand  `cmd:"" help:"Show pools and the runs that are under way, or one run."`
 	Runs    runsCommand    `cmd:"" help:"List runs, the newest first."`
+	Failed  failedCommand  `cmd:"" help:"Show what failed in a run, grouped by cause."`
 	Serve   serveCommand   `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
 	Worker  workerCommand  `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
 	Sandbox sandboxCommand `cmd:"" help:"Serve the AWS services that Spate uses, and Redis, on this machine."`
@@ -53,8 +57,22 @@ func main() {
 	if filepath.Base(os.Args[0]) == demo.ModelProgram {
 		os.Exit(model.Main(context.Background(), os.Args[1:], os.Getenv, os.Stderr))
 	}
-	p := program{withWidth(os.Stdout, os.Getenv("COLUMNS")), os.Stderr, os.Environ(), os.Getenv}
+	self := calledAs()
+	p := program{newPage(os.Stdout, self, os.Getenv("COLUMNS")), newPage(os.Stderr, self, ""), os.Environ(), os.Getenv}
 	os.Exit(run(p, os.Args[1:]))
+}
+
+// calledAs is what a user types to run this program: its name where a shell finds it by that, else the path it was called by.
+func calledAs() string {
+	if found, err := exec.LookPath(programName); err == nil {
+		self, selfErr := os.Executable()
+		a, aErr := os.Stat(found)
+		b, bErr := os.Stat(self)
+		if selfErr == nil && aErr == nil && bErr == nil && os.SameFile(a, b) {
+			return programName
+		}
+	}
+	return os.Args[0]
 }
 
 // run parses the arguments, runs a command until it ends or the process is told to stop, and returns the exit code.
@@ -65,7 +83,7 @@ func run(p program, args []string) int {
 	}
 	var cli commands
 	parser, err := kong.New(&cli,
-		kong.Name("spate"), kong.Description(description),
+		kong.Name(programName), kong.Description(description),
 		kong.Writers(help, p.stderr),
 		kong.Exit(func(c int) { exited, code = true, c }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -83,7 +101,7 @@ func run(p program, args []string) int {
 		return code
 	}
 	if err != nil {
-		pageOn(p.stderr).paragraph("", fmt.Sprintf("spate: %v\nTry `%s --help`.", err, commandOf(err)))
+		reportError(p, args, &problem{what: err.Error(), todo: fmt.Sprintf("Try `%s --help`.", commandOf(err))})
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals()...)
@@ -96,7 +114,7 @@ func run(p program, args []string) int {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		err = &problem{what: "stopped"}
 	}
-	report(pageOn(p.stderr), err, p.environ)
+	reportError(p, args, err)
 	return exitFailure
 }
 

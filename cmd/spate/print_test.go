@@ -132,7 +132,7 @@ func TestWhatIsPrintedForPeople(t *testing.T) {
 		for suffix, width := range map[string]int{"": 0, "-80": 80} {
 			t.Run(name+suffix, func(t *testing.T) {
 				var b bytes.Buffer
-				if err := show(page{&b, width}); err != nil {
+				if err := show(page{&b, width, ""}); err != nil {
 					t.Fatal(err)
 				}
 				golden(t, name+suffix+".txt", b.String())
@@ -145,7 +145,7 @@ func TestTextFitsIntoItsTerminal(t *testing.T) {
 	t.Parallel()
 	for name, show := range everything() {
 		var b bytes.Buffer
-		if err := show(page{&b, 80}); err != nil {
+		if err := show(page{&b, 80, ""}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {

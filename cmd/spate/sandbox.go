@@ -94,5 +94,5 @@ func (c *sandboxCommand) greet(p *program, s *sandbox.Sandbox, cfg *config.Confi
 		return
 	}
 	w.paragraph("", fmt.Sprintf("Created all that %s names, for %s: %s.", c.Config, plural(len(cfg.Pools), "pool"), poolNames(cfg.Pools)))
-	fmt.Fprintf(w, "In other terminals, after the exports above:\n\nspate serve\nspate submit --watch RUN.yaml\n")
+	fmt.Fprintf(w, "In other terminals, after the exports above:\n\n%[1]s serve\n%[1]s submit --watch RUN.yaml\n", w.name())
 }

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"spate/internal/config"
 	"spate/internal/watch"
@@ -107,8 +104,8 @@ const (
 
 // redraw shows the state each second, in place, until ctx ends.
 func (c *statusCommand) redraw(ctx context.Context, p *program, in *installation) error {
-	f, ok := p.stdout.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) || c.json() {
+	f, ok := terminal(p.stdout)
+	if !ok || c.json() {
 		return &problem{what: "status --watch without a run draws on a terminal", todo: "Name a run, or leave --watch out."}
 	}
 	fmt.Fprint(f, clearScreen)
@@ -123,7 +120,7 @@ func (c *statusCommand) redraw(ctx context.Context, p *program, in *installation
 			return err
 		}
 		var text bytes.Buffer
-		if err := printStatus(page{&text, pageOn(f).width}, now); err != nil {
+		if err := printStatus(page{&text, pageOn(p.stdout).width, pageOn(p.stdout).self}, now); err != nil {
 			return err
 		}
 		fmt.Fprint(f, home+strings.ReplaceAll(text.String(), "\n", clearLine+"\n")+clearBelow)

@@ -96,7 +96,7 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 			pageOn(p.stderr).paragraph("", existing(time.Now(), before))
 			return nil
 		}
-		pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted %s. How it goes: spate status %s", what(prepared), id))
+		pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted %s. How it goes: `spate status %s`", what(prepared), id))
 		return nil
 	}
 	text := fmt.Sprintf("Submitted %s as %s", what(prepared), id)
@@ -138,12 +138,12 @@ type watched struct {
 
 // follow watches a run until it ends and prints it. It is an error if the run does not succeed.
 func follow(ctx context.Context, p *program, in *installation, o watched) error {
-	run, err := watch.Run(ctx, o.id, watch.Options{Table: in.runs, Out: p.stderr, Label: o.label})
+	run, err := watch.Run(ctx, o.id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: o.label})
 	if err != nil {
 		if ctx.Err() == nil {
 			return err
 		}
-		return &problem{what: "stopped watching; the run goes on", todo: "spate status " + o.id}
+		return &problem{what: "stopped watching; the run goes on", todo: fmt.Sprintf("`spate status %s` shows it.", o.id)}
 	}
 	if err := showRun(ctx, p, in, run, o.json); err != nil {
 		return err

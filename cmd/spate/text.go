@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -28,39 +30,59 @@ func printJSON(w io.Writer, v any) error {
 	if err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}
-	_, err = fmt.Fprintf(w, "%s\n", data)
+	_, err = fmt.Fprintf(pageOn(w).Writer, "%s\n", data)
 	return err
 }
 
-// page is where text for people goes.
+// page is where text for people goes. Commands of this program that stand between backquotes in it are written as they must
+// be typed.
 type page struct {
 	io.Writer
-	width int // columns; 0 leaves lines whole, for files and other programs
+	width int    // columns; 0 leaves lines whole, for files and other programs
+	self  string // what this program was called as; "" is its name
 }
 
-// withWidth gives an output that is no terminal the width that the environment variable COLUMNS asks for, if it does.
-func withWidth(f *os.File, columns string) io.Writer {
-	width, err := strconv.Atoi(columns)
-	if err != nil || width <= 0 || term.IsTerminal(int(f.Fd())) {
-		return f
+// newPage is a file or terminal. One that is no terminal has the width that columns says, if it is a number.
+func newPage(f *os.File, self, columns string) page {
+	p := page{f, 0, self}
+	if term.IsTerminal(int(f.Fd())) {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			p.width = width
+		}
+		return p
 	}
-	return page{f, width}
+	if width, err := strconv.Atoi(columns); err == nil && width > 0 {
+		p.width = width
+	}
+	return p
 }
 
-// pageOn is w with the width of the terminal that it is, if it is one, or with the one that it was given.
+// pageOn is w as a page.
 func pageOn(w io.Writer) page {
 	if p, ok := w.(page); ok {
 		return p
 	}
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return page{w, 0}
+	return page{Writer: w}
+}
+
+// terminal is the terminal that w writes to, if it is one.
+func terminal(w io.Writer) (*os.File, bool) {
+	f, ok := pageOn(w).Writer.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
+// name is what to type for this program.
+func (p page) name() string { return cmp.Or(p.self, programName) }
+
+// Write writes text.
+func (p page) Write(text []byte) (int, error) {
+	if p.name() == programName {
+		return p.Writer.Write(text)
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return page{w, 0}
+	if _, err := p.Writer.Write(bytes.ReplaceAll(text, []byte("`"+programName+" "), []byte("`"+p.name()+" "))); err != nil {
+		return 0, err
 	}
-	return page{w, width}
+	return len(text), nil
 }
 
 // paragraph prints text, folded; its lines begin with indent, from the second on with two more spaces.

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+func TestCommandsInTextAreWrittenAsTheyMustBeTyped(t *testing.T) {
+	t.Parallel()
+	for self, want := range map[string]string{
+		"":            "see `spate runs`, not spate runs\n",
+		"spate":       "see `spate runs`, not spate runs\n",
+		"./bin/spate": "see `./bin/spate runs`, not spate runs\n",
+	} {
+		var b bytes.Buffer
+		if n, err := fmt.Fprintln(page{&b, 0, self}, "see `spate runs`, not spate runs"); err != nil || n != 33 {
+			t.Error(n, err)
+		}
+		if b.String() != want {
+			t.Errorf("called as %q: %s", self, &b)
+		}
+	}
+}
+
+func TestJSONIsPrintedAsItIs(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := printJSON(page{&b, 20, "./spate"}, "a job said: `spate runs` in a line that is long"); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\"a job said: `spate runs` in a line that is long\"\n"; b.String() != want {
+		t.Error(b.String())
+	}
+}
