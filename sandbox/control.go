@@ -1,19 +1,24 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
+	"spate/sandbox/ecs"
 	"spate/sandbox/fault"
 )
 
 // Paths of what the sandbox serves of its own, beside AWS's services.
 const (
-	faultsPath = "/_sandbox/faults"
-	statePath  = "/_sandbox/state"
+	faultsPath    = "/_sandbox/faults"
+	statePath     = "/_sandbox/state"
+	accountPath   = "/_sandbox/account"
+	interruptPath = "/_sandbox/interrupt"
 )
 
 // State is what the sandbox tells of itself at /_sandbox/state, for tests to assert on and for people who wonder.
@@ -48,8 +53,50 @@ func (s *Sandbox) serveState(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, s.State())
 }
 
-// maxRule bounds a rule's JSON.
-const maxRule = 64 << 10
+// maxBody bounds the JSON that the sandbox's own endpoints take.
+const maxBody = 64 << 10
+
+// Account is the account's limits and behaviour as they stand.
+func (s *Sandbox) Account() ecs.Figures { return s.ecs.Figures() }
+
+// SetAccount changes them from now on.
+func (s *Sandbox) SetAccount(f ecs.Figures) error { return s.ecs.SetFigures(f) }
+
+// Interrupt takes the capacity of up to n running Spot tasks away, and returns of how many.
+func (s *Sandbox) Interrupt(n int) int { return s.ecs.Interrupt(n) }
+
+// serveAccount shows the account's figures, and changes those that a PATCH names.
+func (s *Sandbox) serveAccount(w http.ResponseWriter, r *http.Request) {
+	figures := s.Account()
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPatch:
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+		decoder.DisallowUnknownFields()
+		err := decoder.Decode(&figures)
+		if err == nil {
+			err = s.SetAccount(figures)
+		}
+		if err != nil {
+			refuse(w, http.StatusBadRequest, err)
+			return
+		}
+	default:
+		refuse(w, http.StatusMethodNotAllowed, errors.New("want GET or PATCH"))
+		return
+	}
+	writeJSON(w, http.StatusOK, figures)
+}
+
+// serveInterrupt interrupts Spot tasks: ?count=N, 1 without it.
+func (s *Sandbox) serveInterrupt(w http.ResponseWriter, r *http.Request) {
+	count, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("count"), "1"))
+	if err != nil || count < 1 || r.Method != http.MethodPost {
+		refuse(w, http.StatusBadRequest, errors.New("want POST "+interruptPath+"?count=N, N at least 1"))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]int{"interrupted": s.Interrupt(count)})
+}
 
 // serveFaults lists, adds and removes rules.
 func (s *Sandbox) serveFaults(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +105,7 @@ func (s *Sandbox) serveFaults(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && id == "":
 		writeJSON(w, http.StatusOK, s.faults.Rules())
 	case r.Method == http.MethodPost && id == "":
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRule))
+		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			refuse(w, http.StatusBadRequest, err)
 			return

@@ -40,10 +40,9 @@ type Options struct {
 	// LogDir gets one file a task, <task id>.log, with its standard output and
 	// error. Empty means a temporary directory, removed at the end.
 	LogDir string
-	// Account are the launch limits; the zero value has those of a new account.
-	Account ecs.Limits
-	// StartDelay is how long an accepted task stays PENDING before it starts.
-	StartDelay time.Duration
+	// Account are the limits and the behaviour of the account; nil means ecs.Instant, which has AWS's limits and starts
+	// tasks at once. ecs.Fargate takes its time too.
+	Account *ecs.Figures
 	// StopGrace is what tasks are given between SIGTERM and SIGKILL when the
 	// sandbox ends; 0 means 5 s. StopTask goes by the container's stopTimeout.
 	StopGrace time.Duration
@@ -65,6 +64,10 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.AccountID, "000000000000")
 	setDefault(&o.Path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	setDefault(&o.StopGrace, 5*time.Second)
+	if o.Account == nil {
+		instant := ecs.Instant()
+		o.Account = &instant
+	}
 	for o.Seed == 0 {
 		o.Seed = rand.Uint64()
 	}
@@ -148,8 +151,8 @@ func (s *Sandbox) openServices() error {
 		}
 	}
 	s.ecs, err = ecs.New(ecs.Options{
-		Region: o.Region, AccountID: o.AccountID, Limits: o.Account, StartDelay: o.StartDelay,
-		MetadataURL: s.Endpoint() + metadataPath, Runtime: runtime, Log: o.Log,
+		Region: o.Region, AccountID: o.AccountID, Figures: o.Account, Seed: o.Seed,
+		MetadataURL: s.Endpoint() + metadataPath, Runtime: runtime, Queues: s.queues, Faults: s.faults, Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("open ecs: %w", err)
@@ -157,9 +160,11 @@ func (s *Sandbox) openServices() error {
 	s.handler = &router{
 		targets: s.services(s.queues),
 		own: map[string]http.Handler{
-			metadataPath: http.StripPrefix(metadataPath, http.HandlerFunc(s.ecs.ServeMetadata)),
-			faultsPath:   http.HandlerFunc(s.serveFaults),
-			statePath:    http.HandlerFunc(s.serveState),
+			metadataPath:  http.StripPrefix(metadataPath, http.HandlerFunc(s.ecs.ServeMetadata)),
+			faultsPath:    http.HandlerFunc(s.serveFaults),
+			statePath:     http.HandlerFunc(s.serveState),
+			accountPath:   http.HandlerFunc(s.serveAccount),
+			interruptPath: http.HandlerFunc(s.serveInterrupt),
 		},
 		objects: s.faults.Wrap(s3Faults(s.objects), s.objects),
 		unknown: unknownTarget(o.Log),

@@ -27,6 +27,7 @@ import (
 	"go.uber.org/goleak"
 
 	"spate/sandbox"
+	"spate/sandbox/ecs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -409,9 +410,10 @@ func TestALongPollEndsWithTheSandbox(t *testing.T) {
 }
 
 func BenchmarkRunTask(b *testing.B) {
-	options := sandbox.Options{}
-	options.Account.LaunchBurst, options.Account.LaunchesPerSecond = 1e6, 1e6
-	r := start(b, options)
+	figures := ecs.Instant()
+	plenty := ecs.Rate{Burst: 1e6, PerSecond: 1e6}
+	figures.OnDemand.Launches, figures.ChangeCalls, figures.RunTaskCalls = plenty, plenty, plenty
+	r := start(b, sandbox.Options{Account: &figures})
 	r.define(b, "exit 0")
 	for b.Loop() {
 		r.launch(b, nil)

@@ -14,13 +14,16 @@ import (
 	"spate/internal/provision"
 	"spate/internal/telemetry"
 	"spate/sandbox"
+	"spate/sandbox/ecs"
 )
 
 type sandboxCommand struct {
-	Config string `help:"Create all that this configuration file names." type:"path" env:"SPATE_CONFIG" placeholder:"FILE"`
-	Listen string `help:"Address of the AWS services (default ${default})." default:"127.0.0.1:4566" placeholder:"HOST:PORT"`
-	Redis  string `help:"Address of the Redis (default ${default})." default:"127.0.0.1:6380" placeholder:"HOST:PORT"`
-	Logs   string `help:"Directory for the tasks' logs; left out, they are not kept." type:"path" placeholder:"DIR"`
+	Config  string `help:"Create all that this configuration file names." type:"path" env:"SPATE_CONFIG" placeholder:"FILE"`
+	Listen  string `help:"Address of the AWS services (default ${default})." default:"127.0.0.1:4566" placeholder:"HOST:PORT"`
+	Redis   string `help:"Address of the Redis (default ${default})." default:"127.0.0.1:6380" placeholder:"HOST:PORT"`
+	Logs    string `help:"Directory for the tasks' logs; left out, they are not kept." type:"path" placeholder:"DIR"`
+	Account string `help:"How the account behaves: instant (AWS's limits; tasks start at once) or fargate (they take 30 to 60 seconds, some never start, listings lag)." enum:"instant,fargate" default:"instant" placeholder:"HOW"`
+	Seed    uint64 `help:"Repeats what is left to chance; left out, one is made and printed." placeholder:"N"`
 }
 
 // Help tells more.
@@ -50,8 +53,12 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 	if err := programs.Link(bin); err != nil {
 		return err
 	}
+	figures := ecs.Instant()
+	if c.Account == "fargate" {
+		figures = ecs.Fargate()
+	}
 	s, err := sandbox.New(sandbox.Options{
-		Listen: c.Listen, RedisListen: c.Redis, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"),
+		Listen: c.Listen, RedisListen: c.Redis, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"), Account: &figures, Seed: c.Seed,
 		Log: telemetry.Logger(p.stderr, "info"),
 	})
 	if err != nil {
@@ -88,7 +95,7 @@ func (c *sandboxCommand) greet(p *program, s *sandbox.Sandbox, cfg *config.Confi
 	}
 	fmt.Fprintf(p.stdout, "export SPATE_REDIS_URL=%s\n", s.RedisURL())
 	w := pageOn(p.stderr)
-	fmt.Fprintf(w, "\nServing ECS, SQS, DynamoDB and S3 at %s\nand Redis at %s, until Ctrl-C.\n", s.Endpoint(), s.RedisURL())
+	fmt.Fprintf(w, "\nServing ECS, SQS, DynamoDB and S3 at %s\nand Redis at %s, until Ctrl-C. Seed %d.\n", s.Endpoint(), s.RedisURL(), s.State().Seed)
 	if cfg == nil {
 		w.paragraph("", "Nothing was created: with --config FILE, everything that the file names is.")
 		return

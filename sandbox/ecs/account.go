@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -14,20 +15,21 @@ const stoppedKept = time.Hour
 // no clock.
 type account struct {
 	region, accountID string
-	limits            Limits
+	figures           Figures
+	random            *rand.Rand
 
 	clusters map[string]*cluster      // by name
 	families map[string][]*definition // by family; the index is the revision less one
 	tasks    map[string]*task         // by id
-	buckets  map[string]*bucket       // by capacity provider
+	buckets  map[string]*bucket       // launches by capacity provider, calls by their kind
 	launches map[launchKey]launch     // answered requests, by clientToken
 	launched int                      // tasks, since the start
 	swept    time.Time                // when old tasks and answers were last dropped
 }
 
-func newAccount(region, accountID string, limits Limits) *account {
+func newAccount(region, accountID string, figures Figures, seed uint64) *account {
 	return &account{
-		region: region, accountID: accountID, limits: limits,
+		region: region, accountID: accountID, figures: figures, random: rand.New(rand.NewPCG(seed, 0)),
 		clusters: map[string]*cluster{}, families: map[string][]*definition{}, tasks: map[string]*task{},
 		buckets: map[string]*bucket{}, launches: map[launchKey]launch{},
 	}
@@ -37,13 +39,38 @@ func (a *account) arn(resource string) string {
 	return "arn:aws:ecs:" + a.region + ":" + a.accountID + ":" + resource
 }
 
-func (a *account) bucket(now time.Time, provider string) *bucket {
-	b := a.buckets[provider]
+// bucket is a bucket by its name; a new one is full.
+func (a *account) bucket(name string) *bucket {
+	b := a.buckets[name]
 	if b == nil {
-		b = newBucket(a.limits, now)
-		a.buckets[provider] = b
+		b = &bucket{}
+		a.buckets[name] = b
 	}
 	return b
+}
+
+// The buckets of calls.
+const (
+	changeCalls  = "calls that change tasks"
+	runTaskCalls = "RunTask calls"
+	lookCalls    = "calls that look at tasks"
+	clusterCalls = "DescribeClusters calls"
+)
+
+// admit lets a call through, or says that there were too many.
+func (a *account) admit(now time.Time, kinds ...string) error {
+	rates := map[string]Rate{
+		changeCalls: a.figures.ChangeCalls, runTaskCalls: a.figures.RunTaskCalls, lookCalls: a.figures.LookCalls, clusterCalls: a.figures.ClusterCalls,
+	}
+	for _, kind := range kinds {
+		if !a.bucket(kind).has(now, rates[kind], 1) {
+			return errThrottled()
+		}
+	}
+	for _, kind := range kinds {
+		a.bucket(kind).take(1)
+	}
+	return nil
 }
 
 // sweep forgets what stopped, or was answered, too long ago.

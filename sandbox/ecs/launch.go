@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -86,8 +87,10 @@ func (l launch) forgotten(now time.Time) bool {
 }
 
 // launch answers one RunTask. The tasks it returns beside the answer are new and
-// wait to be started; a repeated request returns none.
-func (a *account) launch(now time.Time, request launchRequest) (launchAnswer, []*task, error) {
+// wait to be started; a repeated request returns none. At most so many tasks are
+// launched as most says; the others fail for lack of capacity, or for the reason
+// given.
+func (a *account) launch(now time.Time, request launchRequest, most int, reason string) (launchAnswer, []*task, error) {
 	a.sweep(now)
 	if err := request.complete(); err != nil {
 		return launchAnswer{}, nil, err
@@ -111,16 +114,34 @@ func (a *account) launch(now time.Time, request launchRequest) (launchAnswer, []
 	if err != nil {
 		return launchAnswer{}, nil, err
 	}
+	subnets, err := request.subnets()
+	if err != nil {
+		return launchAnswer{}, nil, err
+	}
 	providers, err := a.draw(now, request)
 	if err != nil {
 		return launchAnswer{}, nil, err
 	}
 	answer := launchAnswer{Tasks: []taskView{}, Failures: []failure{}}
 	var tasks []*task
+	used := a.use()
 	for _, provider := range providers {
+		subnet, why := "", cmp.Or(reason, reasonCapacity)
+		if len(tasks) < most {
+			subnet, why = a.settle(&used, cmp.Or(provider, onDemandProvider), subnets, d.vcpus())
+		}
+		if why != "" {
+			answer.Failures = append(answer.Failures, failure{Reason: why})
+			continue
+		}
 		t := a.newTask(now, c, d, request, provider)
+		t.subnet = subnet
+		t.fate = a.figures.draw(a.random, provider)
 		tasks = append(tasks, t)
 		answer.Tasks = append(answer.Tasks, t.view(true))
+	}
+	if len(tasks) == 0 && answer.Failures[0].Reason == reasonVCPUs {
+		return launchAnswer{}, nil, errClient("%s", reasonVCPUs)
 	}
 	if request.ClientToken != "" {
 		a.launches[key] = launch{at: now, fingerprint: fingerprint, tasks: tasks, answer: answer}
@@ -150,7 +171,7 @@ func (r *launchRequest) complete() error {
 	}
 	weight := 0
 	for _, item := range r.CapacityProviderStrategy {
-		if item.CapacityProvider != "FARGATE" && item.CapacityProvider != "FARGATE_SPOT" {
+		if item.CapacityProvider != onDemandProvider && item.CapacityProvider != spotProvider {
 			return errInvalid("The specified capacity provider '%s' was not found.", item.CapacityProvider)
 		}
 		weight += item.Weight
@@ -220,22 +241,21 @@ func (a *account) launchable(request launchRequest) (*definition, error) {
 // draw takes the tokens that the request needs and says which provider each task
 // gets. It takes all or none.
 func (a *account) draw(now time.Time, request launchRequest) ([]string, error) {
-	if request.LaunchType != "" {
-		b := a.bucket(now, "FARGATE")
-		if !b.has(now, *request.Count) {
-			return nil, errThrottled()
-		}
-		b.take(*request.Count)
-		return make([]string, *request.Count), nil
+	providers := make([]string, *request.Count) // of a launch type: none
+	if request.LaunchType == "" {
+		providers = spread(*request.Count, request.CapacityProviderStrategy)
 	}
-	providers := spread(*request.Count, request.CapacityProviderStrategy)
-	for _, item := range request.CapacityProviderStrategy {
-		if !a.bucket(now, item.CapacityProvider).has(now, countOf(providers, item.CapacityProvider)) {
-			return nil, errThrottled()
-		}
-	}
+	needs := map[string]float64{}
 	for _, provider := range providers {
-		a.bucket(now, provider).take(1)
+		needs[cmp.Or(provider, onDemandProvider)]++
+	}
+	for provider, n := range needs {
+		if !a.bucket(provider).has(now, a.figures.provider(provider).Launches, n) {
+			return nil, errThrottled()
+		}
+	}
+	for provider, n := range needs {
+		a.bucket(provider).take(n)
 	}
 	return providers, nil
 }
@@ -262,16 +282,6 @@ func spread(count int, strategy []strategyItem) []string {
 		providers = append(providers, strategy[next].CapacityProvider)
 	}
 	return providers
-}
-
-func countOf(providers []string, provider string) int {
-	count := 0
-	for _, p := range providers {
-		if p == provider {
-			count++
-		}
-	}
-	return count
 }
 
 func (a *account) newTask(now time.Time, c *cluster, d *definition, request launchRequest, provider string) *task {

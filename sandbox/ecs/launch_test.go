@@ -14,7 +14,7 @@ import (
 // newTestAccount is an account with a cluster "hpc" and a definition "worker".
 func newTestAccount(t *testing.T, start time.Time) *account {
 	t.Helper()
-	a := newAccount("us-east-1", "000000000000", Limits{}.withDefaults())
+	a := newAccount("us-east-1", "000000000000", Instant(), 1)
 	a.createCluster("hpc", nil, nil)
 	if _, err := a.register(start, []byte(`{"family":"worker","containerDefinitions":[{"name":"main","image":"w:1","command":["true"]}]}`)); err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestTheLaunchBucketGivesItsBurstThenItsRate(t *testing.T) {
 	launched := func(now time.Time) int {
 		total := 0
 		for {
-			answer, _, err := a.launch(now, testRequest(10))
+			answer, _, err := a.launch(now, testRequest(10), maxCount, "")
 			if err != nil {
 				if fault := faultOf(t, err, "ThrottlingException"); fault.Message != "Rate exceeded" {
 					t.Fatalf("message %q", fault.Message)
@@ -73,18 +73,18 @@ func TestAThrottledLaunchTakesNoTokens(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	a := newTestAccount(t, start)
 	for range 9 {
-		if _, _, err := a.launch(start, testRequest(10)); err != nil {
+		if _, _, err := a.launch(start, testRequest(10), maxCount, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := a.launch(start, testRequest(6)); err != nil {
+	if _, _, err := a.launch(start, testRequest(6), maxCount, ""); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		_, _, err := a.launch(start, testRequest(5))
+		_, _, err := a.launch(start, testRequest(5), maxCount, "")
 		wantFault(t, err, "ThrottlingException")
 	}
-	if _, _, err := a.launch(start, testRequest(4)); err != nil {
+	if _, _, err := a.launch(start, testRequest(4), maxCount, ""); err != nil {
 		t.Errorf("the four tokens that were left are gone: %v", err)
 	}
 }
@@ -93,21 +93,21 @@ func TestSpotHasABucketOfItsOwn(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	a := newTestAccount(t, start)
 	for range 10 {
-		if _, _, err := a.launch(start, testRequest(10)); err != nil {
+		if _, _, err := a.launch(start, testRequest(10), maxCount, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	spot := testRequest(10)
 	spot.LaunchType = ""
 	spot.CapacityProviderStrategy = []strategyItem{{CapacityProvider: "FARGATE_SPOT", Weight: 1}}
-	answer, _, err := a.launch(start, spot)
+	answer, _, err := a.launch(start, spot, maxCount, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := answer.Tasks[0].CapacityProviderName; got != "FARGATE_SPOT" {
 		t.Errorf("capacity provider %q", got)
 	}
-	_, _, err = a.launch(start, testRequest(1))
+	_, _, err = a.launch(start, testRequest(1), maxCount, "")
 	wantFault(t, err, "ThrottlingException")
 }
 
@@ -116,12 +116,12 @@ func TestARepeatedTokenIsAnsweredAsBefore(t *testing.T) {
 	a := newTestAccount(t, start)
 	request := testRequest(3)
 	request.ClientToken = "intent-1"
-	first, tasks, err := a.launch(start, request)
+	first, tasks, err := a.launch(start, request, maxCount, "")
 	if err != nil || len(tasks) != 3 {
 		t.Fatalf("launched %d, %v", len(tasks), err)
 	}
 	tasks[0].pull(start)
-	again, tasks, err := a.launch(start.Add(time.Minute), request)
+	again, tasks, err := a.launch(start.Add(time.Minute), request, maxCount, "")
 	if err != nil || len(tasks) != 0 {
 		t.Fatalf("launched %d again, %v", len(tasks), err)
 	}
@@ -140,12 +140,12 @@ func TestAChangedRequestWithAKnownTokenConflicts(t *testing.T) {
 	a := newTestAccount(t, start)
 	request := testRequest(2)
 	request.ClientToken = "intent-1"
-	first, _, err := a.launch(start, request)
+	first, _, err := a.launch(start, request, maxCount, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.StartedBy = "somebody else"
-	_, _, err = a.launch(start, request)
+	_, _, err = a.launch(start, request, maxCount, "")
 	ids := faultOf(t, err, "ConflictException").Fields["resourceIds"]
 	if want := []string{first.Tasks[0].TaskARN, first.Tasks[1].TaskARN}; !slices.Equal(ids.([]string), want) { //nolint:forcetypeassert // a test may panic
 		t.Errorf("resourceIds %v, want %v", ids, want)
@@ -168,14 +168,14 @@ func TestATokenIsForgottenAfterADayOrAnHourAfterItsLastTask(t *testing.T) {
 			a := newTestAccount(t, start)
 			request := testRequest(1)
 			request.ClientToken = "intent-1"
-			_, tasks, err := a.launch(start, request)
+			_, tasks, err := a.launch(start, request, maxCount, "")
 			if err != nil {
 				t.Fatal(err)
 			}
 			if tc.stopAfter > 0 {
 				tasks[0].exit(start.Add(tc.stopAfter), 0, "")
 			}
-			_, again, err := a.launch(start.Add(tc.later), request)
+			_, again, err := a.launch(start.Add(tc.later), request, maxCount, "")
 			if err != nil || len(again) != tc.launched {
 				t.Errorf("launched %d, %v; want %d", len(again), err, tc.launched)
 			}
@@ -190,7 +190,7 @@ func TestTwoClustersHaveTheirOwnTokens(t *testing.T) {
 	for _, cluster := range []string{"hpc", "other"} {
 		request := testRequest(1)
 		request.ClientToken, request.Cluster = "intent-1", cluster
-		if _, tasks, err := a.launch(start, request); err != nil || len(tasks) != 1 {
+		if _, tasks, err := a.launch(start, request, maxCount, ""); err != nil || len(tasks) != 1 {
 			t.Errorf("%s: launched %d, %v", cluster, len(tasks), err)
 		}
 	}
@@ -220,9 +220,9 @@ func TestWrongRequestsAreRefusedBeforeTheBucket(t *testing.T) {
 			a := newTestAccount(t, start)
 			request := testRequest(1)
 			tc.change(&request)
-			_, _, err := a.launch(start, request)
+			_, _, err := a.launch(start, request, maxCount, "")
 			wantFault(t, err, tc.code)
-			if !a.bucket(start, "FARGATE").has(start, 100) {
+			if !a.bucket(onDemandProvider).has(start, a.figures.OnDemand.Launches, 100) {
 				t.Error("the request took tokens")
 			}
 		})
@@ -232,7 +232,13 @@ func TestWrongRequestsAreRefusedBeforeTheBucket(t *testing.T) {
 func TestAStrategySpreadsByBaseThenWeight(t *testing.T) {
 	strategy := []strategyItem{{CapacityProvider: "FARGATE", Base: 2, Weight: 1}, {CapacityProvider: "FARGATE_SPOT", Weight: 3}}
 	providers := spread(10, strategy)
-	if got := countOf(providers, "FARGATE"); got != 4 || len(providers) != 10 {
+	got := 0
+	for _, provider := range providers {
+		if provider == onDemandProvider {
+			got++
+		}
+	}
+	if got != 4 || len(providers) != 10 {
 		t.Errorf("%d of %d tasks on FARGATE, want 4 of 10: %v", got, len(providers), providers)
 	}
 }
@@ -240,7 +246,7 @@ func TestAStrategySpreadsByBaseThenWeight(t *testing.T) {
 func TestTasksAreForgottenAnHourAfterTheyStopped(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	a := newTestAccount(t, start)
-	_, tasks, err := a.launch(start, testRequest(2))
+	_, tasks, err := a.launch(start, testRequest(2), maxCount, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,6 +283,6 @@ func TestANewerRevisionReplacesAFamilysOlderUntilDeregistered(t *testing.T) {
 	}
 	request := testRequest(1)
 	request.TaskDefinition = "worker:2"
-	_, _, err = a.launch(start, request)
+	_, _, err = a.launch(start, request, maxCount, "")
 	wantFault(t, err, "ClientException")
 }

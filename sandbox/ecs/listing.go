@@ -48,6 +48,9 @@ func (s *Server) describeClusters(_ context.Context, in describeClustersInput) (
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.account.admit(time.Now(), clusterCalls); err != nil {
+		return describeClustersOutput{}, err
+	}
 	out := describeClustersOutput{Clusters: []clusterView{}, Failures: []failure{}}
 	for _, name := range in.Clusters {
 		c, err := s.account.cluster(name)
@@ -149,14 +152,18 @@ func (s *Server) listTasks(_ context.Context, in listTasksInput) (listTasksOutpu
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.account.sweep(time.Now())
+	now := time.Now()
+	if err := s.account.admit(now, lookCalls); err != nil {
+		return listTasksOutput{}, err
+	}
+	s.account.sweep(now)
 	c, err := s.account.cluster(in.Cluster)
 	if err != nil {
 		return listTasksOutput{}, err
 	}
 	var arns []string
 	for _, t := range c.tasks {
-		if in.wants(t) {
+		if t.isSeen(now) && in.wants(t) {
 			arns = append(arns, t.arn)
 		}
 	}
@@ -180,6 +187,9 @@ func (in *listTasksInput) validate() error {
 	}
 	return nil
 }
+
+// isSeen says whether listings have caught up with the task.
+func (t *task) isSeen(now time.Time) bool { return now.Sub(t.created) >= t.fate.lag }
 
 func (in *listTasksInput) wants(t *task) bool {
 	return t.desired == in.DesiredStatus &&
@@ -208,6 +218,10 @@ func (s *Server) describeTasks(_ context.Context, in describeTasksInput) (descri
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
+	if err := s.account.admit(now, lookCalls); err != nil {
+		return describeTasksOutput{}, err
+	}
 	c, err := s.account.cluster(in.Cluster)
 	if err != nil {
 		return describeTasksOutput{}, err
@@ -215,7 +229,7 @@ func (s *Server) describeTasks(_ context.Context, in describeTasksInput) (descri
 	out := describeTasksOutput{Tasks: []taskView{}, Failures: []failure{}}
 	for _, name := range in.Tasks {
 		t := s.account.task(c, name)
-		if t == nil {
+		if t == nil || !t.isSeen(now) {
 			out.Failures = append(out.Failures, failure{
 				ARN: s.account.arn("task/" + c.name + "/" + lastPart(name)), Reason: "MISSING",
 			})

@@ -87,11 +87,15 @@ func startChild(program string, spec TaskSpec, dir string, environment []string,
 	return &child{command: command, dir: dir, output: output}, nil
 }
 
-// Stop sends SIGTERM to the group, and SIGKILL after the grace.
+// Stop sends SIGTERM to the group, and SIGKILL after the grace; without a grace, SIGKILL.
 func (c *child) Stop(grace time.Duration) {
 	c.stop.Lock()
 	defer c.stop.Unlock()
 	if c.done {
+		return
+	}
+	if grace <= 0 {
+		c.signal(syscall.SIGKILL)
 		return
 	}
 	if c.kill == nil {

@@ -16,8 +16,8 @@ type Runtime interface {
 // Process is a container that was started.
 type Process interface {
 	// Stop asks the process to end (SIGTERM) and, if it still runs after the
-	// grace, makes it (SIGKILL). It returns at once; further calls do nothing
-	// but shorten the grace.
+	// grace, makes it (SIGKILL); a grace of 0 makes it at once. It returns at
+	// once; further calls do nothing but shorten the grace.
 	Stop(grace time.Duration)
 	// Wait blocks until nothing of the process is left, and says how it ended.
 	Wait() Exit

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"spate/sandbox/awsjson"
+	"spate/sandbox/fault"
 )
 
 // Target is how the X-Amz-Target header of requests for this service begins.
@@ -20,26 +21,32 @@ const Target = "AmazonEC2ContainerServiceV20141113."
 type Options struct {
 	// Region and AccountID appear in ARNs.
 	Region, AccountID string
-	// Limits are the account's; the zero value has those of a new account.
-	Limits Limits
-	// StartDelay is how long a task stays PROVISIONING before its container starts.
-	StartDelay time.Duration
+	// Figures are the account's limits and behaviour; nil means those of Fargate.
+	Figures *Figures
+	// Seed repeats what is left to chance.
+	Seed uint64
 	// MetadataURL is where ServeMetadata is reached, without a final slash.
 	MetadataURL string
 	// Runtime runs the containers.
 	Runtime Runtime
+	// Queues takes state-change events; nil: there are none.
+	Queues Queues
+	// Faults are asked about events; nil: there are none.
+	Faults *fault.Injector
 	// Log receives unknown operations.
 	Log zerolog.Logger
+}
+
+// Queues puts a message on a queue, which its ARN names.
+type Queues interface {
+	Push(arn, body string) error
 }
 
 func (o Options) validate() error {
 	if o.Runtime == nil {
 		return errors.New("ecs needs a runtime")
 	}
-	if o.StartDelay < 0 {
-		return errors.New("start delay must not be negative")
-	}
-	return o.Limits.validate()
+	return o.Figures.validate()
 }
 
 // Server is an http.Handler for requests whose X-Amz-Target starts with Target.
@@ -48,6 +55,8 @@ type Server struct {
 	options Options
 	mux     *awsjson.Mux
 	group   sync.WaitGroup
+	life    context.Context // ends with Close, and with it events that are under way
+	end     context.CancelFunc
 
 	mu          sync.Mutex
 	account     *account
@@ -57,15 +66,19 @@ type Server struct {
 
 // New makes an account without clusters.
 func New(options Options) (*Server, error) {
-	options.Limits = options.Limits.withDefaults()
+	if options.Figures == nil {
+		figures := Fargate()
+		options.Figures = &figures
+	}
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{
 		options:     options,
-		account:     newAccount(options.Region, options.AccountID, options.Limits),
+		account:     newAccount(options.Region, options.AccountID, *options.Figures, options.Seed),
 		supervisors: map[string]*supervisor{},
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.mux = &awsjson.Mux{
 		Prefix: Target, ContentType: "application/x-amz-json-1.1", Log: options.Log,
 		Operations: map[string]awsjson.Operation{
@@ -94,31 +107,65 @@ func (s *Server) Close(grace time.Duration) {
 	s.mu.Lock()
 	s.closed = true
 	for id := range s.supervisors {
-		s.stop(s.account.tasks[id], "the sandbox is stopping", grace)
+		s.stop(s.account.tasks[id], userInitiated, "the sandbox is stopping", grace)
 	}
 	s.mu.Unlock()
+	s.end()
 	s.group.Wait()
 }
 
-func (s *Server) runTask(_ context.Context, in launchRequest) (launchAnswer, error) {
+func (s *Server) runTask(ctx context.Context, in launchRequest) (launchAnswer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
+	if err := s.account.admit(now, changeCalls, runTaskCalls); err != nil {
+		return launchAnswer{}, err
+	}
 	if s.closed {
 		return launchAnswer{}, &awsjson.Error{
 			Status: http.StatusServiceUnavailable, Code: "ServerException", Message: "The sandbox is stopping.",
 		}
 	}
-	answer, tasks, err := s.account.launch(time.Now(), in)
+	most, reason := maxCount, ""
+	if partial, ok := fault.Wanted(ctx, fault.Partial); ok && in.Count != nil {
+		most, reason = partial.Refused(*in.Count), partial.Code
+	}
+	answer, tasks, err := s.account.launch(now, in, most, reason)
 	if err != nil {
 		return launchAnswer{}, err
 	}
+	kill, isKilled := fault.Wanted(ctx, fault.Kill)
 	for _, t := range tasks {
-		ctx, cancel := context.WithCancel(context.Background())
-		s.supervisors[t.id] = &supervisor{cancel: cancel}
+		t.entered = s.announce
+		s.announce(t)
+		life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		supervisor := &supervisor{cancel: cancel}
+		if isKilled {
+			supervisor.killAfter = max(1, time.Duration(kill.Delay))
+		}
+		s.supervisors[t.id] = supervisor
 		s.group.Add(1)
-		go s.supervise(ctx, t)
+		go s.supervise(life, t)
 	}
 	return answer, nil
+}
+
+// Figures are the account's, as they stand.
+func (s *Server) Figures() Figures {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.account.figures.clone()
+}
+
+// SetFigures changes the account's figures from now on. Tasks that were launched keep the fate they were given.
+func (s *Server) SetFigures(f Figures) error {
+	if err := f.validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.figures = f.clone()
+	return nil
 }
 
 type stopInput struct {
@@ -134,6 +181,9 @@ type stopOutput struct {
 func (s *Server) stopTask(_ context.Context, in stopInput) (stopOutput, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.account.admit(time.Now(), changeCalls); err != nil {
+		return stopOutput{}, err
+	}
 	c, err := s.account.cluster(in.Cluster)
 	if err != nil {
 		return stopOutput{}, err
@@ -145,7 +195,7 @@ func (s *Server) stopTask(_ context.Context, in stopInput) (stopOutput, error) {
 	if in.Reason == "" {
 		in.Reason = "Task stopped by user"
 	}
-	s.stop(t, in.Reason, t.definition.container().stopTimeout())
+	s.stop(t, userInitiated, in.Reason, t.definition.container().stopTimeout())
 	return stopOutput{Task: t.view(true)}, nil
 }
 

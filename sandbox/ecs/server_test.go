@@ -11,6 +11,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
+
+	"spate/sandbox/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,11 +57,14 @@ func (p *fakeProcess) Wait() Exit { return <-p.over }
 
 func newTestServer(t *testing.T, runtime Runtime, delay time.Duration) *Server {
 	t.Helper()
-	s, err := New(Options{Region: "us-east-1", AccountID: "000000000000", Runtime: runtime, StartDelay: delay, Log: zerolog.Nop()})
+	figures := Instant()
+	figures.Provisioning = Spread{fault.Duration(delay), fault.Duration(delay)}
+	s, err := New(Options{Region: "us-east-1", AccountID: "000000000000", Runtime: runtime, Figures: &figures, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.account = newTestAccount(t, time.Now())
+	s.account.figures = figures
 	return s
 }
 

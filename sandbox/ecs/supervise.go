@@ -3,14 +3,17 @@ package ecs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
 // supervisor is the part of a running task that is not state: how to stop it.
 type supervisor struct {
-	cancel  context.CancelFunc // ends the start delay and the start
-	process Process            // nil until the task runs
-	grace   time.Duration      // between SIGTERM and SIGKILL
+	cancel    context.CancelFunc // ends all waiting
+	process   Process            // nil until the task runs
+	grace     time.Duration      // between SIGTERM and SIGKILL
+	killAfter time.Duration      // once it runs; 0: never
 }
 
 // supervise takes one task from PROVISIONING to STOPPED.
@@ -24,29 +27,55 @@ func (s *Server) supervise(ctx context.Context, t *task) {
 		return
 	}
 	s.mu.Lock()
-	process := s.supervisors[t.id].process
+	own := *s.supervisors[t.id]
 	s.mu.Unlock()
-	exit := process.Wait()
+	s.after(ctx, own.killAfter, func() { own.process.Stop(0) })
+	s.after(ctx, t.fate.interruption, func() { s.interrupt(t) })
+	exit := own.process.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.exit(time.Now(), exit.Code, exit.Reason)
 	s.forget(t)
 }
 
+// after does something later, unless the task has been told to stop by then; a delay of 0 is never.
+func (s *Server) after(ctx context.Context, delay time.Duration, do func()) {
+	if delay == 0 {
+		return
+	}
+	s.group.Go(func() {
+		if pause(ctx, delay) {
+			do()
+		}
+	})
+}
+
+// pause waits; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // errStoppedEarly is why a task that was stopped before it ran did not start.
 var errStoppedEarly = errors.New("task stopped before it was started")
 
-// startUp waits for the start delay and starts the process. A task that is
-// stopped meanwhile is not started, or told to stop at once.
+// startUp takes the task through PROVISIONING and PENDING and starts the process. A task that is stopped meanwhile is
+// not started, or told to stop at once.
 func (s *Server) startUp(ctx context.Context, t *task) error {
-	if s.options.StartDelay > 0 {
-		delay := time.NewTimer(s.options.StartDelay)
-		defer delay.Stop()
-		select {
-		case <-delay.C:
-		case <-ctx.Done():
-			return errStoppedEarly
-		}
+	if !pause(ctx, t.fate.provisioning) {
+		return errStoppedEarly
+	}
+	if t.fate.never {
+		return errors.New(reasonNeverStarted) //nolint:staticcheck // it is a sentence of ECS
 	}
 	s.mu.Lock()
 	if t.desired == stopped {
@@ -54,8 +83,16 @@ func (s *Server) startUp(ctx context.Context, t *task) error {
 		return errStoppedEarly
 	}
 	t.pull(time.Now())
-	spec := s.spec(t)
+	spec, missing := s.spec(t), s.account.figures.NoImages
 	s.mu.Unlock()
+	if !pause(ctx, t.fate.pending) {
+		return errStoppedEarly
+	}
+	for _, part := range missing {
+		if strings.Contains(spec.Image, part) {
+			return fmt.Errorf("CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref %s: %s: not found", spec.Image, spec.Image)
+		}
+	}
 	process, err := s.options.Runtime.Start(ctx, spec)
 	if err != nil {
 		return err
@@ -85,8 +122,8 @@ func (s *Server) spec(t *task) TaskSpec {
 }
 
 // stop makes a task stop. The lock must be held.
-func (s *Server) stop(t *task, reason string, grace time.Duration) {
-	t.askToStop(time.Now(), userInitiated, reason)
+func (s *Server) stop(t *task, code, reason string, grace time.Duration) {
+	t.askToStop(time.Now(), code, reason)
 	supervisor := s.supervisors[t.id]
 	if supervisor == nil {
 		return // stopped already
@@ -96,6 +133,29 @@ func (s *Server) stop(t *task, reason string, grace time.Duration) {
 	if supervisor.process != nil {
 		supervisor.process.Stop(grace)
 	}
+}
+
+// interrupt takes a Spot task's capacity away: SIGTERM, and SIGKILL after its stop timeout.
+func (s *Server) interrupt(t *task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop(t, spotInterruption, reasonSpot, t.definition.container().stopTimeout())
+}
+
+// Interrupt takes the capacity of up to n running Spot tasks away, the oldest first, and returns how many there were.
+func (s *Server) Interrupt(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	interrupted := 0
+	for _, c := range s.account.clusters {
+		for _, t := range c.tasks {
+			if interrupted < n && t.provider == spotProvider && t.last == running {
+				s.stop(t, spotInterruption, reasonSpot, t.definition.container().stopTimeout())
+				interrupted++
+			}
+		}
+	}
+	return interrupted
 }
 
 func (s *Server) forget(t *task) {

@@ -23,6 +23,7 @@ const (
 	userInitiated            = "UserInitiated"
 	essentialContainerExited = "EssentialContainerExited"
 	taskFailedToStart        = "TaskFailedToStart"
+	spotInterruption         = "SpotInterruption"
 )
 
 // task is one task's state. Its methods are its transitions; each that changes
@@ -33,6 +34,8 @@ type task struct {
 	cluster    *cluster
 	definition *definition
 	provider   string // capacity provider; empty when the launch type was given
+	subnet     string
+	fate       fate
 	request    launchRequest
 	command    []string
 	variables  []keyValue // definition's and override's, in that order
@@ -45,6 +48,8 @@ type task struct {
 	exitCode      *int
 	exitReason    string
 
+	entered func(*task) // told of each change of status; nil: nobody
+
 	created, pullStarted, started    time.Time
 	stopAsked, executionEnded, ended time.Time
 }
@@ -52,6 +57,9 @@ type task struct {
 func (t *task) enter(s status) {
 	t.last = s
 	t.version++
+	if t.entered != nil {
+		t.entered(t)
+	}
 }
 
 // pull is when the image would be pulled.
