@@ -211,6 +211,24 @@ func (d *decoder) str(what string) (string, bool) {
 	return token.String(), true
 }
 
+// boolean reads true or false; what names it in errors.
+func (d *decoder) boolean(what string) bool {
+	if d.failed {
+		return false
+	}
+	at := d.position()
+	if kind := d.dec.PeekKind(); kind != 't' && kind != 'f' {
+		d.mismatch(at, what, "true or false")
+		return false
+	}
+	token, err := d.dec.ReadToken()
+	if err != nil {
+		d.syntax(err)
+		return false
+	}
+	return token.Bool()
+}
+
 // checkedString reads a string that check accepts. A string that it refuses is returned all the same, with false.
 func (d *decoder) checkedString(what string, check func(string) error) (string, bool) {
 	at := d.position()

@@ -86,6 +86,7 @@ func checkFile(file string, data []byte) error {
 			checker.Add(spec, spec.Params)
 		}
 		checker.Finish()
+		checker.CheckOnly(run)
 	}
 	return errs.Err()
 }

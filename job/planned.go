@@ -20,6 +20,10 @@ type Planned struct {
 
 	// Original is the key of the job of another run that this one computes again; zero for all other jobs.
 	Original Key `json:"original,omitzero"`
+	// Forced says that the run was told to compute the job again. Replaces is the ETag of the manifest of the output that
+	// stood when the run was planned: to this run it counts as absent.
+	Forced   bool   `json:"forced,omitzero"`
+	Replaces string `json:"replaces,omitzero"`
 }
 
 // PlannedInput is an input whose bytes are pinned.

@@ -21,7 +21,9 @@ type RunFile struct {
 	JobsSHA256 string            `json:"jobs_sha256,omitzero"` // of the file that JobsFrom names; written by the submitter's client
 	Jobs       []Spec            `json:"-"`
 	Reproduce  *Reproduction     `json:"reproduce,omitzero"` // in the place of jobs
+	Selection
 
+	file   string              // that it was read from
 	places map[string]position // of the fields' values, for errors found later
 }
 
@@ -44,7 +46,7 @@ func ParseRunFile(file string, data []byte) (*RunFile, error) {
 	for _, e := range errs.List {
 		d.reported[position{e.Line, e.Column}] = true
 	}
-	run := &RunFile{places: map[string]position{}}
+	run := &RunFile{file: file, places: map[string]position{}}
 	seen := map[string]position{}
 	isObject := d.object("a run file", func(name string, at position) {
 		seen[name], run.places[name] = at, d.position()
@@ -65,18 +67,27 @@ func ParseRunFile(file string, data []byte) (*RunFile, error) {
 			run.JobsSHA256, _ = d.checkedString("jobs_sha256", checkSHA256)
 		case "reproduce":
 			run.Reproduce = d.reproduction()
+		case "only":
+			run.Only = d.only(run.places)
+		case "with_dependents":
+			run.WithDependents = d.boolean("with_dependents")
+		case "force":
+			run.Force, _ = d.checkedString("force", CheckReason)
 		case "jobs":
 			isList := d.array("jobs", func() { run.Jobs = append(run.Jobs, d.spec()) })
 			if isList && len(run.Jobs) == 0 {
 				d.errorf(at, "run file has an empty list of jobs")
 			}
 		default:
-			d.unknown("a run file", name, at, "name", "pool", "owner", "labels", "params", "jobs_from", "jobs", "reproduce")
+			d.unknown("a run file", name, at, "name", "pool", "owner", "labels", "params", "jobs_from", "jobs", "only", "with_dependents", "force", "reproduce")
 		}
 	})
 	d.end()
 	if isObject {
 		d.checkFields(seen)
+	}
+	if _, ok := seen["only"]; run.WithDependents && !ok {
+		d.errorf(seen["with_dependents"], "%v", errNoOnly)
 	}
 	return run, errs.Err()
 }

@@ -15,7 +15,8 @@ type activeRun struct {
 	*Run
 	graph     *Graph
 	spool     *spool
-	firstJob  []int32 // by node: the number of the first job of that key
+	firstJob  []int32          // by node: the number of the first job of that key
+	replaces  map[int32]string // by node that is computed again: the ETag of the output's manifest that counts as absent
 	catalogue job.Catalogue
 	tasks     map[string]int // jobs, by task type
 
@@ -44,7 +45,8 @@ type activeRun struct {
 func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	a := &activeRun{
 		Run: r, graph: NewGraph(s.len()), spool: s,
-		attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{}, tasks: map[string]int{},
+		replaces: map[int32]string{}, attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{},
+		tasks: map[string]int{},
 	}
 	if err := json.Unmarshal([]byte(r.Catalogue), &a.catalogue); err != nil {
 		return nil, fmt.Errorf("read pinned catalogue of run %s: %w", r.ID, err)
@@ -68,6 +70,9 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		}
 		if a.graph.Nodes() > nodes {
 			a.firstJob = append(a.firstJob, int32(i))
+			if planned.Replaces != "" {
+				a.replaces[int32(nodes)] = planned.Replaces
+			}
 		}
 	}
 	a.confirmed = make([]bool, a.graph.Nodes())

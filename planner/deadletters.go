@@ -23,7 +23,7 @@ func (p *Planner) readDeadLetter(ctx context.Context, body string) (job.Event, e
 		return job.Event{}, err
 	}
 	e := job.Event{V: job.MessageVersion, Run: m.Run, Job: m.Job, Key: m.Key, Attempt: m.Attempt, At: time.Now().UTC()}
-	exists, err := p.exists(ctx, m.Key)
+	exists, err := p.exists(ctx, m.Key, m.Replaces)
 	if err != nil {
 		return job.Event{}, err
 	}

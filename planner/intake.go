@@ -29,6 +29,9 @@ const inputLookups = 32
 // each input twice, and numbers grow up to fivefold in canonical JSON (1e20).
 const plainlySmall = job.MaxMessageBytes / 8
 
+// longestETag stands for any ETag of a small object, which is 32 digits.
+const longestETag = "00000000000000000000000000000000"
+
 // rejection is why a run cannot be planned: the submitter's fault, not ours.
 type rejection struct {
 	reason string
@@ -126,7 +129,24 @@ func (k *keying) run(ctx context.Context, r *Run, file *job.RunFile, source *job
 	if err != nil {
 		return nil, err
 	}
-	return k.key(r, raw, inputs)
+	keyed, err := k.key(r, raw, inputs)
+	if err != nil {
+		return nil, err
+	}
+	if !file.Selection.IsZero() {
+		whole := keyed
+		keyed, err = k.restrict(ctx, r, file.Selection, whole)
+		whole.close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	a, err := newActiveRun(r, keyed)
+	if err != nil {
+		keyed.close()
+		return nil, err
+	}
+	return a, nil
 }
 
 // progress reports how far keying has come, now and then.
@@ -213,6 +233,7 @@ func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err
 		k.progress("reading jobs", raw.spool.len(), 0)
 	}
 	raw.order = raw.known.Finish()
+	raw.known.CheckOnly(file)
 	raw.sha256 = source.sha256()
 	if sum := raw.sha256; file.JobsSHA256 != "" && sum != file.JobsSHA256 {
 		return nil, reject("%s has SHA-256 %s, the run file says %s: it was changed after it was submitted", file.JobsFrom, sum, file.JobsSHA256)
@@ -334,7 +355,7 @@ func (k *keying) pinInputs(ctx context.Context, raw *rawJobs) ([]job.InputIdenti
 }
 
 // key derives every job's key, parents first, and writes the normalised manifest to a local file.
-func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *activeRun, err error) {
+func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *spool, err error) {
 	out, err := newSpool()
 	if err != nil {
 		return nil, err
@@ -377,6 +398,7 @@ func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *activ
 		}
 		// Most messages are small, and it is enough to see that they are; of others it takes the message to know.
 		if len(buf)+fixed[spec.Task] > plainlySmall {
+			planned.Replaces = longestETag
 			if _, err := message(r, planned, math.MaxInt32, common[spec.Task], k.Catalogue[spec.Task].Timeout); err != nil {
 				errs.Add(&job.Error{File: raw.file, Line: raw.known.Line(at), Message: fmt.Sprintf("job %q: %v", spec.ID, err)})
 			}
@@ -389,10 +411,7 @@ func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *activ
 	if errs.Len() > 0 {
 		return nil, &rejection{reason: fmt.Sprintf("%d jobs are too large", errs.Len()), errs: errs}
 	}
-	if err := w.flush(); err != nil {
-		return nil, err
-	}
-	return newActiveRun(r, out)
+	return out, w.flush()
 }
 
 // commonDocuments is, by task type, what the documents of all its jobs share.
@@ -448,7 +467,10 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) er
 		}
 		for i, presence := range p.Outputs.Lookup(ctx, keys) {
 			n := int32(start + i)
-			if presence != job.Hit && p.recent.has(keys[i], time.Now()) {
+			switch {
+			case a.replaces[n] != "":
+				presence = job.Miss // what is known by key may be the output that this run replaces
+			case presence != job.Hit && p.recent.has(keys[i], time.Now()):
 				presence = job.Hit
 			}
 			a.graph.Resolve(n, presence, released != nil && released[n])
@@ -486,15 +508,16 @@ func (p *Planner) exist(ctx context.Context, a *activeRun, nodes []int32) ([]boo
 	for i, n := range nodes {
 		group.Go(func() error {
 			var err error
-			found[i], err = p.exists(ctx, a.graph.Key(n))
+			found[i], err = p.exists(ctx, a.graph.Key(n), a.replaces[n])
 			return err
 		})
 	}
 	return found, group.Wait()
 }
 
-// exists asks S3 whether a live output exists: the truth.
-func (p *Planner) exists(ctx context.Context, key job.Key) (bool, error) {
+// exists asks S3 whether a live output exists: the truth. The output whose manifest has the ETag replaced counts as
+// absent; "" is no output's.
+func (p *Planner) exists(ctx context.Context, key job.Key, replaced string) (bool, error) {
 	info, err := p.Objects.Head(ctx, job.ManifestPath(key))
 	if errors.Is(err, objects.ErrNotFound) {
 		return false, nil
@@ -502,5 +525,5 @@ func (p *Planner) exists(ctx context.Context, key job.Key) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for output %s: %w", key.Short(), err)
 	}
-	return time.Since(info.LastModified) < p.Retention, nil
+	return info.ETag != replaced && time.Since(info.LastModified) < p.Retention, nil
 }

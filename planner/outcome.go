@@ -22,6 +22,7 @@ type Result struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Manifest string            `json:"manifest,omitzero"` // URL of the output's manifest
 	Cause    string            `json:"cause,omitzero"`    // why there is no output
+	Forced   bool              `json:"forced,omitzero"`   // the run was told to compute it again
 
 	// Of a job of a reproduction: the key of the job that it computes again; whether their outputs could be compared; and the
 	// files in which they differ.
@@ -126,7 +127,7 @@ func (p *Planner) writeIndex(ctx context.Context, a *activeRun, compared *compar
 }
 
 func (a *activeRun) result(planned job.Planned, n int32, bucket string) Result {
-	r := Result{ID: planned.ID, Task: planned.Task, Key: planned.Key, State: a.graph.State(n).String(), Labels: a.labels(planned)}
+	r := Result{ID: planned.ID, Task: planned.Task, Key: planned.Key, State: a.graph.State(n).String(), Labels: a.labels(planned), Forced: planned.Forced}
 	switch {
 	case a.graph.State(n).HasOutput():
 		r.Manifest = job.ObjectURL(bucket, job.ManifestPath(planned.Key))

@@ -83,8 +83,12 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error
 	return true, nil
 }
 
-// share joins a node to the flight of its key when another run owns one, and else opens one.
+// share joins a node to the flight of its key when another run owns one, and else opens one. A node that replaces an
+// output flies alone: to other runs that output stands.
 func (p *Planner) share(a *activeRun, n int32) bool {
+	if a.replaces[n] != "" {
+		return false
+	}
 	key := flightKey{a.Pool, a.graph.Key(n)}
 	f := p.flights[key]
 	if f == nil {
@@ -218,6 +222,7 @@ func message(r *Run, planned job.Planned, attempt int, common job.SpecDocument, 
 	}
 	m := job.Message{
 		V: job.MessageVersion, Run: r.ID, Job: planned.ID, Key: planned.Key, Document: doc, Attempt: attempt, Timeout: timeout,
+		Replaces: planned.Replaces,
 	}
 	if len(planned.Inputs) > 0 {
 		m.Inputs = make(map[string]string, len(planned.Inputs))

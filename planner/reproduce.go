@@ -219,7 +219,7 @@ func (c *chooser) take(ctx context.Context, candidates []candidate, quota int, i
 			}
 			group.Go(func() error {
 				var err error
-				live[i], err = c.planner.exists(ctx, jobs[i].Key)
+				live[i], err = c.planner.exists(ctx, jobs[i].Key, "")
 				return err
 			})
 		}

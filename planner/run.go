@@ -45,6 +45,10 @@ type Run struct {
 	Warnings     []string      `dynamodbav:"warnings"`
 	Reproduction *Reproduction `dynamodbav:"reproduction"` // nil unless the run computes another's jobs again
 
+	Whole  int    `dynamodbav:"whole,omitempty"`  // jobs of the run file, where a selection was made from them; else 0
+	Force  string `dynamodbav:"force,omitempty"`  // why jobs are computed again; "": they are not
+	Forced int    `dynamodbav:"forced,omitempty"` // jobs that are
+
 	Worker   WorkerSize `dynamodbav:"worker"`
 	Progress Progress   `dynamodbav:"progress"`
 

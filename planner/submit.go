@@ -40,6 +40,11 @@ func (p *Prepared) Close() error {
 // Prepare reads the run file at path and the jobs that it names, and checks all of them as the controller will. Its
 // error names every fault with file, line and column. A nil catalogue leaves task types to the controller.
 func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
+	return PrepareSelection(path, catalogue, job.Selection{})
+}
+
+// PrepareSelection is Prepare with a selection laid over the run file's own.
+func PrepareSelection(path string, catalogue job.Catalogue, selection job.Selection) (*Prepared, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read run file: %w", err)
@@ -48,6 +53,9 @@ func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
 	run, err := job.ParseRunFile(path, data)
 	if errs.Merge(err); run == nil || errs.Len() > 0 && !jobsAtHand(run) {
 		return nil, errs.Err()
+	}
+	if err := run.Override(selection); err != nil {
+		return nil, err
 	}
 	if strings.HasPrefix(run.JobsFrom, "s3://") {
 		if _, _, err := job.ParseObjectURL(run.JobsFrom); err != nil {
@@ -132,6 +140,7 @@ func (p *Prepared) copy(source *jobSource, catalogue job.Catalogue, errs *job.Er
 		}
 	}
 	checker.Finish()
+	checker.CheckOnly(p.RunFile)
 	if err := errs.Err(); err != nil {
 		return err
 	}

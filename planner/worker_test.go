@@ -74,7 +74,7 @@ func (f *fakeWorker) handle(ctx context.Context, received queue.Message) error {
 	decide := f.answers[m.Job]
 	f.mu.Unlock()
 	e := f.event(m, job.EventSucceeded)
-	if _, err := f.world.bucket.Head(ctx, job.ManifestPath(m.Key)); err == nil {
+	if info, err := f.world.bucket.Head(ctx, job.ManifestPath(m.Key)); err == nil && info.ETag != m.Replaces {
 		e.Reused = true
 		return f.report(ctx, e, received)
 	}
@@ -108,7 +108,8 @@ func (f *fakeWorker) publish(ctx context.Context, m job.Message) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.world.bucket.Put(ctx, job.ManifestPath(m.Key), data, objects.Condition{IfAbsent: true})
+	condition := objects.Condition{IfAbsent: m.Replaces == "", IfMatch: m.Replaces}
+	_, err = f.world.bucket.Put(ctx, job.ManifestPath(m.Key), data, condition)
 	if errors.Is(err, objects.ErrPrecondition) {
 		return nil
 	}

@@ -121,7 +121,7 @@ func (w *Worker) attempt(ctx context.Context, held *hold, slot int, m job.Messag
 	if err != nil {
 		return verdictOf(err, event, report{})
 	}
-	if decide(found, w.opt.Retention, time.Now()).done {
+	if decide(found, m.Replaces, w.opt.Retention, time.Now()).done {
 		return succeededEvent(event, found.manifest, true)
 	}
 	ws, err := layOut(filepath.Join(w.dir, "slot-"+strconv.Itoa(slot)), doc.Spec.Task)
@@ -162,7 +162,7 @@ func (w *Worker) execute(ctx context.Context, held *hold, ws workspace, m job.Me
 		return nil, ran, err
 	}
 	defer out.close()
-	p := publisher{w: w, held: held, out: out}
+	p := publisher{w: w, held: held, out: out, replaces: m.Replaces}
 	own := &job.Manifest{
 		V: job.MessageVersion, Key: m.Key, Attempt: attemptName(m.Attempt), Files: out.manifestFiles(),
 		Image: doc.Spec.Image, Seconds: ran.seconds, Run: m.Run, Worker: w.opt.Identity.TaskARN, Document: m.Document,

@@ -29,14 +29,17 @@ type claim struct {
 	reason    string
 }
 
-// decide judges what stands in the place of a key's manifest at now.
-func decide(found standing, retention time.Duration, now time.Time) claim {
+// decide judges what stands in the place of a key's manifest at now. replaces is the ETag of the manifest that counts as
+// absent; "" when any would do.
+func decide(found standing, replaces string, retention time.Duration, now time.Time) claim {
 	replace := objects.Condition{IfMatch: found.etag}
 	switch {
 	case found.etag == "":
 		return claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}
 	case found.manifest == nil:
 		return claim{condition: replace, reason: "the manifest cannot be read"}
+	case found.etag == replaces:
+		return claim{condition: replace, reason: "the output is to be made again"}
 	case now.Sub(found.modified) >= retention:
 		return claim{condition: replace, reason: "the output is older than the retention"}
 	}
@@ -73,9 +76,10 @@ func (w *Worker) find(ctx context.Context, h *hold, key job.Key) (standing, erro
 
 // publisher makes one job's output visible.
 type publisher struct {
-	w    *Worker
-	held *hold
-	out  *output
+	w        *Worker
+	held     *hold
+	out      *output
+	replaces string // ETag of the manifest that counts as absent
 }
 
 // attemptName names the directory of one execution's files; no two are alike.
@@ -137,7 +141,7 @@ func (p *publisher) seal(ctx context.Context, m *job.Manifest) (*job.Manifest, e
 		return nil, err
 	}
 	object := job.ManifestPath(m.Key)
-	condition := objects.Condition{IfAbsent: true}
+	condition := objects.Condition{IfAbsent: p.replaces == "", IfMatch: p.replaces}
 	for {
 		err := persistS3(ctx, p.held, "write "+object, func() error {
 			call, cancel := context.WithTimeout(ctx, transferBase)
@@ -155,7 +159,7 @@ func (p *publisher) seal(ctx context.Context, m *job.Manifest) (*job.Manifest, e
 		if err != nil {
 			return nil, err
 		}
-		next := decide(found, p.w.opt.Retention, time.Now())
+		next := decide(found, p.replaces, p.w.opt.Retention, time.Now())
 		if next.done {
 			return found.manifest, nil // perhaps ours, by an earlier try that had its effect although it failed
 		}

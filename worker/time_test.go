@@ -308,17 +308,21 @@ func TestDecideByWhatStands(t *testing.T) {
 	now := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 	m := &job.Manifest{}
 	tests := map[string]struct {
-		found standing
-		want  claim
+		found    standing
+		replaces string
+		want     claim
 	}{
-		"nothing":    {standing{}, claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}},
-		"live":       {standing{m, "e", now.Add(-retention + time.Second)}, claim{done: true, reason: "a live output exists"}},
-		"expired":    {standing{m, "e", now.Add(-retention)}, claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is older than the retention"}},
-		"unreadable": {standing{nil, "e", now}, claim{condition: objects.Condition{IfMatch: "e"}, reason: "the manifest cannot be read"}},
+		"nothing":    {standing{}, "", claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}},
+		"gone":       {standing{}, "e", claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}},
+		"replaced":   {standing{m, "e", now}, "e", claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is to be made again"}},
+		"newer":      {standing{m, "e", now}, "d", claim{done: true, reason: "a live output exists"}},
+		"live":       {standing{m, "e", now.Add(-retention + time.Second)}, "", claim{done: true, reason: "a live output exists"}},
+		"expired":    {standing{m, "e", now.Add(-retention)}, "", claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is older than the retention"}},
+		"unreadable": {standing{nil, "e", now}, "", claim{condition: objects.Condition{IfMatch: "e"}, reason: "the manifest cannot be read"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := decide(tt.found, retention, now); got != tt.want {
+			if got := decide(tt.found, tt.replaces, retention, now); got != tt.want {
 				t.Errorf("have %+v, want %+v", got, tt.want)
 			}
 		})

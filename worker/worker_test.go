@@ -130,6 +130,31 @@ func TestAnOutputThatIsExpiredOrUnreadableIsReplaced(t *testing.T) {
 	}
 }
 
+func TestAnOutputThatIsToBeMadeAgainIsReplacedOnce(t *testing.T) {
+	b := newBench(t)
+	o := orderOf("j", prog("write", "out/x", "new")...)
+	m := b.message(o)
+	b.publishParent(m.Key, 0, map[string]string{"x": "old"})
+	_, info, err := b.store.Get(t.Context(), job.ManifestPath(m.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Replaces = info.ETag
+	body, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.queue.put(string(body), string(body))
+	b.work(b.worker(nil))
+	if events := b.events.all(); len(events) != 2 || events[0].Reused || !events[1].Reused {
+		t.Errorf("events %+v, want one of the new output and one that finds it", events)
+	}
+	if _, files := b.output(m.Key); files["x"] != "new" {
+		t.Errorf("output %v, want the new one", files)
+	}
+	b.checkEmpty()
+}
+
 func TestAFailureIsReportedWithItsCauseAndLastLines(t *testing.T) {
 	three, one := 3, 1
 	plain := filepath.Join(t.TempDir(), "plain")
