@@ -104,8 +104,20 @@ type runView struct {
 	Seconds  float64           `json:"seconds"` // from when it was received to its end, or until now
 	Image    string            `json:"image"`
 	Results  string            `json:"results,omitempty"` // URL of their index, once there is one
+	Partial  *partialView      `json:"partial,omitempty"` // of a run that was made of some jobs of its file
+	Forced   *forcedView       `json:"forced,omitempty"`  // of a run that computes jobs again
 	Progress planner.Progress  `json:"progress"`
 	Failures []failureView     `json:"failures,omitempty"`
+}
+
+type partialView struct {
+	Jobs int `json:"jobs"`
+	Of   int `json:"of"`
+}
+
+type forcedView struct {
+	Jobs   int    `json:"jobs"`
+	Reason string `json:"reason"`
 }
 
 type failureView struct {
@@ -122,11 +134,18 @@ type failureView struct {
 }
 
 func runJSON(now time.Time, bucket string, r *planner.Run) runView {
-	return runView{
+	v := runView{
 		ID: r.ID, Name: r.Name, Pool: r.Pool, Owner: r.Owner, Labels: r.Labels, State: r.State, Reason: r.Reason, Errors: r.Errors,
 		Received: r.Received, Planned: optional(r.Planned), Ended: optional(r.Ended), Seconds: duration(now, r).Seconds(),
 		Image: r.Image, Results: results(bucket, r), Progress: r.Progress,
 	}
+	if r.Partial() {
+		v.Partial = &partialView{r.Progress.Jobs, r.Whole}
+	}
+	if r.Force != "" {
+		v.Forced = &forcedView{r.Forced, r.Force}
+	}
+	return v
 }
 
 func runsJSON(now time.Time, bucket string, runs []*planner.Run) []runView {

@@ -231,6 +231,9 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 		}
 		w.paragraph("  ", text)
 	}
+	for _, remark := range r.Remarks() {
+		w.paragraph("  ", remark)
+	}
 	printFailures(w, failures)
 }
 

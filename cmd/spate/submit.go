@@ -21,7 +21,33 @@ type submitCommand struct {
 	changeFlags
 	RunFile string `arg:"" name:"run-file" help:"Run file, YAML or JSON." type:"path"`
 	ID      string `help:"What the run is called; the same id again is the same run. Left out, a new one is made." placeholder:"ID"`
-	Watch   bool   `help:"Watch the run until it ends; exit 1 unless it succeeds." short:"w"`
+	selectionFlags
+	Watch bool `help:"Watch the run until it ends; exit 1 unless it succeeds." short:"w"`
+}
+
+// selectionFlags say which jobs of a run file are meant, over what the file says itself.
+type selectionFlags struct {
+	Only           []string `help:"Only these jobs, and their ancestors where their outputs are missing." placeholder:"JOB"`
+	WithDependents bool     `help:"With --only: also all that depends on these jobs."`
+	Force          *string  `help:"Compute the jobs again although their outputs exist; says why." placeholder:"REASON"`
+}
+
+func (f selectionFlags) check() error {
+	if f.Force == nil {
+		return nil
+	}
+	if err := job.CheckReason(*f.Force); err != nil {
+		return fmt.Errorf("--force: %w", err)
+	}
+	return nil
+}
+
+func (f selectionFlags) selection() job.Selection {
+	s := job.Selection{Only: f.Only, WithDependents: f.WithDependents}
+	if f.Force != nil {
+		s.Force = *f.Force
+	}
+	return s
 }
 
 // Help tells more.
@@ -31,7 +57,9 @@ func (c *submitCommand) Help() string {
 		"    pool: rollup\n" +
 		"    jobs:\n" +
 		"      - {id: fetch, task: fetch-data}\n" +
-		"      - {id: sum, task: sum-up, needs: {data: fetch}}\n"
+		"      - {id: sum, task: sum-up, needs: {data: fetch}}\n\n" +
+		"--only, --with-dependents and --force take the place of only, with_dependents and force in the file. " +
+		"Ancestors of the chosen jobs come along, and run where their outputs are missing; they are never forced.\n"
 }
 
 // Validate checks that the run file is there.
@@ -44,6 +72,9 @@ func (c *submitCommand) Validate() error {
 		return fmt.Errorf("run file: %w", err)
 	case info.IsDir():
 		return fmt.Errorf("%s is a directory, not a run file", c.RunFile)
+	}
+	if err := c.check(); err != nil {
+		return err
 	}
 	_, err := c.changes()
 	return err
@@ -59,7 +90,7 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	prepared, err := planner.Prepare(c.RunFile, catalogue)
+	prepared, err := planner.PrepareSelection(c.RunFile, catalogue, c.selection())
 	if err != nil {
 		return err
 	}
@@ -125,6 +156,9 @@ func existing(now time.Time, r *planner.Run) string {
 func what(p *planner.Prepared) string {
 	if p.Jobs == 0 {
 		return "the jobs of " + p.RunFile.JobsFrom
+	}
+	if len(p.RunFile.Only) > 0 {
+		return "a part of " + countOf(p.Jobs, "job")
 	}
 	return countOf(p.Jobs, "job")
 }
