@@ -17,8 +17,8 @@ type Selection struct {
 	Force          string   `json:"force,omitzero"`           // why these jobs, without their ancestors, are computed again
 }
 
-// IsZero reports whether nothing is selected.
-func (s Selection) IsZero() bool { return len(s.Only) == 0 && !s.WithDependents && s.Force == "" }
+// SelectsAll reports whether the run is an ordinary one.
+func (s Selection) SelectsAll() bool { return len(s.Only) == 0 && !s.WithDependents && s.Force == "" }
 
 // MaxReasonLength is how long a reason may be, in bytes.
 const MaxReasonLength = 500

@@ -133,7 +133,7 @@ func (k *keying) run(ctx context.Context, r *Run, file *job.RunFile, source *job
 	if err != nil {
 		return nil, err
 	}
-	if !file.Selection.IsZero() {
+	if !file.SelectsAll() {
 		whole := keyed
 		keyed, err = k.restrict(ctx, r, file.Selection, whole)
 		whole.close()
