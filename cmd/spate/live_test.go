@@ -142,6 +142,7 @@ pools:
 tasks:
   ok: {command: [live-ok]}
   sum: {command: [live-sum]}
+  figures: {command: [live-figures]}
   fail: {command: [live-fail], permanent_exit_codes: [65]}
   flaky: {command: [live-flaky]}
   slow: {command: [live-slow]}
@@ -154,6 +155,8 @@ func livePrograms() map[string]string {
 		"live-ok": `sed -n 's/.*"value":\([0-9]*\).*/\1/p' params.json > out/value.txt; echo "the value is $(cat out/value.txt)"`,
 		// sum adds up its parents' values.
 		"live-sum": `cat in/*/value.txt | awk '{s += $1} END {print s}' > out/value.txt; echo "the sum is $(cat out/value.txt)"`,
+		// figures writes the sum of its parents' values as JSON.
+		"live-figures": `cat in/*/value.txt | awk '{s += $1; n++} END {printf "{\"sum\":%d,\"mean\":%g,\"parts\":[{\"part\":\"n\",\"of\":%d}]}\n", s, s/n, n}' > out/figures.json`,
 		// fail fails for good.
 		"live-fail": `echo "reading losses.csv"; echo "error: row 17: loss is negative" >&2; exit 65`,
 		// flaky fails at its first attempt.

@@ -197,6 +197,9 @@ func align(table [][]string) (lines []string, width int) {
 
 // isNumber tells a number or a duration, whose digits belong under one another, from text.
 func isNumber(cell string) bool {
+	if len(cell) > 1 && (cell[0] == '+' || cell[0] == '-') {
+		cell = cell[1:]
+	}
 	return cell != "" && cell[0] >= '0' && cell[0] <= '9' && !strings.ContainsAny(cell, " -:")
 }
 
