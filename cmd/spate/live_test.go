@@ -156,7 +156,7 @@ func livePrograms() map[string]string {
 		// sum adds up its parents' values.
 		"live-sum": `cat in/*/value.txt | awk '{s += $1} END {print s}' > out/value.txt; echo "the sum is $(cat out/value.txt)"`,
 		// figures writes the sum of its parents' values as JSON.
-		"live-figures": `cat in/*/value.txt | awk '{s += $1; n++} END {printf "{\"sum\":%d,\"mean\":%g,\"parts\":[{\"part\":\"n\",\"of\":%d}]}\n", s, s/n, n}' > out/figures.json`,
+		"live-figures": `awk '{s += $1; n++} END {printf "{\"sum\":%d,\"mean\":%g,\"parts\":[{\"part\":\"n\",\"of\":%d}]}\n", s, s/n, n}' in/*/value.txt > out/figures.json`,
 		// fail fails for good.
 		"live-fail": `echo "reading losses.csv"; echo "error: row 17: loss is negative" >&2; exit 65`,
 		// flaky fails at its first attempt.
@@ -200,6 +200,7 @@ func mask(text, work string) string {
 		text = strings.ReplaceAll(text, work, "$WORK")
 	}
 	for _, m := range []struct{ pattern, by string }{
+		{`[\d.e-]+% of it`, "<share> of it"},
 		{`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)`, "<time>"},
 		{`\b[0-9a-f]{64}\b`, "<key>"},
 		{`\ba\d+-[0-9a-f]{16}\b`, "<attempt>"},
