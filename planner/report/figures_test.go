@@ -45,8 +45,10 @@ func TestFiguresThatMovedMostComeFirst(t *testing.T) {
 	}
 	slices.SortFunc(d.moved, byMovement)
 	want := []Figure{
-		{Path: "zero", Before: 0, After: 3}, {Path: "down", Before: -4, After: -1},
-		{Path: "large", Before: 10, After: 15}, {Path: "small", Before: 1000, After: 1001},
+		{Path: "zero", Before: 0, After: 3},
+		{Path: "down", Before: -4, After: -1},
+		{Path: "large", Before: 10, After: 15},
+		{Path: "small", Before: 1000, After: 1001},
 	}
 	if diff := cmp.Diff(want, d.moved); diff != "" || d.same != 1 || d.others != 2 {
 		t.Errorf("%d the same, %d in one only, moved (-want +got):\n%s", d.same, d.others, diff)
