@@ -122,6 +122,7 @@ const (
 	EventFailed       EventType = "failed"        // this attempt failed
 	EventParentLost   EventType = "parent_lost"   // a parent's output is missing or corrupt; see Event.Lost
 	EventInputChanged EventType = "input_changed" // an input is not what the key says; the job must be planned again
+	EventCancelled    EventType = "cancelled"     // dropped before it was started: its run is cancelled
 )
 
 // Event is what a worker says about a job. Events arrive at least once and in any order.
@@ -202,7 +203,7 @@ func ParseEvent(data []byte) (Event, error) {
 		return Event{}, fmt.Errorf("parse event: parent_lost names no key")
 	}
 	switch e.Type {
-	case EventSucceeded, EventFailed, EventParentLost, EventInputChanged:
+	case EventSucceeded, EventFailed, EventParentLost, EventInputChanged, EventCancelled:
 		return e, nil
 	}
 	return Event{}, fmt.Errorf("parse event: unknown type %q", e.Type)

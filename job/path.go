@@ -57,6 +57,9 @@ func SubmissionJobsPath(id, sha256 string) string {
 // RunManifestPath is the object key of a run's normalised manifest: one [Planned] a line.
 func RunManifestPath(run string) string { return "runs/" + run + "/jobs.jsonl" }
 
+// CancelledPath is the object key whose existence says that a run is cancelled: workers start no job of it.
+func CancelledPath(run string) string { return "runs/" + run + "/cancelled" }
+
 // ObjectURL is an S3 object as a URL.
 func ObjectURL(bucket, object string) string { return "s3://" + bucket + "/" + object }
 

@@ -5,21 +5,26 @@ import "fmt"
 // RunState is where a run stands. Outages do not change it: they stay in their state, with a reason.
 //
 //	Received → Rejected | Planning → Active → Succeeded | Failed
+//	Received, Planning → Cancelled
+//	Active → Cancelling → Cancelled
+//	Failed → Active (its failed jobs are tried again)
 type RunState string
 
 // The states of a run.
 const (
-	RunReceived  RunState = "received"
-	RunRejected  RunState = "rejected"
-	RunPlanning  RunState = "planning"
-	RunActive    RunState = "active"
-	RunSucceeded RunState = "succeeded"
-	RunFailed    RunState = "failed"
+	RunReceived   RunState = "received"
+	RunRejected   RunState = "rejected"
+	RunPlanning   RunState = "planning"
+	RunActive     RunState = "active"
+	RunSucceeded  RunState = "succeeded"
+	RunFailed     RunState = "failed"
+	RunCancelling RunState = "cancelling" // nothing more is released; what was released is waited for
+	RunCancelled  RunState = "cancelled"
 )
 
 // Ended reports whether nothing more happens in this state by itself.
 func (s RunState) Ended() bool {
-	return s == RunRejected || s == RunSucceeded || s == RunFailed
+	return s == RunRejected || s == RunSucceeded || s == RunFailed || s == RunCancelled
 }
 
 // State is where a job stands within a run.
@@ -30,24 +35,27 @@ func (s RunState) Ended() bool {
 //	Shared  → Done | Ready (the run that had it in flight failed)
 //	Queued  → Done | Failed | Ready (another attempt)
 //	Done, Cached → Ready (the output proves gone)
+//	Failed  → Ready | Waiting (somebody wants it tried again)
+//	Waiting, Ready, Shared, Queued, Blocked → Cancelled (with their run)
 type State uint8
 
 // The states of a job in a run.
 const (
-	Pending State = iota // nobody has looked yet whether its output exists
-	Cached               // its output existed before the run needed it
-	Waiting              // for parents
-	Ready                // to be released
-	Shared               // in flight for another run
-	Queued               // released to the queue; perhaps running
-	Done                 // its output exists
-	Failed               // no further attempt will be made
-	Blocked              // an ancestor failed
+	Pending   State = iota // nobody has looked yet whether its output exists
+	Cached                 // its output existed before the run needed it
+	Waiting                // for parents
+	Ready                  // to be released
+	Shared                 // in flight for another run
+	Queued                 // released to the queue; perhaps running
+	Done                   // its output exists
+	Failed                 // no further attempt will be made
+	Blocked                // an ancestor failed
+	Cancelled              // its run was cancelled before it had an outcome
 )
 
 // States lists every State, in order.
 func States() []State {
-	return []State{Pending, Cached, Waiting, Ready, Shared, Queued, Done, Failed, Blocked}
+	return []State{Pending, Cached, Waiting, Ready, Shared, Queued, Done, Failed, Blocked, Cancelled}
 }
 
 // String is the state in lower case.
@@ -71,6 +79,8 @@ func (s State) String() string {
 		return "failed"
 	case Blocked:
 		return "blocked"
+	case Cancelled:
+		return "cancelled"
 	}
 	return "invalid"
 }
@@ -89,4 +99,4 @@ func ParseState(s string) (State, error) {
 func (s State) HasOutput() bool { return s == Cached || s == Done }
 
 // Settled reports whether nothing more happens to the job in this state by itself.
-func (s State) Settled() bool { return s.HasOutput() || s == Failed || s == Blocked }
+func (s State) Settled() bool { return s.HasOutput() || s == Failed || s == Blocked || s == Cancelled }

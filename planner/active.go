@@ -33,6 +33,9 @@ type activeRun struct {
 	// only the cache knows is looked for in S3 before the run ends.
 	confirmed []bool
 
+	cancelled string    // the request that it is being cancelled for; "" when another planner began to
+	heard     time.Time // when a word of its jobs last came; kept while it is being cancelled
+
 	closing bool      // its outcome is being written
 	closeAt time.Time // not before
 

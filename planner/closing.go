@@ -44,17 +44,24 @@ func (l *loop) close(ctx context.Context, e ended) error {
 		return nil
 	}
 	a.Progress = a.progress(0)
-	a.State, a.Reason, a.Ended = job.RunSucceeded, "", time.Now()
+	before := a.State
+	a.Ended = time.Now()
 	a.ExpiresAt = a.Ended.Add(keepRuns).Unix()
+	compared := ""
 	if e.compared != nil {
 		a.Reproduction.Tasks = e.compared.tasks
-		a.Reason = a.Reproduction.reproduced()
+		compared = a.Reproduction.reproduced()
 	}
-	if a.Progress.Failed > 0 {
-		a.State, a.Reason = job.RunFailed, join(a.summary(), a.Reason)
+	switch {
+	case before == job.RunCancelling: // the reason says who wanted it
+		a.State = job.RunCancelled
+	case a.Progress.Failed > 0:
+		a.State, a.Reason = job.RunFailed, join(a.summary(), compared)
+	default:
+		a.State, a.Reason = job.RunSucceeded, compared
 	}
 	if err := l.store.save(ctx, a.Run); err != nil {
-		a.State, a.Ended, a.ExpiresAt = job.RunActive, time.Time{}, 0
+		a.State, a.Ended, a.ExpiresAt = before, time.Time{}, 0
 		if errors.Is(err, errFenced) {
 			return err
 		}
@@ -66,6 +73,6 @@ func (l *loop) close(ctx context.Context, e ended) error {
 	delete(l.active, a.ID)
 	l.metrics.runs.WithLabelValues(string(a.State)).Inc()
 	l.Log.Info().Str("run", a.ID).Str("state", string(a.State)).Interface("progress", a.Progress).
-		Dur("took", a.Ended.Sub(a.Received)).Msg("run ended")
+		Float64("seconds", a.Ended.Sub(a.Received).Seconds()).Msg("run ended")
 	return nil
 }

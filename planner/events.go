@@ -13,6 +13,9 @@ import (
 // error means that the event must come again.
 func (p *Planner) apply(ctx context.Context, e job.Event) error {
 	p.metrics.events.WithLabelValues(string(e.Type)).Inc()
+	if a := p.active[e.Run]; a != nil {
+		a.heard = time.Now()
+	}
 	switch e.Type {
 	case job.EventSucceeded:
 		p.succeeded(e)
@@ -23,6 +26,9 @@ func (p *Planner) apply(ctx context.Context, e job.Event) error {
 		return p.failed(ctx, e, Failure{Final: true})
 	case job.EventParentLost:
 		return p.parentLost(ctx, e)
+	case job.EventCancelled:
+		p.dropped(e)
+		return nil
 	}
 	return nil
 }
@@ -74,6 +80,9 @@ func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
 	f.JobKey, f.Job, f.Attempt = e.Key.String(), planned.ID, e.Attempt
 	f.ExitCode, f.Cause, f.LastLines, f.Worker, f.At = e.ExitCode, e.Cause, e.LastLines, e.Worker, e.At
 	verdict := Judge(a.catalogue[planned.Task], append(slices.Clone(a.failures[n]), f))
+	if a.State == job.RunCancelling {
+		verdict = Verdict{Reason: "the run is being cancelled"}
+	}
 	f.Retried, f.Verdict = verdict.Retry, verdict.Reason
 	if f.Final && a.Reproduction != nil {
 		f.Verdict = "what the original was computed from is gone"

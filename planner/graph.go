@@ -20,9 +20,11 @@ type Graph struct {
 	parents  []int32 // of all nodes, in order
 	children []int32 // of all nodes, in order; made by Start
 
-	ready   []int32              // nodes that became Ready; some have left that state since
-	counts  [job.Blocked + 1]int // jobs
-	byState [job.Blocked + 1]int // nodes
+	ready   []int32                // nodes that became Ready; some have left that state since
+	counts  [job.Cancelled + 1]int // jobs
+	byState [job.Cancelled + 1]int // nodes
+
+	cancelled bool // no node becomes Waiting, Ready, Shared or Blocked any more
 }
 
 // node has no pointer, and where its parents and children end is where the next node's begin: there may be millions.
@@ -207,7 +209,7 @@ func (g *Graph) place(queue []int32) {
 		at := &g.nodes[n]
 		wasBlocked, cause := at.state == job.Blocked, at.cause
 		switch at.state {
-		case job.Pending, job.Cached, job.Queued, job.Done, job.Failed:
+		case job.Pending, job.Cached, job.Queued, job.Done, job.Failed, job.Cancelled:
 			continue
 		case job.Waiting, job.Ready, job.Shared, job.Blocked:
 		}
@@ -224,6 +226,9 @@ func (g *Graph) place(queue []int32) {
 // placeOf is where a node belongs that has neither an outcome nor a message on its way. It notes the cause of Blocked.
 func (g *Graph) placeOf(n int32) job.State {
 	at := &g.nodes[n]
+	if g.cancelled {
+		return job.Cancelled
+	}
 	for _, p := range g.parentsOf(n) {
 		switch g.nodes[p].state {
 		case job.Failed:
@@ -232,7 +237,7 @@ func (g *Graph) placeOf(n int32) job.State {
 		case job.Blocked:
 			at.cause = g.nodes[p].cause
 			return job.Blocked
-		case job.Pending, job.Cached, job.Waiting, job.Ready, job.Shared, job.Queued, job.Done:
+		case job.Pending, job.Cached, job.Waiting, job.Ready, job.Shared, job.Queued, job.Done, job.Cancelled:
 		}
 	}
 	switch {
@@ -274,7 +279,7 @@ func (g *Graph) Share(n int32) {
 }
 
 // Requeue takes a node back that was queued or shared (or taken and not released), so that it is released again once
-// its parents' outputs exist. When a parent has failed meanwhile, it is blocked.
+// its parents' outputs exist. When a parent has failed meanwhile, it is blocked; after Cancel it is cancelled.
 func (g *Graph) Requeue(n int32) {
 	switch g.nodes[n].state {
 	case job.Ready:
@@ -282,7 +287,7 @@ func (g *Graph) Requeue(n int32) {
 	case job.Queued, job.Shared:
 		g.set(n, job.Waiting)
 		g.place([]int32{n})
-	case job.Pending, job.Cached, job.Waiting, job.Done, job.Failed, job.Blocked:
+	case job.Pending, job.Cached, job.Waiting, job.Done, job.Failed, job.Blocked, job.Cancelled:
 	}
 }
 
@@ -314,6 +319,28 @@ func (g *Graph) Fail(n int32) {
 	}
 	g.set(n, job.Failed)
 	g.place(g.childrenIn(n, job.Waiting, job.Ready, job.Shared))
+}
+
+// Retry says that a failed node gets further attempts. Descendants that it alone blocked wait for it again.
+func (g *Graph) Retry(n int32) {
+	if g.nodes[n].state != job.Failed {
+		return
+	}
+	g.set(n, job.Waiting)
+	g.place(append([]int32{n}, g.childrenIn(n, job.Blocked)...))
+}
+
+// Cancel says that no node will be released any more. Those without outcome are cancelled at once, except those on their
+// way to a worker, which end as they end, or are cancelled when Requeue takes them back.
+func (g *Graph) Cancel() {
+	g.cancelled = true
+	for n := range g.nodes {
+		switch g.nodes[n].state {
+		case job.Waiting, job.Ready, job.Shared, job.Blocked:
+			g.set(int32(n), job.Cancelled)
+		case job.Pending, job.Cached, job.Queued, job.Done, job.Failed, job.Cancelled:
+		}
+	}
 }
 
 // Lose says that a node's output proved gone: it is made again, and children that have not been released wait for it.

@@ -14,10 +14,11 @@ func keyNamed(name string) job.Key { return sha256.Sum256([]byte(name)) }
 
 // oracle knows what happened to each node and derives all states from that anew each time: slow and obvious.
 type oracle struct {
-	parents [][]int // by node, distinct
-	facts   []fact
-	ready   []bool // Ready, and not taken since it became so
-	before  []job.State
+	parents   [][]int // by node, distinct
+	facts     []fact
+	cancelled bool
+	ready     []bool // Ready, and not taken since it became so
+	before    []job.State
 }
 
 type fact struct {
@@ -46,6 +47,9 @@ func (o *oracle) states() []job.State {
 			states[n] = job.Failed
 		case f.queued:
 			states[n] = job.Queued
+		case o.cancelled:
+			states[n] = job.Cancelled
+			f.shared = false
 		case stopped:
 			states[n] = job.Blocked
 			f.shared = false // it does not join the flight again by itself
@@ -151,7 +155,7 @@ func (m *graphMachine) take(t *rapid.T) {
 func (m *graphMachine) step(t *rapid.T) {
 	n := rapid.IntRange(0, len(m.weight)-1).Draw(t, "node")
 	f := &m.oracle.facts[n]
-	switch rapid.SampledFrom([]string{"take", "take", "done", "done", "fail", "requeue", "lose"}).Draw(t, "step") {
+	switch rapid.SampledFrom([]string{"take", "take", "done", "done", "fail", "requeue", "lose", "retry", "retry", "cancel"}).Draw(t, "step") {
 	case "take":
 		m.take(t)
 	case "done": // in any state: outputs are the truth
@@ -170,6 +174,14 @@ func (m *graphMachine) step(t *rapid.T) {
 			m.oracle.ready[n] = true
 		}
 		f.queued, f.shared = false, false
+	case "retry":
+		m.graph.Retry(int32(n))
+		f.failed = false
+	case "cancel":
+		if rapid.IntRange(0, 9).Draw(t, "cancel") == 0 {
+			m.graph.Cancel()
+			m.oracle.cancelled = true
+		}
 	case "lose":
 		m.graph.Lose(int32(n))
 		if f.output {
@@ -195,7 +207,7 @@ func (m *graphMachine) check(t *rapid.T) {
 			moving = true
 		case job.Blocked:
 			m.checkCause(t, n)
-		case job.Pending, job.Cached, job.Waiting, job.Done, job.Failed:
+		case job.Pending, job.Cached, job.Waiting, job.Done, job.Failed, job.Cancelled:
 		}
 	}
 	sum := 0

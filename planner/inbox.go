@@ -96,6 +96,9 @@ func (l *loop) standing(ctx context.Context, id string) (*Run, error) {
 }
 
 // comply does what a request asks for. errLater: it has to wait for something that passes by itself.
-func (l *loop) comply(_ context.Context, r Request, _ *Run) (reply, error) {
+func (l *loop) comply(ctx context.Context, r Request, run *Run) (reply, error) {
+	if r.Kind == RequestCancel {
+		return l.cancel(ctx, r, run)
+	}
 	return refuse("this controller does not know how to %s a run: is it older than who asks?", r.Kind), nil
 }

@@ -53,6 +53,8 @@ type loop struct {
 
 	waiting    []*Run           // to be planned
 	planning   string           // the run that is being planned
+	abort      func()           // interrupts that
+	aborted    bool             // whether it was interrupted
 	more       bool             // jobs are left to release
 	retries    map[string]retry // by run, of those that could not be planned
 	sweptAt    time.Time
@@ -140,7 +142,7 @@ func (l *loop) takeUpRun(ctx context.Context, found *Run) error {
 	case err != nil:
 		return l.replan(found, err)
 	case r.State.Ended():
-	case r.State != job.RunActive:
+	case !r.isPlanned():
 		l.waiting = append(l.waiting, r)
 	case l.pools[r.Pool] == nil:
 		l.leaveAlone(r)
@@ -156,6 +158,9 @@ func (l *loop) activate(a *activeRun, h *history) {
 	if h != nil {
 		l.replay(a, h)
 	}
+	if a.State == job.RunCancelling {
+		l.drop(a, time.Now())
+	}
 	// What other runs finished since this one looked will not be told again.
 	for n := range int32(a.graph.Nodes()) {
 		if !a.graph.State(n).HasOutput() && a.replaces[n] == "" && l.recent.has(a.graph.Key(n), time.Now()) {
@@ -164,7 +169,7 @@ func (l *loop) activate(a *activeRun, h *history) {
 		}
 	}
 	l.active[a.ID] = a
-	l.Log.Info().Str("run", a.ID).Str("pool", a.Pool).Bool("anew", h != nil).Interface("progress", a.progress(0)).Msg("run taken up")
+	l.Log.Info().Str("run", a.ID).Str("pool", a.Pool).Bool("begun_before", h != nil).Interface("progress", a.progress(0)).Msg("run taken up")
 }
 
 // known reports whether a run is being worked on or will be.
@@ -300,7 +305,7 @@ func (l *loop) readDepths(ctx context.Context) error {
 		}
 		readings := make(map[string]depthReading, len(l.pools))
 		for name, pool := range l.pools {
-			if d, ok := l.Demand(name); !ok || d.Outstanding == 0 {
+			if !l.isWatched(name) {
 				continue
 			}
 			depth, err := pool.Jobs.Depth(ctx)
@@ -414,6 +419,9 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 		if a.closing {
 			continue
 		}
+		if a.State == job.RunCancelling {
+			l.abandon(a, now)
+		}
 		if sweeping {
 			if err := l.sweep(ctx, a, now); err != nil && ctx.Err() == nil {
 				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot look for silent jobs")
@@ -439,6 +447,9 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 
 // release sends a run's ready jobs when it is its turn.
 func (l *loop) release(ctx context.Context, a *activeRun) error {
+	if a.State == job.RunCancelling {
+		return nil
+	}
 	mine, reason := l.turn(a)
 	a.Reason = reason
 	if !mine {
@@ -477,23 +488,31 @@ func (l *loop) saveProgress(ctx context.Context, a *activeRun, now time.Time) er
 	return nil
 }
 
-// note keeps the queues' depths, and since when each has shown nothing at all. A depth that could not be read says
-// nothing.
+// note keeps the queues' depths, and since when each has shown nothing in flight, or nothing at all. A depth that could
+// not be read says nothing.
 func (l *loop) note(readings map[string]depthReading, now time.Time) {
 	for name, pool := range l.pools {
 		r, asked := readings[name]
 		switch {
 		case !asked:
-			pool.depth, pool.emptySince = queue.Depth{}, time.Time{}
+			pool.depth, pool.emptySince, pool.restingSince = queue.Depth{}, time.Time{}, time.Time{}
 		case r.err != nil:
-			pool.emptySince = time.Time{}
+			pool.emptySince, pool.restingSince = time.Time{}, time.Time{}
 		default:
 			pool.depth = r.depth
-			if r.depth != (queue.Depth{}) {
-				pool.emptySince = time.Time{}
-			} else if pool.emptySince.IsZero() {
-				pool.emptySince = now
-			}
+			pool.emptySince = since(pool.emptySince, r.depth == queue.Depth{}, now)
+			pool.restingSince = since(pool.restingSince, r.depth.InFlight == 0, now)
 		}
 	}
+}
+
+// since is when something began that is so now; zero when it is not.
+func since(began time.Time, is bool, now time.Time) time.Time {
+	switch {
+	case !is:
+		return time.Time{}
+	case began.IsZero():
+		return now
+	}
+	return began
 }

@@ -133,6 +133,8 @@ func (a *activeRun) result(planned job.Planned, n int32, bucket string) Result {
 		r.Manifest = job.ObjectURL(bucket, job.ManifestPath(planned.Key))
 	case a.graph.State(n) == job.Failed:
 		r.Cause = a.failureText(n)
+	case a.graph.State(n) == job.Cancelled:
+		r.Cause = "the run was cancelled"
 	case a.graph.State(n) == job.Blocked:
 		cause := a.graph.Cause(n)
 		if failed, err := a.planned(cause); err == nil {

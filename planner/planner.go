@@ -114,14 +114,16 @@ type Planner struct {
 	active  map[string]*activeRun
 	flights map[flightKey]*flight
 
-	mu     sync.Mutex
-	demand map[string]Demand
+	mu       sync.Mutex
+	demand   map[string]Demand
+	dropping map[string]bool // pools with a run that is being cancelled
 }
 
 type poolState struct {
 	Pool
-	depth      queue.Depth
-	emptySince time.Time // zero while the queue shows anything, or cannot be asked
+	depth        queue.Depth
+	emptySince   time.Time // zero while the queue shows anything, or cannot be asked
+	restingSince time.Time // zero while anything is in flight, or the queue cannot be asked
 }
 
 // Demand is how much work a pool has.
@@ -158,6 +160,13 @@ func (p *Planner) Demand(pool string) (d Demand, ok bool) {
 	return d, ok
 }
 
+// isWatched reports whether it matters what a pool's queue shows: there is work, or a cancelled run's is being dropped.
+func (p *Planner) isWatched(pool string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.demand[pool].Outstanding > 0 || p.dropping[pool]
+}
+
 // publishDemand tells Demand's callers how much work there is, and wakes them when it grew.
 func (p *Planner) publishDemand(now time.Time) {
 	next := make(map[string]Demand, len(p.pools))
@@ -174,9 +183,15 @@ func (p *Planner) publishDemand(now time.Time) {
 		}
 		next[name] = d
 	}
+	dropping := map[string]bool{}
+	for _, a := range p.active {
+		if a.State == job.RunCancelling {
+			dropping[a.Pool] = true
+		}
+	}
 	p.mu.Lock()
 	previous := p.demand
-	p.demand = next
+	p.demand, p.dropping = next, dropping
 	p.mu.Unlock()
 	for name, d := range next {
 		p.metrics.outstanding.WithLabelValues(name).Set(float64(d.Outstanding))
@@ -186,11 +201,12 @@ func (p *Planner) publishDemand(now time.Time) {
 	}
 }
 
-// poolRuns are a pool's unsettled runs, the oldest first.
+// poolRuns are a pool's unsettled runs, the oldest first. One that is being cancelled is none: nobody is launched for
+// its jobs, or waits for them.
 func (p *Planner) poolRuns(pool string) []*activeRun {
 	var runs []*activeRun
 	for _, a := range p.active {
-		if a.Pool == pool && !a.graph.Settled() {
+		if a.Pool == pool && a.State == job.RunActive && !a.graph.Settled() {
 			runs = append(runs, a)
 		}
 	}

@@ -21,6 +21,7 @@ func (l *loop) startPlanning(ctx context.Context, now time.Time) {
 	r := l.waiting[next]
 	l.waiting = slices.Delete(l.waiting, next, next+1)
 	l.planning = r.ID
+	ctx, l.abort = context.WithCancel(ctx)
 	l.background.Go(func() error {
 		l.intakes <- l.prepare(ctx, r)
 		return nil
@@ -35,10 +36,13 @@ func (l *loop) prepare(ctx context.Context, r *Run) intake {
 		in.err = err
 		return in
 	}
-	claimed.Reason, in.run = r.Reason, claimed
+	in.run = claimed
+	if claimed.State != job.RunCancelling {
+		claimed.Reason = r.Reason
+	}
 	switch {
 	case claimed.State.Ended():
-	case claimed.State == job.RunActive:
+	case claimed.isPlanned():
 		in.active, in.history, in.err = l.load(ctx, claimed)
 	default:
 		in.active, in.err = l.planAndResolve(ctx, claimed)
@@ -64,6 +68,9 @@ func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
 
 // taken takes what became of a run that was to be planned: it is active, ended, or tried again.
 func (l *loop) taken(ctx context.Context, in intake) error {
+	if l.planning != "" {
+		l.abort() // frees what it holds
+	}
 	l.planning = ""
 	var rejected *rejection
 	var broken *brokenError
@@ -74,6 +81,10 @@ func (l *loop) taken(ctx context.Context, in intake) error {
 		return l.giveUp(ctx, in.run, broken)
 	case in.err != nil && ctx.Err() != nil:
 		return ctx.Err()
+	case l.isAborted(in.err):
+		l.retries[in.run.ID] = retry{at: time.Now().Add(abortedFor)}
+		l.waiting = append(l.waiting, in.run)
+		return nil
 	case in.err != nil:
 		return l.replan(in.run, in.err)
 	case in.active == nil: // it had ended before
@@ -110,14 +121,19 @@ func (l *loop) reject(ctx context.Context, r *Run, why *rejection) error {
 
 // giveUp ends an active run that cannot be loaded again.
 func (l *loop) giveUp(ctx context.Context, r *Run, why *brokenError) error {
-	r.State, r.Reason, r.Ended = job.RunFailed, why.Error(), time.Now()
+	if r.State != job.RunCancelling {
+		r.State, r.Reason = job.RunFailed, why.Error()
+	} else {
+		r.State = job.RunCancelled
+	}
+	r.Ended = time.Now()
 	r.ExpiresAt = r.Ended.Add(keepRuns).Unix()
 	if err := l.store.save(ctx, r); err != nil {
 		return l.replan(r, err)
 	}
 	delete(l.retries, r.ID)
-	l.metrics.runs.WithLabelValues(string(job.RunFailed)).Inc()
-	l.Log.Error().Str("run", r.ID).Str("reason", r.Reason).Msg("run given up")
+	l.metrics.runs.WithLabelValues(string(r.State)).Inc()
+	l.Log.Error().Str("run", r.ID).Str("reason", why.Error()).Msg("run given up")
 	return nil
 }
 

@@ -64,24 +64,28 @@ type WorkerSize struct {
 	Providers []string `dynamodbav:"providers"` // where it is launched, most preferred first
 }
 
+// isPlanned reports whether the run's jobs are keyed, and some may have been released.
+func (r *Run) isPlanned() bool { return r.State == job.RunActive || r.State == job.RunCancelling }
+
 // keepRuns is how long what is known of a run is kept: the record from its end, its log from each entry.
 const keepRuns = 90 * 24 * time.Hour
 
 // Progress is how many jobs of a run stand where. Running is an estimate from the queue.
 type Progress struct {
-	Jobs     int `dynamodbav:"jobs" json:"jobs"`
-	Cached   int `dynamodbav:"cached" json:"cached"`
-	Done     int `dynamodbav:"done" json:"done"`
-	Running  int `dynamodbav:"running" json:"running"`
-	Queued   int `dynamodbav:"queued" json:"queued"`
-	Ready    int `dynamodbav:"ready" json:"ready"`
-	Waiting  int `dynamodbav:"waiting" json:"waiting"`
-	Shared   int `dynamodbav:"shared" json:"shared"`
-	Failed   int `dynamodbav:"failed" json:"failed"`
-	Blocked  int `dynamodbav:"blocked" json:"blocked"`
-	Retried  int `dynamodbav:"retried" json:"retried"`   // attempts beyond the first
-	Reused   int `dynamodbav:"reused" json:"reused"`     // of Done: the worker found the output there
-	Executed int `dynamodbav:"executed" json:"executed"` // of Done: computed for this run
+	Jobs      int `dynamodbav:"jobs" json:"jobs"`
+	Cached    int `dynamodbav:"cached" json:"cached"`
+	Done      int `dynamodbav:"done" json:"done"`
+	Running   int `dynamodbav:"running" json:"running"`
+	Queued    int `dynamodbav:"queued" json:"queued"`
+	Ready     int `dynamodbav:"ready" json:"ready"`
+	Waiting   int `dynamodbav:"waiting" json:"waiting"`
+	Shared    int `dynamodbav:"shared" json:"shared"`
+	Failed    int `dynamodbav:"failed" json:"failed"`
+	Blocked   int `dynamodbav:"blocked" json:"blocked"`
+	Cancelled int `dynamodbav:"cancelled" json:"cancelled"`
+	Retried   int `dynamodbav:"retried" json:"retried"`   // attempts beyond the first
+	Reused    int `dynamodbav:"reused" json:"reused"`     // of Done: the worker found the output there
+	Executed  int `dynamodbav:"executed" json:"executed"` // of Done: computed for this run
 }
 
 // maxErrors is how many errors of a rejected run its record keeps; a DynamoDB item holds 400 KB.
@@ -92,7 +96,7 @@ func progress(g *Graph) Progress {
 	c := g.Counts()
 	return Progress{
 		Jobs: g.Jobs(), Cached: c[job.Cached], Done: c[job.Done], Queued: c[job.Queued], Ready: c[job.Ready],
-		Waiting: c[job.Waiting] + c[job.Pending], Shared: c[job.Shared], Failed: c[job.Failed], Blocked: c[job.Blocked],
+		Waiting: c[job.Waiting] + c[job.Pending], Shared: c[job.Shared], Failed: c[job.Failed], Blocked: c[job.Blocked], Cancelled: c[job.Cancelled],
 	}
 }
 

@@ -39,9 +39,13 @@ func (s *story) play(d *datadriven.TestData) error {
 		s.graph.TakeReady(len(s.names))
 		return nil
 	}
+	if d.Cmd == "cancel" {
+		s.graph.Cancel()
+		return nil
+	}
 	acts := map[string]func(int32){
 		"release": s.graph.Release, "share": s.graph.Share, "requeue": s.graph.Requeue,
-		"done": s.graph.Done, "fail": s.graph.Fail, "lose": s.graph.Lose,
+		"done": s.graph.Done, "fail": s.graph.Fail, "lose": s.graph.Lose, "retry": s.graph.Retry,
 	}
 	act := acts[d.Cmd]
 	if act == nil {

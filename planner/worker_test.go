@@ -61,6 +61,9 @@ func (f *fakeWorker) handle(ctx context.Context, received queue.Message) error {
 		f.world.t.Errorf("the planner sent something that is no message: %v", err)
 		return err
 	}
+	if _, err := f.world.bucket.Head(ctx, job.CancelledPath(m.Run)); err == nil {
+		return f.report(ctx, f.event(m, job.EventCancelled), received)
+	}
 	for name, parent := range doc.Parents {
 		if _, err := f.world.bucket.Head(ctx, job.ManifestPath(parent.Key)); errors.Is(err, objects.ErrNotFound) {
 			e := f.event(m, job.EventParentLost)

@@ -19,6 +19,7 @@ const (
 	failed       outcome = "failed"        // the job's own failure
 	inputChanged outcome = "input_changed" //
 	parentLost   outcome = "parent_lost"   //
+	cancelled    outcome = "cancelled"     // dropped: its run is cancelled
 	interrupted  outcome = "interrupted"   // the worker stops
 	postponed    outcome = "postponed"     // the worker could not do its work
 	unreadable   outcome = "unreadable"    // the message cannot be parsed

@@ -113,10 +113,15 @@ func (w *Worker) giveBack(ctx context.Context, held *hold, after time.Duration) 
 
 // attempt does what a message asks for and decides what to do with it.
 func (w *Worker) attempt(ctx context.Context, held *hold, slot int, m job.Message, doc job.Document) verdict {
+	event := newEvent(m, w.opt.Identity.TaskARN, time.Now())
+	// Before anything else, the image too: nobody is launched to drop what a cancelled run has left on the queue.
+	if w.isCancelled(ctx, m.Run) {
+		event.Type = job.EventCancelled
+		return verdict{outcome: cancelled, event: &event}
+	}
 	if doc.Spec.Image != w.opt.Identity.Image {
 		return verdict{outcome: otherImage, err: fmt.Errorf("the job wants image %s, this is %s", doc.Spec.Image, w.opt.Identity.Image)}
 	}
-	event := newEvent(m, w.opt.Identity.TaskARN, time.Now())
 	found, err := w.find(ctx, held, m.Key)
 	if err != nil {
 		return verdictOf(err, event, report{})

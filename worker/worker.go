@@ -33,6 +33,7 @@ type Worker struct {
 
 	dir   string // everything on disk lies below it; set by Run
 	cache *fileCache
+	marks marks
 }
 
 // New makes a worker. It starts nothing.

@@ -82,7 +82,8 @@ func duration(now time.Time, r *planner.Run) time.Duration {
 
 // results is the URL of the index of a run's results; empty when there is none.
 func results(bucket string, r *planner.Run) string {
-	if r.State != job.RunSucceeded && r.State != job.RunFailed {
+	cancelled := r.State == job.RunCancelled && r.Progress.Jobs > 0 // else it never had jobs
+	if r.State != job.RunSucceeded && r.State != job.RunFailed && !cancelled {
 		return ""
 	}
 	return job.ObjectURL(bucket, job.ResultsIndexPath(r.ID))

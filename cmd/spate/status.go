@@ -223,8 +223,15 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 	}
 	if p := r.Progress; p.Jobs > 0 {
 		text := fmt.Sprintf("%s: %d executed, %d cached, %d failed, %d blocked", countOf(p.Jobs, "job"), p.Executed, p.Cached+p.Reused, p.Failed, p.Blocked)
-		if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked; left > 0 && !r.State.Ended() {
-			text += fmt.Sprintf(", %d to do, %d of them running", left, p.Running)
+		if p.Cancelled > 0 {
+			text += fmt.Sprintf(", %d cancelled", p.Cancelled)
+		}
+		if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked - p.Cancelled; left > 0 && !r.State.Ended() {
+			if r.State == job.RunCancelling {
+				text += fmt.Sprintf(", %d on the queue or running", left)
+			} else {
+				text += fmt.Sprintf(", %d to do, %d of them running", left, p.Running)
+			}
 		}
 		if p.Retried > 0 {
 			text += fmt.Sprintf("; %s repeated", countOf(p.Retried, "attempt"))

@@ -142,11 +142,11 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 func existing(now time.Time, r *planner.Run) string {
 	var state string
 	switch r.State {
-	case job.RunReceived, job.RunPlanning, job.RunActive:
+	case job.RunReceived, job.RunPlanning, job.RunActive, job.RunCancelling:
 		state = "is " + string(r.State)
 	case job.RunSucceeded, job.RunFailed:
 		state = "has " + string(r.State)
-	case job.RunRejected:
+	case job.RunRejected, job.RunCancelled:
 		state = "was " + string(r.State)
 	}
 	return fmt.Sprintf("%s was submitted %s and %s; nothing new was started. Use another --id, or none, to run again.", r.ID, ago(now, r.Received), state)

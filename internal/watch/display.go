@@ -213,7 +213,10 @@ func figures(p planner.Progress, workers int, perSecond float64) []part {
 	if p.Failed+p.Blocked > 0 {
 		parts = append(parts, count(p.Failed, "failed", rankFailed), count(p.Blocked, "blocked", rankBlocked))
 	}
-	if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked; left > 0 && perSecond > 0 {
+	if p.Cancelled > 0 {
+		parts = append(parts, count(p.Cancelled, "cancelled", rankBlocked))
+	}
+	if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked - p.Cancelled; left > 0 && perSecond > 0 {
 		parts = append(parts, part{text: "ETA " + eta(float64(left)/perSecond)}, part{text: formatRate(perSecond)})
 	}
 	switch {

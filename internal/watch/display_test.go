@@ -70,6 +70,8 @@ func scenes() []scene {
 		{"a million with failures", active(planner.Progress{Jobs: 1000000, Cached: 912345, Done: 12345, Failed: 1234, Blocked: 23456, Running: 3000}), 3000, 2345},
 		{"with a reason", reasoned(active(planner.Progress{Jobs: 60, Done: 12, Running: 8, Queued: 40}), "the cache does not answer, so that every job counts as missing until it does, which may be a while — see the runbook"), 8, 2},
 		{"succeeded", planner.Run{State: job.RunSucceeded, Progress: planner.Progress{Jobs: 7000, Cached: 6790, Done: 210}}, 21, 70},
+		{"cancelling", reasoned(planner.Run{State: job.RunCancelling, Progress: planner.Progress{Jobs: 7000, Cached: 3000, Done: 1234, Running: 12, Queued: 900, Cancelled: 1866}}, "cancelled by kim@desk: wrong terms"), 12, 0},
+		{"cancelled", reasoned(planner.Run{State: job.RunCancelled, Progress: planner.Progress{Jobs: 7000, Cached: 3000, Done: 1250, Cancelled: 2750}}, "cancelled by kim@desk: wrong terms"), 0, 0},
 		{"failed", reasoned(planner.Run{State: job.RunFailed, Progress: planner.Progress{Jobs: 60, Done: 47, Failed: 2, Blocked: 11}}, "2 jobs failed"), 0, 0},
 	}
 }
