@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"spate/sandbox/ecs"
 	"spate/sandbox/fault"
 )
 
@@ -56,26 +55,20 @@ func (s *Sandbox) serveState(w http.ResponseWriter, r *http.Request) {
 // maxBody bounds the JSON that the sandbox's own endpoints take.
 const maxBody = 64 << 10
 
-// Account is the account's limits and behaviour as they stand.
-func (s *Sandbox) Account() ecs.Figures { return s.ecs.Figures() }
-
-// SetAccount changes them from now on.
-func (s *Sandbox) SetAccount(f ecs.Figures) error { return s.ecs.SetFigures(f) }
-
 // Interrupt takes the capacity of up to n running Spot tasks away, and returns of how many.
 func (s *Sandbox) Interrupt(n int) int { return s.ecs.Interrupt(n) }
 
-// serveAccount shows the account's figures, and changes those that a PATCH names.
+// serveAccount shows how the account behaves, and changes those that a PATCH names.
 func (s *Sandbox) serveAccount(w http.ResponseWriter, r *http.Request) {
-	figures := s.Account()
+	account := s.Account()
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodPatch:
 		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 		decoder.DisallowUnknownFields()
-		err := decoder.Decode(&figures)
+		err := decoder.Decode(&account)
 		if err == nil {
-			err = s.SetAccount(figures)
+			err = s.SetAccount(account)
 		}
 		if err != nil {
 			refuse(w, http.StatusBadRequest, err)
@@ -85,7 +78,7 @@ func (s *Sandbox) serveAccount(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, errors.New("want GET or PATCH"))
 		return
 	}
-	writeJSON(w, http.StatusOK, figures)
+	writeJSON(w, http.StatusOK, account)
 }
 
 // serveInterrupt interrupts Spot tasks: ?count=N, 1 without it.

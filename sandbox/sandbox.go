@@ -40,9 +40,8 @@ type Options struct {
 	// LogDir gets one file a task, <task id>.log, with its standard output and
 	// error. Empty means a temporary directory, removed at the end.
 	LogDir string
-	// Account are the limits and the behaviour of the account; nil means ecs.Instant, which has AWS's limits and starts
-	// tasks at once. ecs.Fargate takes its time too.
-	Account *ecs.Figures
+	// Account is how the services behave; nil means Instant.
+	Account *Account
 	// StopGrace is what tasks are given between SIGTERM and SIGKILL when the
 	// sandbox ends; 0 means 5 s. StopTask goes by the container's stopTimeout.
 	StopGrace time.Duration
@@ -65,7 +64,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	setDefault(&o.StopGrace, 5*time.Second)
 	if o.Account == nil {
-		instant := ecs.Instant()
+		instant := Instant()
 		o.Account = &instant
 	}
 	for o.Seed == 0 {
@@ -138,7 +137,7 @@ func (s *Sandbox) listen() error {
 func (s *Sandbox) openServices() error {
 	o := s.options
 	s.faults = fault.New(o.Seed)
-	s.queues = sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log})
+	s.queues = sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Habits: o.Account.SQS, Seed: o.Seed, Log: o.Log})
 	s.objects = s3.New(s3.Options{Region: o.Region, Queues: s.queues, Log: o.Log})
 	var err error
 	if s.tables, err = dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log}); err != nil {
@@ -151,7 +150,7 @@ func (s *Sandbox) openServices() error {
 		}
 	}
 	s.ecs, err = ecs.New(ecs.Options{
-		Region: o.Region, AccountID: o.AccountID, Figures: o.Account, Seed: o.Seed,
+		Region: o.Region, AccountID: o.AccountID, Figures: &o.Account.ECS, Seed: o.Seed,
 		MetadataURL: s.Endpoint() + metadataPath, Runtime: runtime, Queues: s.queues, Faults: s.faults, Log: o.Log,
 	})
 	if err != nil {

@@ -410,10 +410,10 @@ func TestALongPollEndsWithTheSandbox(t *testing.T) {
 }
 
 func BenchmarkRunTask(b *testing.B) {
-	figures := ecs.Instant()
+	account := sandbox.Instant()
 	plenty := ecs.Rate{Burst: 1e6, PerSecond: 1e6}
-	figures.OnDemand.Launches, figures.ChangeCalls, figures.RunTaskCalls = plenty, plenty, plenty
-	r := start(b, sandbox.Options{Account: &figures})
+	account.ECS.OnDemand.Launches, account.ECS.ChangeCalls, account.ECS.RunTaskCalls = plenty, plenty, plenty
+	r := start(b, sandbox.Options{Account: &account})
 	r.define(b, "exit 0")
 	for b.Loop() {
 		r.launch(b, nil)

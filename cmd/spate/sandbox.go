@@ -14,7 +14,6 @@ import (
 	"spate/internal/provision"
 	"spate/internal/telemetry"
 	"spate/sandbox"
-	"spate/sandbox/ecs"
 )
 
 type sandboxCommand struct {
@@ -22,7 +21,7 @@ type sandboxCommand struct {
 	Listen  string `help:"Address of the AWS services (default ${default})." default:"127.0.0.1:4566" placeholder:"HOST:PORT"`
 	Redis   string `help:"Address of the Redis (default ${default})." default:"127.0.0.1:6380" placeholder:"HOST:PORT"`
 	Logs    string `help:"Directory for the tasks' logs; left out, they are not kept." type:"path" placeholder:"DIR"`
-	Account string `help:"How the account behaves: instant (AWS's limits; tasks start at once) or fargate (they take 30 to 60 seconds, some never start, listings lag)." enum:"instant,fargate" default:"instant" placeholder:"HOW"`
+	Account string `help:"How the account behaves: instant (AWS's limits; tasks start at once) or usual (they take 30 to 60 seconds, some never start; listings and depths lag, messages come twice)." enum:"instant,usual" default:"instant" placeholder:"HOW"`
 	Seed    uint64 `help:"Repeats what is left to chance; left out, one is made and printed." placeholder:"N"`
 }
 
@@ -53,12 +52,12 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 	if err := programs.Link(bin); err != nil {
 		return err
 	}
-	figures := ecs.Instant()
-	if c.Account == "fargate" {
-		figures = ecs.Fargate()
+	account := sandbox.Instant()
+	if c.Account == "usual" {
+		account = sandbox.Usual()
 	}
 	s, err := sandbox.New(sandbox.Options{
-		Listen: c.Listen, RedisListen: c.Redis, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"), Account: &figures, Seed: c.Seed,
+		Listen: c.Listen, RedisListen: c.Redis, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"), Account: &account, Seed: c.Seed,
 		Log: telemetry.Logger(p.stderr, "info"),
 	})
 	if err != nil {

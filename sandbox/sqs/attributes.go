@@ -28,7 +28,7 @@ const (
 
 func defaultSettings() settings {
 	return settings{
-		visibility: defaultVisibility, retention: defaultRetention, maxBytes: defaultBytes, inFlightLimit: maxInFlight,
+		visibility: defaultVisibility, retention: defaultRetention, maxBytes: defaultBytes,
 	}
 }
 
@@ -102,14 +102,15 @@ func seconds(name, value string, low, high time.Duration) (time.Duration, error)
 }
 
 // attributes are what GetQueueAttributes says of the queue.
-func (q *queue) attributes() map[string]string {
+func (q *queue) attributes(now time.Time) map[string]string {
 	s := q.settings
+	counts := q.depths(now, time.Duration(q.chance.DepthLag))
 	asSeconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 	all := map[string]string{
 		"QueueArn":                              q.arn,
-		"ApproximateNumberOfMessages":           strconv.Itoa(q.counts[visible]),
-		"ApproximateNumberOfMessagesNotVisible": strconv.Itoa(q.counts[inFlight]),
-		"ApproximateNumberOfMessagesDelayed":    strconv.Itoa(q.counts[delayed]),
+		"ApproximateNumberOfMessages":           strconv.Itoa(counts[visible]),
+		"ApproximateNumberOfMessagesNotVisible": strconv.Itoa(counts[inFlight]),
+		"ApproximateNumberOfMessagesDelayed":    strconv.Itoa(counts[delayed]),
 		"CreatedTimestamp":                      strconv.FormatInt(q.created.Unix(), 10),
 		"LastModifiedTimestamp":                 strconv.FormatInt(q.modified.Unix(), 10),
 		"VisibilityTimeout":                     asSeconds(s.visibility),

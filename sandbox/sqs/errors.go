@@ -9,35 +9,35 @@ import (
 // fault makes a client error with its code in both protocols: shape is the name
 // of the JSON protocol, query that of the older query protocol, which SDKs
 // report.
-func fault(shape, query, format string, args ...any) error {
+func refusal(shape, query, format string, args ...any) error {
 	return &awsjson.Error{
 		Code: "com.amazonaws.sqs#" + shape, QueryCode: query, Message: fmt.Sprintf(format, args...),
 	}
 }
 
 func errNoQueue() error {
-	return fault("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
+	return refusal("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
 }
 
 func errInvalid(format string, args ...any) error {
-	return fault("InvalidParameterValueException", "InvalidParameterValue", format, args...)
+	return refusal("InvalidParameterValueException", "InvalidParameterValue", format, args...)
 }
 
 func errMissing(parameter string) error {
-	return fault("MissingRequiredParameterException", "MissingParameter",
+	return refusal("MissingRequiredParameterException", "MissingParameter",
 		"The request must contain the parameter %s.", parameter)
 }
 
 func errAttribute(name string) error {
-	return fault("InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute %s.", name)
+	return refusal("InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute %s.", name)
 }
 
 func errHandle(handle string) error {
-	return fault("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", "The input receipt handle %q is not a valid receipt handle.", handle)
+	return refusal("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", "The input receipt handle %q is not a valid receipt handle.", handle)
 }
 
 func errNotInFlight() error {
-	return fault("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", "The message referred to is not in flight.")
+	return refusal("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", "The message referred to is not in flight.")
 }
 
 func errUnavailable() error {

@@ -85,26 +85,26 @@ type entryResult struct {
 	ID string `json:"Id"`
 }
 
-func (s *Server) deleteMessageBatch(_ context.Context, in handleBatchInput) (batchOutput[entryResult], error) {
+func (s *Server) deleteMessageBatch(ctx context.Context, in handleBatchInput) (batchOutput[entryResult], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, err := s.queueOf(in.QueueURL)
 	if err != nil {
 		return batchOutput[entryResult]{}, err
 	}
-	return eachEntry(in.Entries, func(entry handleEntry) (entryResult, error) {
+	return eachEntry(ctx, in.Entries, func(entry handleEntry) (entryResult, error) {
 		return entryResult{ID: entry.ID}, s.delete(q, entry.ReceiptHandle)
 	})
 }
 
-func (s *Server) changeMessageVisibilityBatch(_ context.Context, in handleBatchInput) (batchOutput[entryResult], error) {
+func (s *Server) changeMessageVisibilityBatch(ctx context.Context, in handleBatchInput) (batchOutput[entryResult], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, err := s.queueOf(in.QueueURL)
 	if err != nil {
 		return batchOutput[entryResult]{}, err
 	}
-	return eachEntry(in.Entries, func(entry handleEntry) (entryResult, error) {
+	return eachEntry(ctx, in.Entries, func(entry handleEntry) (entryResult, error) {
 		return entryResult{ID: entry.ID}, s.changeVisibility(q, entry.ReceiptHandle, entry.VisibilityTimeout)
 	})
 }

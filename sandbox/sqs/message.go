@@ -30,7 +30,7 @@ func validateContent(body string, attributes map[string]attributeValue) (int, er
 		return 0, errMissing("MessageBody")
 	}
 	if !utf8.ValidString(body) || strings.ContainsFunc(body, forbidden) {
-		return 0, fault("InvalidMessageContents", "InvalidMessageContents",
+		return 0, refusal("InvalidMessageContents", "InvalidMessageContents",
 			"Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF")
 	}
 	if len(attributes) > maxMessageAttributes {

@@ -43,13 +43,13 @@ type settings struct {
 	maxReceives   int    // 0: no dead-letter queue
 	deadLetterARN string // set with maxReceives
 	redrivePolicy string // as the client gave it
-	inFlightLimit int
 }
 
 // waiter is a long poll that found nothing yet.
 type waiter struct {
 	max        int
 	visibility time.Duration
+	twice      bool            // what it gets is to be delivered again
 	result     chan []delivery // buffered: one send, by whoever removes the waiter from the list
 	element    *list.Element
 }
@@ -75,14 +75,16 @@ type queue struct {
 	counts   [gone + 1]int
 	waiters  *list.List // of *waiter
 	wakeup   *time.Timer
+	samples  []sample // of the depths, the oldest first
+	chance   *chance
 
 	// bury takes a message that was received too often; it has left this queue.
 	bury func(now time.Time, m *message)
 }
 
-func newQueue(name, arn string, now time.Time, s settings) *queue {
+func newQueue(name, arn string, now time.Time, s settings, c *chance) *queue {
 	return &queue{
-		name: name, arn: arn, created: now, modified: now, settings: s,
+		name: name, arn: arn, created: now, modified: now, settings: s, chance: c,
 		messages: map[string]*message{}, waiters: list.New(),
 	}
 }
@@ -97,15 +99,13 @@ func (q *queue) add(now time.Time, m *message, delay time.Duration) {
 	q.show(m)
 }
 
-// take receives up to limit messages.
-func (q *queue) take(now time.Time, limit int, visibility time.Duration) []delivery {
+// take receives up to limit messages. twice: they are to be delivered again soon.
+func (q *queue) take(now time.Time, limit int, visibility time.Duration, twice bool) []delivery {
 	q.advance(now)
 	var taken []delivery
 	var unhidden []*message // received with a visibility of zero: visible again after this call
-	for len(q.ready) > 0 && len(taken) < limit && q.counts[inFlight] < q.settings.inFlightLimit {
-		m := q.ready[0]
-		q.ready[0] = nil
-		q.ready = q.ready[1:]
+	for len(q.ready) > 0 && len(taken) < limit && q.counts[inFlight] < q.chance.inFlightLimit() {
+		m := q.next()
 		if m.state != visible {
 			continue // deleted while it waited
 		}
@@ -129,12 +129,22 @@ func (q *queue) take(now time.Time, limit int, visibility time.Duration) []deliv
 			unhidden = append(unhidden, m)
 			continue
 		}
-		q.hide(m, inFlight, now.Add(visibility))
+		q.hide(m, inFlight, now.Add(q.chance.hideFor(visibility, twice)))
 	}
 	for _, m := range unhidden {
 		q.show(m)
 	}
 	return taken
+}
+
+// next takes one of the oldest messages off the list.
+func (q *queue) next() *message {
+	i := q.chance.choose(len(q.ready))
+	m := q.ready[i]
+	copy(q.ready[1:i+1], q.ready[:i]) // those before it keep their order
+	q.ready[0] = nil
+	q.ready = q.ready[1:]
+	return m
 }
 
 // remove deletes the message that the handle was given for. A handle older than
@@ -183,7 +193,7 @@ func (q *queue) advance(now time.Time) {
 func (q *queue) serve(now time.Time) {
 	for q.waiters.Len() > 0 {
 		w, _ := q.waiters.Front().Value.(*waiter)
-		taken := q.take(now, w.max, w.visibility)
+		taken := q.take(now, w.max, w.visibility, w.twice)
 		if len(taken) == 0 {
 			return
 		}

@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,20 +10,24 @@ import (
 	"github.com/rs/zerolog"
 )
 
+func testQueue(now time.Time) *queue {
+	return newQueue("jobs", "arn", now, defaultSettings(), &chance{random: rand.New(rand.NewPCG(1, 0))})
+}
+
 func TestAHiddenMessageIsVisibleAgainWhenItsTimeIsUp(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
-	q := newQueue("jobs", "arn", start, defaultSettings())
+	q := testQueue(start)
 	q.add(start, &message{id: "m", sent: start}, 5*time.Second)
-	if got := q.take(start.Add(4*time.Second), 10, time.Minute); len(got) != 0 {
+	if got := q.take(start.Add(4*time.Second), 10, time.Minute, false); len(got) != 0 {
 		t.Fatalf("took %d before the delay was over", len(got))
 	}
-	if got := q.take(start.Add(5*time.Second), 10, time.Minute); len(got) != 1 {
+	if got := q.take(start.Add(5*time.Second), 10, time.Minute, false); len(got) != 1 {
 		t.Fatalf("took %d after the delay", len(got))
 	}
-	if got := q.take(start.Add(64*time.Second), 10, time.Minute); len(got) != 0 {
+	if got := q.take(start.Add(64*time.Second), 10, time.Minute, false); len(got) != 0 {
 		t.Fatalf("took %d in flight", len(got))
 	}
-	again := q.take(start.Add(65*time.Second), 10, time.Minute)
+	again := q.take(start.Add(65*time.Second), 10, time.Minute, false)
 	if len(again) != 1 || again[0].message.receives != 2 {
 		t.Fatalf("took %+v after the visibility timeout", again)
 	}
@@ -30,9 +35,9 @@ func TestAHiddenMessageIsVisibleAgainWhenItsTimeIsUp(t *testing.T) {
 
 func TestAMessageOlderThanTheRetentionIsGone(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
-	q := newQueue("jobs", "arn", start, defaultSettings())
+	q := testQueue(start)
 	q.add(start, &message{id: "m", sent: start}, 0)
-	if got := q.take(start.Add(defaultRetention), 10, time.Minute); len(got) != 0 {
+	if got := q.take(start.Add(defaultRetention), 10, time.Minute, false); len(got) != 0 {
 		t.Fatalf("took %d", len(got))
 	}
 	if len(q.messages) != 0 || q.counts[visible] != 0 {
@@ -42,29 +47,28 @@ func TestAMessageOlderThanTheRetentionIsGone(t *testing.T) {
 
 func TestAFullFlightGivesNothing(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
-	s := defaultSettings()
-	s.inFlightLimit = 2
-	q := newQueue("jobs", "arn", start, s)
+	q := testQueue(start)
+	q.chance.InFlight = 2
 	for i := range 3 {
 		q.add(start, &message{id: fmt.Sprint(i), sent: start}, 0)
 	}
-	first := q.take(start, 10, time.Minute)
-	if len(first) != 2 || len(q.take(start, 10, time.Minute)) != 0 {
+	first := q.take(start, 10, time.Minute, false)
+	if len(first) != 2 || len(q.take(start, 10, time.Minute, false)) != 0 {
 		t.Fatalf("took %d at first", len(first))
 	}
 	q.remove(first[0].message.id, 1)
-	if got := q.take(start, 10, time.Minute); len(got) != 1 {
+	if got := q.take(start, 10, time.Minute, false); len(got) != 1 {
 		t.Errorf("took %d after a delete", len(got))
 	}
 }
 
 func TestAZeroVisibilityGivesEachMessageOnceACall(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
-	q := newQueue("jobs", "arn", start, defaultSettings())
+	q := testQueue(start)
 	for i := range 3 {
 		q.add(start, &message{id: fmt.Sprint(i), sent: start}, 0)
 	}
-	if got := q.take(start, 10, 0); len(got) != 3 {
+	if got := q.take(start, 10, 0, false); len(got) != 3 {
 		t.Errorf("took %d", len(got))
 	}
 	if q.counts[visible] != 3 || q.counts[inFlight] != 0 {

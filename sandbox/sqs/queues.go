@@ -27,7 +27,7 @@ func (s *Server) createQueue(ctx context.Context, in createQueueInput) (queueURL
 	defer s.mu.Unlock()
 	if q := s.queues[in.QueueName]; q != nil {
 		if !q.sameAttributes(in.Attributes) {
-			return queueURLOutput{}, fault("QueueNameExists", "QueueAlreadyExists",
+			return queueURLOutput{}, refusal("QueueNameExists", "QueueAlreadyExists",
 				"A queue already exists with the same name and a different value for one or more attributes.")
 		}
 		return queueURLOutput{QueueURL: s.url(ctx, q.name)}, nil
@@ -36,7 +36,7 @@ func (s *Server) createQueue(ctx context.Context, in createQueueInput) (queueURL
 	if err := s.configure(&given, in.Attributes); err != nil {
 		return queueURLOutput{}, err
 	}
-	q := newQueue(in.QueueName, s.arn(in.QueueName), time.Now(), given)
+	q := newQueue(in.QueueName, s.arn(in.QueueName), time.Now(), given, s.chance)
 	q.bury = s.buryFrom(q)
 	s.queues[q.name] = q
 	return queueURLOutput{QueueURL: s.url(ctx, q.name)}, nil
@@ -178,7 +178,7 @@ func (s *Server) getQueueAttributes(_ context.Context, in getAttributesInput) (g
 		return getAttributesOutput{}, err
 	}
 	q.advance(time.Now())
-	attributes, err := selectAttributes(q.attributes(), in.AttributeNames)
+	attributes, err := selectAttributes(q.attributes(time.Now()), in.AttributeNames)
 	return getAttributesOutput{Attributes: attributes}, err
 }
 

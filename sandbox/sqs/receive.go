@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"spate/sandbox/fault"
 )
 
 type receiveInput struct {
@@ -34,7 +36,8 @@ type received struct {
 // receiveMessage returns what is visible, or waits for the first message to
 // come. A client that leaves while it waits takes nothing with it.
 func (s *Server) receiveMessage(ctx context.Context, in receiveInput) (receiveOutput, error) {
-	taken, poll, wait, err := s.receiveOrWait(in)
+	_, twice := fault.Wanted(ctx, fault.Duplicate)
+	taken, poll, wait, err := s.receiveOrWait(in, twice)
 	if err != nil {
 		return receiveOutput{}, err
 	}
@@ -57,7 +60,7 @@ func (s *Server) receiveMessage(ctx context.Context, in receiveInput) (receiveOu
 }
 
 // receiveOrWait receives at once, or joins the queue's list of waiting polls.
-func (s *Server) receiveOrWait(in receiveInput) ([]delivery, *waiter, time.Duration, error) {
+func (s *Server) receiveOrWait(in receiveInput, twice bool) ([]delivery, *waiter, time.Duration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, err := s.queueOf(in.QueueURL)
@@ -69,12 +72,15 @@ func (s *Server) receiveOrWait(in receiveInput) ([]delivery, *waiter, time.Durat
 		return nil, nil, 0, err
 	}
 	now := time.Now()
-	taken := q.take(now, limit, visibility)
+	if wait == 0 && s.chance.isBlind() {
+		return nil, nil, 0, nil
+	}
+	taken := q.take(now, limit, visibility, twice)
 	if len(taken) > 0 || wait == 0 {
 		s.settle(q, now)
 		return taken, nil, 0, nil
 	}
-	poll := &waiter{max: limit, visibility: visibility, result: make(chan []delivery, 1)}
+	poll := &waiter{max: limit, visibility: visibility, twice: twice, result: make(chan []delivery, 1)}
 	poll.element = q.waiters.PushBack(poll)
 	s.settle(q, now)
 	return nil, poll, wait, nil

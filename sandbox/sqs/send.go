@@ -89,7 +89,7 @@ type sendResult struct {
 	sendOutput
 }
 
-func (s *Server) sendMessageBatch(_ context.Context, in sendBatchInput) (batchOutput[sendResult], error) {
+func (s *Server) sendMessageBatch(ctx context.Context, in sendBatchInput) (batchOutput[sendResult], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, err := s.queueOf(in.QueueURL)
@@ -102,10 +102,10 @@ func (s *Server) sendMessageBatch(_ context.Context, in sendBatchInput) (batchOu
 		total += size
 	}
 	if total > q.settings.maxBytes {
-		return batchOutput[sendResult]{}, fault("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong",
+		return batchOutput[sendResult]{}, refusal("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong",
 			"Batch requests cannot be longer than %d bytes. You have sent %d bytes.", q.settings.maxBytes, total)
 	}
-	return eachEntry(in.Entries, func(entry sendEntry) (sendResult, error) {
+	return eachEntry(ctx, in.Entries, func(entry sendEntry) (sendResult, error) {
 		out, err := s.send(q, entry.outgoing)
 		return sendResult{ID: entry.ID, sendOutput: out}, err
 	})

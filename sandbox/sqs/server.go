@@ -2,9 +2,10 @@ package sqs
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"strings"
@@ -23,6 +24,9 @@ const Target = "AmazonSQS."
 type Options struct {
 	// Region and AccountID appear in ARNs and queue URLs.
 	Region, AccountID string
+	// Habits are those of the queues; Seed repeats what they leave to chance.
+	Habits Habits
+	Seed   uint64
 	// Log receives unknown operations.
 	Log zerolog.Logger
 }
@@ -36,6 +40,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	queues map[string]*queue // by name
+	chance *chance
 }
 
 // hostKey is the context key of the request's own Host, which queue URLs repeat.
@@ -45,6 +50,7 @@ type hostKey struct{}
 func New(options Options) *Server {
 	s := &Server{
 		options: options, queues: map[string]*queue{},
+		chance:    &chance{options.Habits, rand.New(rand.NewPCG(options.Seed, 0))},
 		queueName: regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`),
 	}
 	s.mux = &awsjson.Mux{
@@ -132,6 +138,7 @@ func (s *Server) url(ctx context.Context, name string) string {
 // visible. The lock must be held.
 func (s *Server) settle(q *queue, now time.Time) {
 	q.serve(now)
+	q.remember(now, time.Duration(s.chance.DepthLag))
 	if q.wakeup != nil {
 		q.wakeup.Stop()
 		q.wakeup = nil
@@ -149,7 +156,7 @@ func (s *Server) settle(q *queue, now time.Time) {
 // newID makes a random identifier in the form of a UUID.
 func newID() string {
 	var id [16]byte
-	rand.Read(id[:]) // never fails: it ends the program instead
+	cryptorand.Read(id[:]) // never fails: it ends the program instead
 	text := hex.EncodeToString(id[:])
 	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
 }
