@@ -14,6 +14,7 @@ import (
 type activeRun struct {
 	*Run
 	graph     *Graph
+	figures   figures
 	spool     *spool
 	firstJob  []int32          // by node: the number of the first job of that key
 	replaces  map[int32]string // by node that is computed again: the ETag of the output's manifest that counts as absent
@@ -47,7 +48,7 @@ type activeRun struct {
 // newActiveRun builds the graph from a spooled normalised manifest.
 func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	a := &activeRun{
-		Run: r, graph: NewGraph(s.len()), spool: s,
+		Run: r, graph: NewGraph(s.len()), figures: newFigures(s.len()), spool: s,
 		replaces: map[int32]string{}, attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{},
 		tasks: map[string]int{},
 	}
@@ -55,6 +56,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		return nil, fmt.Errorf("read pinned catalogue of run %s: %w", r.ID, err)
 	}
 	var parents []job.Key
+	tasks := map[string]uint16{}
 	for i := range s.len() {
 		planned, err := s.planned(i)
 		if err != nil {
@@ -73,6 +75,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		}
 		if a.graph.Nodes() > nodes {
 			a.firstJob = append(a.firstJob, int32(i))
+			a.figures.add(planned.Task, tasks)
 			if planned.Replaces != "" {
 				a.replaces[int32(nodes)] = planned.Replaces
 			}

@@ -49,6 +49,9 @@ func (p *Planner) succeeded(e job.Event) {
 		// A job that another run computed, before or beside this one, is not this run's work.
 		if e.Reused || e.Run != a.ID {
 			a.reused += a.graph.Weight(n)
+			a.spared(n)
+		} else {
+			a.executed(n, e.Seconds, e.Bytes)
 		}
 		p.done(a, n)
 		a.confirmed[n] = true
@@ -90,6 +93,7 @@ func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
 	if err := p.store.saveFailure(ctx, a.ID, f); err != nil {
 		return err
 	}
+	a.count(n, func(t *TaskFigures) { t.FailedSeconds += e.Seconds })
 	p.fail(a, n, f)
 	p.Log.Info().Str("run", a.ID).Str("job", planned.ID).Int("attempt", f.Attempt).Str("cause", f.Cause).
 		Bool("retried", f.Retried).Str("verdict", f.Verdict).Msg("attempt failed")
@@ -165,6 +169,7 @@ func (p *Planner) lose(a *activeRun, n int32) {
 	p.recent.remove(a.graph.Key(n))
 	a.graph.Lose(n)
 	a.lost++
+	a.forgetFigures(n)
 	a.confirmed[n] = false
 	p.Log.Warn().Str("run", a.ID).Stringer("key", a.graph.Key(n)).Msg("an output proved gone; making it again")
 }

@@ -455,14 +455,16 @@ func (raw *rawJobs) pin(spec job.Spec, inputs []job.InputIdentity, keys []job.Ke
 	return planned
 }
 
+// lookupChunk is how many keys one look-up asks for.
+const lookupChunk = 10_000
+
 // resolve asks which outputs exist and starts the graph. released tells, by node, what this run sent out before; nil is
 // nothing. What the cache does not know of that is asked of S3 itself, since its events may have been consumed.
 func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) error {
-	const chunk = 10_000
 	var doubtful []int32
-	for start := 0; start < a.graph.Nodes(); start += chunk {
-		keys := make([]job.Key, 0, chunk)
-		for n := start; n < min(start+chunk, a.graph.Nodes()); n++ {
+	for start := 0; start < a.graph.Nodes(); start += lookupChunk {
+		keys := make([]job.Key, 0, lookupChunk)
+		for n := start; n < min(start+lookupChunk, a.graph.Nodes()); n++ {
 			keys = append(keys, a.graph.Key(int32(n)))
 		}
 		for i, presence := range p.Outputs.Lookup(ctx, keys) {

@@ -165,6 +165,7 @@ func (l *loop) activate(a *activeRun, h *history) {
 	for n := range int32(a.graph.Nodes()) {
 		if !a.graph.State(n).HasOutput() && a.replaces[n] == "" && l.recent.has(a.graph.Key(n), time.Now()) {
 			a.reused += a.graph.Weight(n)
+			a.spared(n)
 			l.done(a, n)
 		}
 	}

@@ -22,6 +22,8 @@ type Result struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Manifest string            `json:"manifest,omitzero"` // URL of the output's manifest
 	Cause    string            `json:"cause,omitzero"`    // why there is no output
+	Seconds  float64           `json:"seconds,omitzero"`  // that it ran, if this run computed it
+	Bytes    int64             `json:"bytes,omitzero"`    // of its output, if this run computed it
 	Forced   bool              `json:"forced,omitzero"`   // the run was told to compute it again
 
 	// Of a job of a reproduction: the key of the job that it computes again; whether their outputs could be compared; and the
@@ -65,6 +67,9 @@ func (p *Planner) finish(ctx context.Context, a *activeRun) ended {
 	}
 	if len(e.lost)+len(e.found) > 0 {
 		p.forget(ctx, a, e.lost)
+		return e
+	}
+	if e.err = p.learn(ctx, a); e.err != nil {
 		return e
 	}
 	if e.compared, e.err = p.compare(ctx, a); e.err == nil {
@@ -128,6 +133,7 @@ func (p *Planner) writeIndex(ctx context.Context, a *activeRun, compared *compar
 
 func (a *activeRun) result(planned job.Planned, n int32, bucket string) Result {
 	r := Result{ID: planned.ID, Task: planned.Task, Key: planned.Key, State: a.graph.State(n).String(), Labels: a.labels(planned), Forced: planned.Forced}
+	r.Seconds, r.Bytes, _ = a.figures.of(n)
 	switch {
 	case a.graph.State(n).HasOutput():
 		r.Manifest = job.ObjectURL(bucket, job.ManifestPath(planned.Key))

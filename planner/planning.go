@@ -63,6 +63,7 @@ func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
 		a.spool.close()
 		return nil, err
 	}
+	a.countCached()
 	return a, nil
 }
 

@@ -80,6 +80,7 @@ func flying(t *testing.T, runs ...string) (*Planner, []*activeRun) {
 		if err := a.graph.Add(keyNamed("deal"), nil); err != nil {
 			t.Fatal(err)
 		}
+		a.figures.add("price", map[string]uint16{})
 		a.graph.Start()
 		p.active[id] = a
 		all = append(all, a)

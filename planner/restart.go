@@ -72,6 +72,7 @@ func (p *Planner) loadHistory(ctx context.Context, a *activeRun) (*history, erro
 	if err := p.resolve(ctx, a, released); err != nil {
 		return nil, err
 	}
+	a.carryOn(a.Tasks)
 	a.Planned, a.reused, a.releases = planned, a.Progress.Reused, len(h.releases)
 	return h, nil
 }

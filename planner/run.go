@@ -52,6 +52,10 @@ type Run struct {
 	Worker   WorkerSize `dynamodbav:"worker"`
 	Progress Progress   `dynamodbav:"progress"`
 
+	// Tasks is what the jobs took, by task type, as their workers told. What was told in the last half second before a
+	// controller died is not in it.
+	Tasks map[string]TaskFigures `dynamodbav:"tasks"`
+
 	// ExpiresAt is when the table's time to live may remove the record, in epoch seconds; 0 while the run has not ended.
 	ExpiresAt int64 `dynamodbav:"expires_at,omitempty"`
 }

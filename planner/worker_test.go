@@ -20,6 +20,8 @@ type fakeWorker struct {
 	jobs   *queue.Queue
 	events *queue.Queue
 
+	seconds float64 // that each job takes, as it tells; more than 0: its output has outputBytes
+
 	mu       sync.Mutex
 	answers  map[string]answer // by job id; none succeeds
 	runs     map[job.Key]int   // how often each key was computed
@@ -31,6 +33,9 @@ type fakeWorker struct {
 // answer decides what becomes of a message. Nil: the job succeeds. An event without type: nothing at all happens, as
 // when a worker dies.
 type answer func(m job.Message) *job.Event
+
+// outputBytes is the size of the outputs of a worker that tells how long jobs take.
+const outputBytes = 7
 
 // visibility is how long a message is hidden from others.
 const visibility = time.Minute
@@ -77,6 +82,9 @@ func (f *fakeWorker) handle(ctx context.Context, received queue.Message) error {
 	decide := f.answers[m.Job]
 	f.mu.Unlock()
 	e := f.event(m, job.EventSucceeded)
+	if f.seconds > 0 {
+		e.Seconds, e.Bytes = f.seconds, outputBytes
+	}
 	if info, err := f.world.bucket.Head(ctx, job.ManifestPath(m.Key)); err == nil && info.ETag != m.Replaces {
 		e.Reused = true
 		return f.report(ctx, e, received)
@@ -102,6 +110,9 @@ func (f *fakeWorker) publish(ctx context.Context, m job.Message) error {
 	write := f.writes[m.Job]
 	f.mu.Unlock()
 	manifest := job.Manifest{V: job.MessageVersion, Key: m.Key, Attempt: "a", Image: testImage, Run: m.Run, Document: m.Document, At: time.Now()}
+	if f.seconds > 0 {
+		manifest.Seconds, manifest.Files = f.seconds, []job.File{{Path: "out", Size: outputBytes}}
+	}
 	if write != nil {
 		content := write(m)
 		sum := sha256.Sum256([]byte(content))
