@@ -37,27 +37,49 @@ func Jobs(ctx context.Context, store *objects.Store, run string) iter.Seq2[job.P
 // jobsWith are the jobs of the lines that pass a filter: parsing takes far longer than looking.
 func jobsWith(ctx context.Context, store *objects.Store, run string, pass func(line []byte) bool) iter.Seq2[job.Planned, error] {
 	return func(yield func(job.Planned, error) bool) {
-		fail := func(err error) { yield(job.Planned{}, fmt.Errorf("read jobs of run %s: %w", run, err)) }
 		body, _, err := store.Open(ctx, job.RunManifestPath(run), objects.Condition{})
 		if err != nil {
-			fail(err)
+			yield(job.Planned{}, fmt.Errorf("read jobs of run %s: %w", run, err))
 			return
 		}
 		defer body.Close()
-		for in := bufio.NewReaderSize(body, 1<<20); ; {
-			line, err := in.ReadBytes('\n')
-			if err != nil && !errors.Is(err, io.EOF) {
-				fail(err)
+		for planned, at := range jobsOf(body, pass) {
+			if at.err != nil {
+				yield(job.Planned{}, fmt.Errorf("read jobs of run %s: %w", run, at.err))
 				return
 			}
+			if !yield(planned, nil) {
+				return
+			}
+		}
+	}
+}
+
+// lineEnd is where the line of a job ends, in bytes from the beginning; or why there is no job.
+type lineEnd struct {
+	end int64
+	err error
+}
+
+// jobsOf are the jobs of a manifest's lines that pass a filter.
+func jobsOf(manifest io.Reader, pass func(line []byte) bool) iter.Seq2[job.Planned, lineEnd] {
+	return func(yield func(job.Planned, lineEnd) bool) {
+		at := lineEnd{}
+		for in := bufio.NewReaderSize(manifest, 1<<20); ; {
+			line, err := in.ReadBytes('\n')
+			if err != nil && !errors.Is(err, io.EOF) {
+				yield(job.Planned{}, lineEnd{err: err})
+				return
+			}
+			at.end += int64(len(line))
 			last := err != nil
 			if len(bytes.TrimSpace(line)) > 0 && pass(line) {
 				planned, err := job.ParsePlanned(line)
 				if err != nil {
-					fail(err)
+					yield(job.Planned{}, lineEnd{err: err})
 					return
 				}
-				if !yield(planned, nil) {
+				if !yield(planned, at) {
 					return
 				}
 			}
