@@ -33,6 +33,7 @@ type commands struct {
 	Status  statusCommand  `cmd:"" help:"Show pools and the runs that are under way, or one run."`
 	Runs    runsCommand    `cmd:"" help:"List runs, the newest first."`
 	Failed  failedCommand  `cmd:"" help:"Show what failed in a run, grouped by cause."`
+	Compare compareCommand `cmd:"" help:"Show what two runs differ in: which jobs changed, why, and which outputs."`
 	Serve   serveCommand   `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
 	Worker  workerCommand  `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
 	Sandbox sandboxCommand `cmd:"" help:"Serve the AWS services that Spate uses, and Redis, on this machine."`

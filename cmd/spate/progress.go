@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// progressLine shows how far something long has come: in one line of a terminal, and nowhere else. Its methods may be
+// called concurrently.
+type progressLine struct {
+	out io.Writer // nil when there is no terminal
+
+	mu    sync.Mutex
+	began time.Time
+	drawn time.Time
+}
+
+// The line is drawn when a person begins to wonder, and not so often that drawing takes time.
+const (
+	progressAfter = 500 * time.Millisecond
+	progressEvery = 200 * time.Millisecond
+)
+
+func progressOn(w io.Writer) *progressLine {
+	l := &progressLine{began: time.Now()}
+	if f, ok := terminal(w); ok {
+		l.out = f
+	}
+	return l
+}
+
+// show tells that done things of so many have been done.
+func (l *progressLine) show(what string, done, of int) {
+	if l.out == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if now.Sub(l.began) < progressAfter || now.Sub(l.drawn) < progressEvery {
+		return
+	}
+	l.drawn = now
+	fmt.Fprintf(l.out, "\r%s: %d of %d%s", what, done, of, clearLine)
+}
+
+// clear removes the line.
+func (l *progressLine) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.drawn.IsZero() {
+		fmt.Fprint(l.out, "\r"+clearLine)
+	}
+}
