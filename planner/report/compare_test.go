@@ -13,8 +13,8 @@ import (
 	"spate/planner"
 )
 
-// output stores a job's output, made by a run; files are "path=content".
-func (p *past) output(planned job.Planned, run *planner.Run, seconds float64, files ...string) {
+// made stores a job's output, made by a run; files are "path=content".
+func (p *past) made(planned job.Planned, run *planner.Run, seconds float64, files ...string) {
 	p.t.Helper()
 	common, err := run.Documents()
 	if err != nil {
@@ -71,21 +71,21 @@ func twoNights(t *testing.T) (p *past, first, second *planner.Run) {
 		sum("all", "book-1", "book-2"),
 	)
 	for _, j := range before {
-		p.output(j, first, 1, "e.csv="+j.ID, "log="+j.ID)
+		p.made(j, first, 1, "e.csv="+j.ID, "log="+j.ID)
 	}
 	for _, j := range after {
 		switch j.ID {
 		case "events": // the file that deals ask for is the same
-			p.output(j, second, 2, "e.csv="+j.ID, "log=other")
+			p.made(j, second, 2, "e.csv="+j.ID, "log=other")
 		case "deal-1":
-			p.output(j, second, 2, "e.csv=other", "log="+j.ID)
+			p.made(j, second, 2, "e.csv=other", "log="+j.ID)
 		case "deal-2", "book-2", "all":
-			p.output(j, second, 2, "e.csv="+j.ID, "log="+j.ID)
+			p.made(j, second, 2, "e.csv="+j.ID, "log="+j.ID)
 		case "book-4": // has not been made
 		case "book-1":
-			p.output(j, second, 2, "e.csv=other", "more=1")
+			p.made(j, second, 2, "e.csv=other", "more=1")
 		case "deal-6":
-			p.output(j, second, 2, "e.csv=1")
+			p.made(j, second, 2, "e.csv=1")
 		}
 	}
 	states := strings.Fields(strings.Repeat("done ", len(after)))
@@ -137,12 +137,12 @@ func TestWhatRanOnlyForParentsWithTheSameBytesCouldHaveBeenSaved(t *testing.T) {
 	before := p.manifest(first, deal("deal-1", `{"threads":1}`), deal("deal-2", `{"limit":1}`), sum("book-1", "deal-1"), sum("book-2", "deal-2"), sum("all", "book-1"))
 	after := p.manifest(second, deal("deal-1", `{"threads":2}`), deal("deal-2", `{"limit":2}`), sum("book-1", "deal-1"), sum("book-2", "deal-2"), sum("all", "book-1"))
 	for i := range before {
-		p.output(before[i], first, 1, "a="+before[i].ID)
+		p.made(before[i], first, 1, "a="+before[i].ID)
 		now := "a=" + after[i].ID
 		if after[i].ID == "deal-2" {
 			now = "a=other"
 		}
-		p.output(after[i], second, 4, now)
+		p.made(after[i], second, 4, now)
 	}
 	c, err := p.Compare(t.Context(), first, second, CompareOptions{Outputs: true})
 	if err != nil {
