@@ -23,6 +23,7 @@ import (
 	"spate/internal/table"
 	"spate/job"
 	sandbox "spate/sandbox/dynamodb"
+	"spate/sandbox/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -91,7 +92,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 // openDynamoDB serves the sandbox's DynamoDB with both tables made.
 func openDynamoDB(t testing.TB) (*sandbox.Server, *awsclient.Clients) {
 	t.Helper()
-	server, err := sandbox.New(sandbox.Options{Region: "us-east-1", AccountID: "000000000000", TTLDelay: 10 * time.Millisecond, Log: zerolog.Nop()})
+	server, err := sandbox.New(sandbox.Options{Region: "us-east-1", AccountID: "000000000000", Habits: &sandbox.Habits{TTLDelay: fault.Duration(10 * time.Millisecond)}, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

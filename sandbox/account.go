@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 
+	"spate/sandbox/dynamodb"
 	"spate/sandbox/ecs"
 	"spate/sandbox/sqs"
 )
@@ -10,18 +11,23 @@ import (
 // Account is how the services behave for this account, beyond what each always does: limits, delays and chance. Each
 // figure counts as it stands; [Instant] and [Usual] have them all.
 type Account struct {
-	ECS ecs.Figures `json:"ecs"`
-	SQS sqs.Habits  `json:"sqs"`
+	ECS      ecs.Figures     `json:"ecs"`
+	SQS      sqs.Habits      `json:"sqs"`
+	DynamoDB dynamodb.Habits `json:"dynamodb"`
 }
 
 // Instant is an account with AWS's limits on a good day on which nothing takes time.
-func Instant() Account { return Account{ECS: ecs.Instant()} }
+func Instant() Account { return Account{ECS: ecs.Instant(), DynamoDB: dynamodb.Prompt()} }
 
 // Usual is an account as AWS's are: tasks take their time, some never start, and what is looked at lags.
-func Usual() Account { return Account{ECS: ecs.Fargate(), SQS: sqs.Usual()} }
+func Usual() Account {
+	return Account{ECS: ecs.Fargate(), SQS: sqs.Usual(), DynamoDB: dynamodb.Usual()}
+}
 
 // Account is how the services behave now.
-func (s *Sandbox) Account() Account { return Account{ECS: s.ecs.Figures(), SQS: s.queues.Habits()} }
+func (s *Sandbox) Account() Account {
+	return Account{ECS: s.ecs.Figures(), SQS: s.queues.Habits(), DynamoDB: s.tables.Habits()}
+}
 
 // SetAccount changes that from now on. What makes no sense is refused, and the services before it are changed all the
 // same.
@@ -31,6 +37,9 @@ func (s *Sandbox) SetAccount(a Account) error {
 	}
 	if err := s.queues.SetHabits(a.SQS); err != nil {
 		return fmt.Errorf("sqs: %w", err)
+	}
+	if err := s.tables.SetHabits(a.DynamoDB); err != nil {
+		return fmt.Errorf("dynamodb: %w", err)
 	}
 	return nil
 }

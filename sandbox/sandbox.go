@@ -140,7 +140,7 @@ func (s *Sandbox) openServices() error {
 	s.queues = sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Habits: o.Account.SQS, Seed: o.Seed, Log: o.Log})
 	s.objects = s3.New(s3.Options{Region: o.Region, Queues: s.queues, Log: o.Log})
 	var err error
-	if s.tables, err = dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Log: o.Log}); err != nil {
+	if s.tables, err = dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Habits: &o.Account.DynamoDB, Log: o.Log}); err != nil {
 		return fmt.Errorf("open dynamodb: %w", err)
 	}
 	runtime := o.Runtime

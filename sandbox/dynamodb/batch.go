@@ -1,10 +1,16 @@
 package dynamodb
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
+	"spate/sandbox/awsjson"
 	"spate/sandbox/dynamodb/attribute"
+	faults "spate/sandbox/fault"
 )
 
 // Limits of batches (Amazon DynamoDB API reference, "BatchWriteItem" and "BatchGetItem").
@@ -29,24 +35,60 @@ type batchWriteOutput struct {
 	ConsumedCapacity []consumedCapacity `json:",omitempty"`
 }
 
-// batchWriteItem makes each write on its own; only validation is all or nothing.
-func (s *Server) batchWriteItem(now time.Time, in batchWriteInput) (batchWriteOutput, error) {
+// batchWriteItem makes each write on its own; only validation is all or nothing. What is throttled is left unprocessed,
+// unless everything is.
+func (s *Server) batchWriteItem(ctx context.Context, now time.Time, in batchWriteInput) (batchWriteOutput, error) {
 	writes, err := s.prepareBatch(in)
 	if err != nil {
 		return batchWriteOutput{}, err
 	}
-	used := make(tally)
-	for _, w := range writes {
-		old, next, err := w.do(now)
-		if err != nil {
+	out := batchWriteOutput{UnprocessedItems: map[string][]writeRequest{}}
+	used, served, done := make(tally), servedOf(ctx, len(writes)), 0
+	for i, w := range writes {
+		err := errThrottled()
+		var old, next attribute.Item
+		if i < served {
+			old, next, err = w.do(now)
+		}
+		switch {
+		case isThrottled(err):
+			out.UnprocessedItems[w.named] = append(out.UnprocessedItems[w.named], w.request)
+			continue
+		case err != nil:
 			return batchWriteOutput{}, err
 		}
+		done++
 		used[w.table.name] += writeUnits(old, next)
 	}
-	return batchWriteOutput{UnprocessedItems: map[string][]writeRequest{}, ConsumedCapacity: used.list(in.returnInput)}, nil
+	if done == 0 && served > 0 {
+		return batchWriteOutput{}, errThrottled()
+	}
+	out.ConsumedCapacity = used.list(in.returnInput)
+	return out, nil
 }
 
-func (s *Server) prepareBatch(in batchWriteInput) ([]*write, error) {
+// servedOf is how many of n entries are served; a fault may leave some out.
+func servedOf(ctx context.Context, n int) int {
+	if rule, ok := faults.Wanted(ctx, faults.Partial); ok {
+		return rule.Refused(n)
+	}
+	return n
+}
+
+// isThrottled says whether an item found no capacity.
+func isThrottled(err error) bool {
+	f, ok := errors.AsType[*awsjson.Error](err)
+	return ok && f.Code == namespace+"ThrottlingException"
+}
+
+// batchWrite is one write of a batch, with the request that asked for it.
+type batchWrite struct {
+	*write
+	named   string // the table, as the request names it
+	request writeRequest
+}
+
+func (s *Server) prepareBatch(in batchWriteInput) ([]batchWrite, error) {
 	total := 0
 	for _, requests := range in.RequestItems {
 		total += len(requests)
@@ -57,10 +99,10 @@ func (s *Server) prepareBatch(in batchWriteInput) ([]*write, error) {
 	if total > maxBatchWrites {
 		return nil, attribute.Invalid("Too many items requested for the BatchWriteItem call")
 	}
-	writes := make([]*write, 0, total)
+	writes := make([]batchWrite, 0, total)
 	seen := make(map[itemID]bool, total)
-	for name, requests := range in.RequestItems {
-		for _, r := range requests {
+	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+		for _, r := range in.RequestItems[name] {
 			w, err := s.prepareRequest(name, r)
 			if err != nil {
 				return nil, err
@@ -69,7 +111,7 @@ func (s *Server) prepareBatch(in batchWriteInput) ([]*write, error) {
 				return nil, attribute.Invalid("Provided list of item keys contains duplicates")
 			}
 			seen[w.id()] = true
-			writes = append(writes, w)
+			writes = append(writes, batchWrite{w, name, r})
 		}
 	}
 	return writes, nil
@@ -110,31 +152,53 @@ type batchGetOutput struct {
 	ConsumedCapacity []consumedCapacity `json:",omitempty"`
 }
 
-// batchGetItem reads until the response is full; what is left over is returned as unprocessed.
-func (s *Server) batchGetItem(_ time.Time, in batchGetInput) (batchGetOutput, error) {
+// batchGetItem reads until the response is full; what is left over is returned as unprocessed, and so is what is
+// throttled, unless everything is.
+func (s *Server) batchGetItem(ctx context.Context, now time.Time, in batchGetInput) (batchGetOutput, error) {
 	gets, err := s.prepareGets(in)
 	if err != nil {
 		return batchGetOutput{}, err
 	}
 	out := batchGetOutput{Responses: make(map[string][]attribute.Item), UnprocessedKeys: make(map[string]keysAndAttributes)}
-	used, bytes := make(tally), 0
-	for name, wanted := range in.RequestItems {
+	total := 0
+	for _, wanted := range gets {
+		total += len(wanted)
+	}
+	used, bytes, seen, done, served := make(tally), 0, 0, 0, servedOf(ctx, total)
+	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+		wanted := in.RequestItems[name]
 		out.Responses[name] = []attribute.Item{}
+		var left []attribute.Item
 		for i, g := range gets[name] {
-			g.table.mu.RLock()
-			item := g.table.get(g.key)
-			g.table.mu.RUnlock()
+			err := errThrottled()
+			var item attribute.Item
+			if seen++; seen <= served {
+				item, err = g.do(now, wanted.ConsistentRead)
+			}
+			if isThrottled(err) {
+				left = append(left, wanted.Keys[i])
+				continue
+			}
+			if err != nil {
+				return batchGetOutput{}, err
+			}
 			if bytes += item.ItemSize(); bytes > maxBatchGetBytes {
-				rest := wanted
-				rest.Keys = wanted.Keys[i:]
-				out.UnprocessedKeys[name] = rest
+				left = append(left, wanted.Keys[i:]...)
 				break
 			}
+			done++
 			used[name] += readUnits(item.ItemSize(), wanted.ConsistentRead)
 			if item != nil {
 				out.Responses[name] = append(out.Responses[name], project(g.projection, item))
 			}
 		}
+		if len(left) > 0 {
+			wanted.Keys = left
+			out.UnprocessedKeys[name] = wanted
+		}
+	}
+	if done == 0 && served > 0 {
+		return batchGetOutput{}, errThrottled()
 	}
 	out.ConsumedCapacity = used.list(in.returnInput)
 	return out, nil

@@ -78,6 +78,7 @@ func (s *Server) createTable(now time.Time, in createTableInput) (tableDescripti
 	if err != nil {
 		return tableDescriptionOutput{}, err
 	}
+	t.habits = s.habits
 	t.arn = fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", s.options.Region, s.options.AccountID, t.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,11 +12,13 @@
 // A stream is a tree of shards, each for a range of hashes. A shard is open, or closed with two children; readers finish a parent
 // before its children to see each item's changes in order.
 //
-// Where it differs from the service: tables are active at once; every read is strongly consistent; nothing is throttled;
+// How fast tables are, when expired items go and how far streams lag is for [Habits] to say: with [Prompt] nothing is throttled and
+// expired items go within a second, with [Usual] it is as with the service.
+//
+// Where it differs from the service: tables are active at once; every read is strongly consistent;
 // transactions that meet wait for each other instead of conflicting; a table's tags, encryption, class and deletion protection are
 // accepted and mean nothing; there are
-// no secondary indexes, no legacy (pre-expression) parameters, no PartiQL, no backups and no global tables; expired items go within
-// seconds instead of days. What it does not know it refuses, as the service would.
+// no secondary indexes, no legacy (pre-expression) parameters, no PartiQL, no backups and no global tables. What it does not know it refuses, as the service would.
 //
 // Its neighbours: sandbox/dynamodb/attribute (values and items), sandbox/dynamodb/expression (expressions), sandbox/awsjson (the
 // protocol).

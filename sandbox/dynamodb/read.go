@@ -73,18 +73,32 @@ type getItemOutput struct {
 	ConsumedCapacity *consumedCapacity `json:",omitempty"`
 }
 
-func (s *Server) getItem(_ time.Time, in getItemInput) (getItemOutput, error) {
+func (s *Server) getItem(now time.Time, in getItemInput) (getItemOutput, error) {
 	g, err := s.prepareGet(in.getInput)
 	if err != nil {
 		return getItemOutput{}, err
 	}
-	g.table.mu.RLock()
-	item := g.table.get(g.key)
-	g.table.mu.RUnlock()
+	item, err := g.do(now, in.ConsistentRead)
+	if err != nil {
+		return getItemOutput{}, err
+	}
 	return getItemOutput{
 		Item:             project(g.projection, item),
 		ConsumedCapacity: in.capacity(g.table.name, readUnits(item.ItemSize(), in.ConsistentRead)),
 	}, nil
+}
+
+// do reads the item; nil when there is none.
+func (g *get) do(now time.Time, consistent bool) (attribute.Item, error) {
+	h := *g.table.habits.Load()
+	if err := g.table.meter.read(now, h, g.key); err != nil {
+		return nil, err
+	}
+	g.table.mu.RLock()
+	defer g.table.mu.RUnlock()
+	item := g.table.get(g.key)
+	g.table.meter.hasRead(h, g.key, readUnits(item.ItemSize(), consistent))
+	return item, nil
 }
 
 // pageInput is what Query and Scan have in common.
@@ -200,6 +214,19 @@ func (p *page) collect(found iter.Seq[*record]) error {
 	return nil
 }
 
+// do reads the page. key is one of the only partition that it reads, or "". The table's mu must be held.
+func (p *page) do(now time.Time, in pageInput, key string, found iter.Seq[*record]) (pageOutput, error) {
+	h := *p.table.habits.Load()
+	if err := p.table.meter.read(now, h, key); err != nil {
+		return pageOutput{}, err
+	}
+	if err := p.collect(found); err != nil {
+		return pageOutput{}, err
+	}
+	p.table.meter.hasRead(h, key, readUnits(p.bytes, in.ConsistentRead))
+	return p.output(in), nil
+}
+
 func (p *page) output(in pageInput) pageOutput {
 	out := pageOutput{
 		Count: p.count, ScannedCount: p.scanned,
@@ -223,7 +250,7 @@ type queryInput struct {
 	ScanIndexForward       *bool
 }
 
-func (s *Server) query(_ time.Time, in queryInput) (pageOutput, error) {
+func (s *Server) query(now time.Time, in queryInput) (pageOutput, error) {
 	p, b, err := s.preparePage(in.pageInput)
 	if err != nil {
 		return pageOutput{}, err
@@ -263,10 +290,7 @@ func (s *Server) query(_ time.Time, in queryInput) (pageOutput, error) {
 	if backwards {
 		found = p.table.records.descend(keys)
 	}
-	if err := p.collect(found); err != nil {
-		return pageOutput{}, err
-	}
-	return p.output(in.pageInput), nil
+	return p.do(now, in.pageInput, keys.from, found)
 }
 
 type scanInput struct {
@@ -275,7 +299,7 @@ type scanInput struct {
 	TotalSegments *int
 }
 
-func (s *Server) scan(_ time.Time, in scanInput) (pageOutput, error) {
+func (s *Server) scan(now time.Time, in scanInput) (pageOutput, error) {
 	p, b, err := s.preparePage(in.pageInput)
 	if err != nil {
 		return pageOutput{}, err
@@ -295,10 +319,7 @@ func (s *Server) scan(_ time.Time, in scanInput) (pageOutput, error) {
 	}
 	p.table.mu.RLock()
 	defer p.table.mu.RUnlock()
-	if err := p.collect(p.table.records.ascend(keys)); err != nil {
-		return pageOutput{}, err
-	}
-	return p.output(in.pageInput), nil
+	return p.do(now, in.pageInput, "", p.table.records.ascend(keys))
 }
 
 // span returns the keys of the segment asked for, or all.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,8 +24,8 @@ const (
 type Options struct {
 	// Region and AccountID appear in ARNs.
 	Region, AccountID string
-	// TTLDelay is how long after its expiry an item is deleted; 0 means 1 s. The service takes days.
-	TTLDelay time.Duration
+	// Habits are those of the tables; nil means Prompt.
+	Habits *Habits
 	// StreamShards is how many shards a new stream has, at most 1,000; 0 means 2.
 	StreamShards int
 	// Log receives operations that the server does not know, and faults.
@@ -35,10 +36,10 @@ func (o Options) validate() error {
 	switch {
 	case o.Region == "" || o.AccountID == "":
 		return errors.New("a region and an account id are needed")
-	case o.TTLDelay < 0:
-		return errors.New("ttl delay is negative")
 	case o.StreamShards < 0 || o.StreamShards > 1000:
 		return errors.New("stream shards must be from 0 to 1000")
+	case o.Habits != nil:
+		return o.Habits.validate()
 	}
 	return nil
 }
@@ -48,6 +49,7 @@ type Server struct {
 	options  Options
 	handlers map[string]http.Handler
 	tokens   tokens
+	habits   *atomic.Pointer[Habits]
 
 	mu      sync.RWMutex
 	tables  map[string]*table
@@ -59,8 +61,9 @@ func New(options Options) (*Server, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	if options.TTLDelay == 0 {
-		options.TTLDelay = time.Second
+	if options.Habits == nil {
+		prompt := Prompt()
+		options.Habits = &prompt
 	}
 	if options.StreamShards == 0 {
 		options.StreamShards = 2
@@ -70,7 +73,9 @@ func New(options Options) (*Server, error) {
 		tokens:  tokens{entries: make(map[string]*tokenEntry)},
 		tables:  make(map[string]*table),
 		streams: make(map[string]*stream),
+		habits:  new(atomic.Pointer[Habits]),
 	}
+	s.habits.Store(options.Habits)
 	s.handlers = map[string]http.Handler{
 		TablePrefix:  s.mux(TablePrefix, s.tableOperations()),
 		StreamPrefix: s.mux(StreamPrefix, s.streamOperations()),
@@ -84,8 +89,8 @@ func (s *Server) mux(prefix string, operations map[string]awsjson.Operation) htt
 
 func (s *Server) tableOperations() map[string]awsjson.Operation {
 	return map[string]awsjson.Operation{
-		"BatchGetItem":       handle(s.batchGetItem),
-		"BatchWriteItem":     handle(s.batchWriteItem),
+		"BatchGetItem":       handleIn(s.batchGetItem),
+		"BatchWriteItem":     handleIn(s.batchWriteItem),
 		"CreateTable":        handle(s.createTable),
 		"DeleteItem":         handle(s.deleteItem),
 		"DeleteTable":        handle(s.deleteTable),
@@ -125,12 +130,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // handle makes an operation of a function of the decoded request. now is when the request is handled.
 func handle[In, Out any](do func(now time.Time, in In) (Out, error)) awsjson.Operation {
-	return func(_ context.Context, body []byte) (any, error) {
+	return handleIn(func(_ context.Context, now time.Time, in In) (Out, error) { return do(now, in) })
+}
+
+// handleIn is handle for a function that looks at the request's context.
+func handleIn[In, Out any](do func(ctx context.Context, now time.Time, in In) (Out, error)) awsjson.Operation {
+	return func(ctx context.Context, body []byte) (any, error) {
 		in, err := decode[In](body)
 		if err != nil {
 			return nil, classify(err)
 		}
-		out, err := do(time.Now(), in)
+		out, err := do(ctx, time.Now(), in)
 		if err != nil {
 			return nil, classify(err)
 		}

@@ -144,7 +144,7 @@ func TestResponsesCarryTheChecksumThatTheSDKExpects(t *testing.T) {
 func TestOptionsOutOfRangeAreRefused(t *testing.T) {
 	for name, options := range map[string]dynamodb.Options{
 		"no region":       {AccountID: "1"},
-		"negative delay":  {Region: "r", AccountID: "1", TTLDelay: -1},
+		"negative delay":  {Region: "r", AccountID: "1", Habits: &dynamodb.Habits{TTLDelay: -1}},
 		"too many shards": {Region: "r", AccountID: "1", StreamShards: 1001},
 	} {
 		if _, err := dynamodb.New(options); err == nil {

@@ -41,10 +41,11 @@ type streamRecord struct {
 // came after.
 type shard struct {
 	id        string
-	parent    string    // id; empty for a first shard
-	low, high uint64    // the range of hashes, both included
-	start     int64     // the first sequence number it could hold
-	end       int64     // the last it holds; 0 while open
+	parent    string // id; empty for a first shard
+	low, high uint64 // the range of hashes, both included
+	start     int64  // the first sequence number it could hold
+	end       int64  // the last it holds; 0 while open
+	opened    time.Time
 	closed    time.Time // when it was given its end
 	trimmed   int       // records dropped from the front
 	lastGone  int64     // sequence number of the last dropped
@@ -74,16 +75,16 @@ func newStream(t *table, tableView view, shards int, now time.Time) *stream {
 	}
 	for i := range shards {
 		low, high := segment(i, shards)
-		s.addShard("", low, high)
+		s.addShard(now, "", low, high)
 	}
 	return s
 }
 
 // addShard opens a shard. mu must be held, or s be new.
-func (s *stream) addShard(parent string, low, high uint64) {
+func (s *stream) addShard(now time.Time, parent string, low, high uint64) {
 	s.shards = append(s.shards, &shard{
 		id:     fmt.Sprintf("shardId-%020d-%08x", s.created.UnixMilli(), len(s.shards)+1),
-		parent: parent, low: low, high: high, start: s.sequence + 1,
+		parent: parent, low: low, high: high, start: s.sequence + 1, opened: now,
 	})
 }
 
@@ -158,8 +159,23 @@ func (s *stream) split(now time.Time) {
 		}
 		s.close(sh, now)
 		middle := sh.low + (sh.high-sh.low)/2
-		s.addShard(sh.id, sh.low, middle)
-		s.addShard(sh.id, middle+1, sh.high)
+		s.addShard(now, sh.id, sh.low, middle)
+		s.addShard(now, sh.id, middle+1, sh.high)
+	}
+}
+
+// roll closes the shards that were opened before a time; a child goes on for each.
+func (s *stream) roll(now, before time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.enabled {
+		return
+	}
+	for _, sh := range slices.Clone(s.shards) {
+		if sh.end == 0 && sh.opened.Before(before) {
+			s.close(sh, now)
+			s.addShard(now, sh.id, sh.low, sh.high)
+		}
 	}
 }
 

@@ -295,6 +295,9 @@ func (s *Server) getRecords(now time.Time, in getRecordsInput) (getRecordsOutput
 	out := getRecordsOutput{Records: []eventRecord{}}
 	bytes := 0
 	for _, r := range sh.records[min(it.Position-sh.trimmed, len(sh.records)):] {
+		if now.Sub(r.at) < time.Duration(s.Habits().StreamLag) {
+			break
+		}
 		if bytes += r.bytes; len(out.Records) == limit || len(out.Records) > 0 && bytes > maxRecordsBytes {
 			break
 		}

@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"spate/sandbox/dynamodb/attribute"
@@ -18,6 +19,8 @@ type table struct {
 	schema    schema
 	billing   billing
 	createdAt time.Time
+	habits    *atomic.Pointer[Habits] // the server's
+	meter     meter
 
 	mu           sync.RWMutex
 	records      records

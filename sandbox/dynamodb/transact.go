@@ -91,6 +91,11 @@ func (s *Server) transactWriteItems(now time.Time, in transactWriteInput) (trans
 		writes[i] = w
 		tables[w.table.name] = w.table
 	}
+	for _, w := range writes {
+		if err := w.table.meter.write(now, *w.table.habits.Load(), w.key); err != nil {
+			return transactWriteOutput{}, err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		tables[name].mu.Lock()
 		defer tables[name].mu.Unlock()
@@ -104,7 +109,9 @@ func (s *Server) transactWriteItems(now time.Time, in transactWriteInput) (trans
 		c := changes[i]
 		c.now = now
 		w.table.commit(c)
-		used[w.table.name] += 2 * writeUnits(c.old, c.next)
+		units := 2 * writeUnits(c.old, c.next)
+		w.table.meter.wrote(*w.table.habits.Load(), w.key, units)
+		used[w.table.name] += units
 	}
 	return transactWriteOutput{ConsumedCapacity: used.list(in.returnInput)}, nil
 }

@@ -95,14 +95,14 @@ func (t *table) sweep(now, deadline time.Time) int {
 
 // Run deletes expired items and trims streams until ctx ends, and then returns nil. Without it nothing expires.
 func (s *Server) Run(ctx context.Context) error {
-	interval := min(max(s.options.TTLDelay/4, 10*time.Millisecond), time.Second)
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
 	for {
+		interval := min(max(time.Duration(s.Habits().TTLDelay)/4, 10*time.Millisecond), time.Minute)
+		timer := time.NewTimer(interval)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return nil
-		case now := <-ticker.C:
+		case now := <-timer.C:
 			s.sweep(now)
 		}
 	}
@@ -110,6 +110,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) sweep(now time.Time) {
 	s.tokens.forget(now)
+	h := s.Habits()
 	s.mu.RLock()
 	tables := make([]*table, 0, len(s.tables))
 	for _, t := range s.tables {
@@ -121,12 +122,15 @@ func (s *Server) sweep(now time.Time) {
 	}
 	s.mu.RUnlock()
 	for _, t := range tables {
-		if deleted := t.sweep(now, now.Add(-s.options.TTLDelay)); deleted > 0 {
+		if deleted := t.sweep(now, now.Add(-time.Duration(h.TTLDelay))); deleted > 0 {
 			s.options.Log.Debug().Str("table", t.name).Int("items", deleted).Msg("expired items deleted")
 		}
 	}
 	for _, st := range streams {
-		if st.trim(now.Add(-streamRetention)) {
+		if h.ShardLife > 0 {
+			st.roll(now, now.Add(-time.Duration(h.ShardLife)))
+		}
+		if st.trim(now.Add(-h.retention())) {
 			s.mu.Lock()
 			delete(s.streams, st.arn)
 			s.mu.Unlock()

@@ -11,12 +11,13 @@ import (
 
 	"spate/sandbox/awsjson"
 	"spate/sandbox/dynamodb/attribute"
+	faults "spate/sandbox/fault"
 )
 
 // newThings returns a server with a table "things" with a stream of one shard and time to live on the attribute expires_at.
 func newThings(t *testing.T, delay time.Duration) (*Server, *table) {
 	t.Helper()
-	s, err := New(Options{Region: "us-east-1", AccountID: "000000000000", TTLDelay: delay, StreamShards: 1, Log: zerolog.Nop()})
+	s, err := New(Options{Region: "us-east-1", AccountID: "000000000000", Habits: &Habits{TTLDelay: faults.Duration(delay)}, StreamShards: 1, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,11 @@ func (w *write) evaluate(old attribute.Item) (attribute.Item, error) {
 
 // do evaluates and commits the write on its own.
 func (w *write) do(now time.Time) (old, next attribute.Item, err error) {
+	h := *w.table.habits.Load()
+	if err := w.table.meter.write(now, h, w.key); err != nil {
+		return nil, nil, err
+	}
+	defer func() { w.table.meter.wrote(h, w.key, writeUnits(old, next)) }() // also when the condition failed
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
 	old = w.table.get(w.key)

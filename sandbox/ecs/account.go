@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"spate/sandbox/limit"
 )
 
 // stoppedKept is how long a stopped task is still described; ECS says "at least
@@ -21,7 +23,7 @@ type account struct {
 	clusters map[string]*cluster      // by name
 	families map[string][]*definition // by family; the index is the revision less one
 	tasks    map[string]*task         // by id
-	buckets  map[string]*bucket       // launches by capacity provider, calls by their kind
+	buckets  map[string]*limit.Bucket // launches by capacity provider, calls by their kind
 	launches map[launchKey]launch     // answered requests, by clientToken
 	launched int                      // tasks, since the start
 	swept    time.Time                // when old tasks and answers were last dropped
@@ -31,7 +33,7 @@ func newAccount(region, accountID string, figures Figures, seed uint64) *account
 	return &account{
 		region: region, accountID: accountID, figures: figures, random: rand.New(rand.NewPCG(seed, 0)),
 		clusters: map[string]*cluster{}, families: map[string][]*definition{}, tasks: map[string]*task{},
-		buckets: map[string]*bucket{}, launches: map[launchKey]launch{},
+		buckets: map[string]*limit.Bucket{}, launches: map[launchKey]launch{},
 	}
 }
 
@@ -40,10 +42,10 @@ func (a *account) arn(resource string) string {
 }
 
 // bucket is a bucket by its name; a new one is full.
-func (a *account) bucket(name string) *bucket {
+func (a *account) bucket(name string) *limit.Bucket {
 	b := a.buckets[name]
 	if b == nil {
-		b = &bucket{}
+		b = &limit.Bucket{}
 		a.buckets[name] = b
 	}
 	return b
@@ -63,12 +65,12 @@ func (a *account) admit(now time.Time, kinds ...string) error {
 		changeCalls: a.figures.ChangeCalls, runTaskCalls: a.figures.RunTaskCalls, lookCalls: a.figures.LookCalls, clusterCalls: a.figures.ClusterCalls,
 	}
 	for _, kind := range kinds {
-		if !a.bucket(kind).has(now, rates[kind], 1) {
+		if !a.bucket(kind).Has(now, rates[kind], 1) {
 			return errThrottled()
 		}
 	}
 	for _, kind := range kinds {
-		a.bucket(kind).take(1)
+		a.bucket(kind).Take(1)
 	}
 	return nil
 }

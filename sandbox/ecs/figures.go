@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"spate/sandbox/fault"
+	"spate/sandbox/limit"
 )
 
 // Figures are an account's limits in one Region, and how it behaves. Each counts as it stands: 0 tasks a second are none.
@@ -53,11 +54,8 @@ type Provider struct {
 	Capacity map[string]int `json:"capacity,omitempty"`
 }
 
-// Rate is a token bucket: it holds Burst and refills at PerSecond.
-type Rate struct {
-	Burst     float64 `json:"burst"`
-	PerSecond float64 `json:"per_second"`
-}
+// Rate is a token bucket's.
+type Rate = limit.Rate
 
 // Spread is a duration drawn evenly from From to To.
 type Spread struct {
@@ -73,7 +71,7 @@ func Fargate() Figures {
 	provider := Provider{Launches: Rate{Burst: 100, PerSecond: 20}, VCPUs: 6000}
 	return Figures{
 		OnDemand: provider, Spot: provider,
-		ChangeCalls: Rate{100, 40}, RunTaskCalls: Rate{20, 20}, LookCalls: Rate{100, 20}, ClusterCalls: Rate{50, 20},
+		ChangeCalls: Rate{Burst: 100, PerSecond: 40}, RunTaskCalls: Rate{Burst: 20, PerSecond: 20}, LookCalls: Rate{Burst: 100, PerSecond: 20}, ClusterCalls: Rate{Burst: 50, PerSecond: 20},
 		Addresses: 4091, Interfaces: 5000,
 		Provisioning: seconds(10, 20), Pending: seconds(20, 40), NeverStart: 0.01, NeverAfter: fault.Duration(3 * time.Minute),
 		Lag: seconds(0, 3),
@@ -132,26 +130,3 @@ func (f Figures) provider(name string) Provider {
 	}
 	return f.OnDemand
 }
-
-// bucket is a token bucket that starts full. Its rate is given with each use, as it may change.
-type bucket struct {
-	tokens float64
-	filled time.Time // when tokens was true
-}
-
-// has says whether n tokens are there.
-func (b *bucket) has(now time.Time, r Rate, n float64) bool {
-	if b.filled.IsZero() {
-		b.tokens, b.filled = r.Burst, now
-	}
-	if elapsed := now.Sub(b.filled); elapsed > 0 {
-		b.tokens += elapsed.Seconds() * r.PerSecond
-		b.filled = now
-	}
-	b.tokens = min(b.tokens, r.Burst)
-	// Refilling adds up fractions; a billionth short is not short.
-	return b.tokens+1e-9 >= n
-}
-
-// take uses n tokens, which must be there.
-func (b *bucket) take(n float64) { b.tokens -= n }

@@ -126,8 +126,8 @@ func TestThreeThousandTasksAreAcceptedAtTheAccountsRate(t *testing.T) {
 
 func TestCallsAreThrottledByTheirKind(t *testing.T) {
 	figures := Instant()
-	figures.ChangeCalls, figures.RunTaskCalls = Rate{5, 1}, Rate{100, 100}
-	figures.LookCalls, figures.ClusterCalls = Rate{3, 2}, Rate{2, 1}
+	figures.ChangeCalls, figures.RunTaskCalls = Rate{Burst: 5, PerSecond: 1}, Rate{Burst: 100, PerSecond: 100}
+	figures.LookCalls, figures.ClusterCalls = Rate{Burst: 3, PerSecond: 2}, Rate{Burst: 2, PerSecond: 1}
 	withServer(t, figures, func(t *testing.T, s *Server) {
 		until := func(call func() error) int {
 			n := 0
@@ -150,7 +150,7 @@ func TestCallsAreThrottledByTheirKind(t *testing.T) {
 		if diff := cmp.Diff([]int{5, 0, 3, 0, 2, 2, 0, 3, 0, 2}, got); diff != "" {
 			t.Error(diff)
 		}
-		figures.ChangeCalls, figures.RunTaskCalls = Rate{100, 100}, Rate{4, 1}
+		figures.ChangeCalls, figures.RunTaskCalls = Rate{Burst: 100, PerSecond: 100}, Rate{Burst: 4, PerSecond: 1}
 		if err := s.SetFigures(figures); err != nil {
 			t.Fatal(err)
 		}

@@ -250,12 +250,12 @@ func (a *account) draw(now time.Time, request launchRequest) ([]string, error) {
 		needs[cmp.Or(provider, onDemandProvider)]++
 	}
 	for provider, n := range needs {
-		if !a.bucket(provider).has(now, a.figures.provider(provider).Launches, n) {
+		if !a.bucket(provider).Has(now, a.figures.provider(provider).Launches, n) {
 			return nil, errThrottled()
 		}
 	}
 	for provider, n := range needs {
-		a.bucket(provider).take(n)
+		a.bucket(provider).Take(n)
 	}
 	return providers, nil
 }

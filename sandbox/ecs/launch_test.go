@@ -222,7 +222,7 @@ func TestWrongRequestsAreRefusedBeforeTheBucket(t *testing.T) {
 			tc.change(&request)
 			_, _, err := a.launch(start, request, maxCount, "")
 			wantFault(t, err, tc.code)
-			if !a.bucket(onDemandProvider).has(start, a.figures.OnDemand.Launches, 100) {
+			if !a.bucket(onDemandProvider).Has(start, a.figures.OnDemand.Launches, 100) {
 				t.Error("the request took tokens")
 			}
 		})

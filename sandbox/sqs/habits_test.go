@@ -24,7 +24,9 @@ import (
 func inBubble(t *testing.T, habits sqs.Habits, test func(t *testing.T, c client, box *sandbox.Sandbox)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		box, err := sandbox.New(sandbox.Options{InProcess: true, Seed: 1, Account: &sandbox.Account{ECS: sandbox.Instant().ECS, SQS: habits}, Log: zerolog.Nop()})
+		account := sandbox.Instant()
+		account.SQS = habits
+		box, err := sandbox.New(sandbox.Options{InProcess: true, Seed: 1, Account: &account, Log: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
 		}
