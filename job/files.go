@@ -5,33 +5,34 @@ import (
 	"slices"
 )
 
-// FileDifference is a file in which two outputs differ. Of a file that one of them does not have, that one is zero.
+// FileDifference is a file in which two outputs differ. Of a file that only one of them has, the other is nil.
 type FileDifference struct {
-	Path   string `json:"path"`
-	First  File   `json:"first,omitzero"`
-	Second File   `json:"second,omitzero"`
+	Path   string    `json:"path"`
+	Before *FileSize `json:"before,omitempty"`
+	After  *FileSize `json:"after,omitempty"`
 }
 
-// Missing reports whether only the first output has the file; Extra, whether only the second has it.
-func (d FileDifference) Missing() bool { return d.Second == File{} }
+// FileSize is what a manifest says of a file's content.
+type FileSize struct {
+	Size   int64  `json:"size"` // bytes
+	SHA256 string `json:"sha256"`
+}
 
-// Extra reports whether only the second output has the file.
-func (d FileDifference) Extra() bool { return d.First == File{} }
-
-// DiffFiles compares two outputs by their files' sizes and hashes, and returns the differences by path.
-func DiffFiles(first, second []File) []FileDifference {
-	byPath := make(map[string]FileDifference, len(first))
-	for _, f := range first {
-		byPath[f.Path] = FileDifference{Path: f.Path, First: f}
+// DiffFiles lists the files in which two outputs differ, by path: those whose bytes differ by SHA-256, and those that only
+// one of them has.
+func DiffFiles(before, after []File) []FileDifference {
+	byPath := make(map[string]FileDifference, len(before))
+	for _, f := range before {
+		byPath[f.Path] = FileDifference{Path: f.Path, Before: &FileSize{f.Size, f.SHA256}}
 	}
-	for _, f := range second {
+	for _, f := range after {
 		d := byPath[f.Path]
-		d.Path, d.Second = f.Path, f
+		d.Path, d.After = f.Path, &FileSize{f.Size, f.SHA256}
 		byPath[f.Path] = d
 	}
 	var differences []FileDifference
 	for _, d := range byPath {
-		if d.First != d.Second {
+		if d.Before == nil || d.After == nil || *d.Before != *d.After {
 			differences = append(differences, d)
 		}
 	}
