@@ -40,6 +40,9 @@ type ChangeOptions struct {
 // changed. Its error names every change that cannot be made, or what the task types say of the changed parameters; then
 // nothing has changed.
 func (p *Prepared) Change(ctx context.Context, store *objects.Store, o ChangeOptions) ([]string, error) {
+	if p.RunFile.Reproduce != nil {
+		return nil, errors.New("a reproduction has the parameters of the run that it is of: they cannot be changed")
+	}
 	if err := p.fetch(ctx, store); err != nil {
 		return nil, err
 	}

@@ -104,11 +104,15 @@ type runView struct {
 	Ended    *time.Time        `json:"ended_at"`
 	Seconds  float64           `json:"seconds"` // from when it was received to its end, or until now
 	Image    string            `json:"image"`
-	Results  string            `json:"results,omitempty"` // URL of their index, once there is one
-	Partial  *partialView      `json:"partial,omitempty"` // of a run that was made of some jobs of its file
-	Forced   *forcedView       `json:"forced,omitempty"`  // of a run that computes jobs again
-	Progress planner.Progress  `json:"progress"`
-	Failures []failureView     `json:"failures,omitempty"`
+	Results  string            `json:"results,omitempty"`  // URL of their index, once there is one
+	Partial  *partialView      `json:"partial,omitempty"`  // of a run that was made of some jobs of its file
+	Forced   *forcedView       `json:"forced,omitempty"`   // of a run that computes jobs again
+	Warnings []string          `json:"warnings,omitempty"` // about its task types
+
+	Reproduction *planner.Reproduction `json:"reproduction,omitempty"` // of a run that computes another's jobs again
+
+	Progress planner.Progress `json:"progress"`
+	Failures []failureView    `json:"failures,omitempty"`
 }
 
 type partialView struct {
@@ -139,6 +143,7 @@ func runJSON(now time.Time, bucket string, r *planner.Run) runView {
 		ID: r.ID, Name: r.Name, Pool: r.Pool, Owner: r.Owner, Labels: r.Labels, State: r.State, Reason: r.Reason, Errors: r.Errors,
 		Received: r.Received, Planned: optional(r.Planned), Ended: optional(r.Ended), Seconds: duration(now, r).Seconds(),
 		Image: r.Image, Results: results(bucket, r), Progress: r.Progress,
+		Warnings: r.Warnings, Reproduction: r.Reproduction,
 	}
 	if r.Partial() {
 		v.Partial = &partialView{r.Progress.Jobs, r.Whole}

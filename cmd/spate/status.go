@@ -213,6 +213,12 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 	if r.Reason != "" {
 		w.paragraph("  ", r.Reason)
 	}
+	if r.Reproduction != nil {
+		w.paragraph("  ", reproduction(r))
+	}
+	for _, warning := range r.Warnings {
+		w.paragraph("  ", "warning: "+warning)
+	}
 	unknown := false
 	for _, e := range r.Errors {
 		w.paragraph("  ", e)
@@ -242,6 +248,15 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 		w.paragraph("  ", remark)
 	}
 	printFailures(w, failures)
+}
+
+// reproduction says of a run that it computes another's jobs again, and what came of it.
+func reproduction(r *planner.Run) string {
+	text := "reproduction of " + r.Reproduction.Run
+	if compared, identical := r.Reproduction.Compared(); compared > 0 && r.Reason == "" {
+		text += fmt.Sprintf(": %d of %s gave the same bytes", identical, countOf(compared, "job"))
+	}
+	return text
 }
 
 // printedFailures is how many failed jobs are shown with their last lines.

@@ -95,7 +95,7 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer prepared.Close()
-	if _, ok := findPool(in.cfg.Pools, prepared.RunFile.Pool); !ok {
+	if _, ok := findPool(in.cfg.Pools, prepared.RunFile.Pool); !ok && prepared.RunFile.Reproduce == nil {
 		run := prepared.RunFile
 		return run.ErrorAt(c.RunFile, "pool", "there is no pool %q; the configuration has %s", run.Pool, poolNames(in.cfg.Pools))
 	}
@@ -154,6 +154,9 @@ func existing(now time.Time, r *planner.Run) string {
 
 // what says what was submitted. Jobs that are in S3 are counted by the planner.
 func what(p *planner.Prepared) string {
+	if p.RunFile.Reproduce != nil {
+		return "a reproduction of " + p.RunFile.Reproduce.Run
+	}
 	if p.Jobs == 0 {
 		return "the jobs of " + p.RunFile.JobsFrom
 	}

@@ -112,18 +112,16 @@ func compareLines(first, second *bufio.Reader) (Place, error) {
 	var line []byte // what both have of the line; of a long one the end
 	cut := ""
 	for {
-		a, errA := first.ReadByte()
-		b, errB := second.ReadByte()
-		for _, err := range []error{errA, errB} {
-			if err != nil && !errors.Is(err, io.EOF) {
-				return Place{}, err
-			}
+		a, endA, errA := next(first)
+		b, endB, errB := next(second)
+		if err := errors.Join(errA, errB); err != nil {
+			return Place{}, err
 		}
-		if errA != nil && errB != nil {
+		if endA && endB {
 			place.Beyond = true
 			return place, nil
 		}
-		if errA == nil && errB == nil && a == b {
+		if a == b && endA == endB {
 			place.Offset++
 			place.Column++
 			if line = append(line, a); len(line) == lineMost/2 {
@@ -134,7 +132,7 @@ func compareLines(first, second *bufio.Reader) (Place, error) {
 			}
 			continue
 		}
-		place.Before, place.After = restOfLine(line, a, errA, first), restOfLine(line, b, errB, second)
+		place.Before, place.After = restOfLine(line, a, endA, first), restOfLine(line, b, endB, second)
 		if place.Before != "" {
 			place.Before = cut + place.Before
 		}
@@ -148,12 +146,23 @@ func compareLines(first, second *bufio.Reader) (Place, error) {
 	}
 }
 
+// next reads a byte, or that there is none.
+func next(from *bufio.Reader) (c byte, ended bool, err error) {
+	c, err = from.ReadByte()
+	if errors.Is(err, io.EOF) {
+		return 0, true, nil
+	}
+	return c, false, err
+}
+
 // restOfLine is a line whose beginning and next byte have been read. A file that has ended has no more of it.
-func restOfLine(begun []byte, next byte, err error, from *bufio.Reader) string {
+func restOfLine(begun []byte, c byte, ended bool, from *bufio.Reader) string {
 	line := slices.Clone(begun)
-	for err == nil && next != '\n' && len(line) < lineMost {
-		line = append(line, next)
-		next, err = from.ReadByte()
+	for !ended && c != '\n' && len(line) < lineMost {
+		line = append(line, c)
+		var err error
+		c, ended, err = next(from)
+		ended = ended || err != nil // what is shown of a line may be short
 	}
 	text := strings.TrimSuffix(string(line), "\r")
 	if len(line) == lineMost {
@@ -217,7 +226,7 @@ func firstValue(path string, a, b any) (string, any, any, bool) {
 			if path != "" {
 				below = path + "." + name
 			}
-			if where, a, b, differ := firstValue(below, member(x, name), member(y, name)); differ {
+			if where, a, b, differ := firstValue(below, memberOf(x, name), memberOf(y, name)); differ {
 				return where, a, b, true
 			}
 		}
@@ -228,7 +237,7 @@ func firstValue(path string, a, b any) (string, any, any, bool) {
 			return path, a, b, true
 		}
 		for i := range max(len(x), len(y)) {
-			if where, a, b, differ := firstValue(path+"["+strconv.Itoa(i)+"]", element(x, i), element(y, i)); differ {
+			if where, a, b, differ := firstValue(path+"["+strconv.Itoa(i)+"]", elementOf(x, i), elementOf(y, i)); differ {
 				return where, a, b, true
 			}
 		}
@@ -255,14 +264,14 @@ func namesOf(a, b map[string]any) []string {
 	return names
 }
 
-func member(object map[string]any, name string) any {
+func memberOf(object map[string]any, name string) any {
 	if value, ok := object[name]; ok {
 		return value
 	}
 	return absent{}
 }
 
-func element(list []any, i int) any {
+func elementOf(list []any, i int) any {
 	if i < len(list) {
 		return list[i]
 	}

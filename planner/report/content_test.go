@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,32 +17,39 @@ func TestFilesAreSaidToDifferWhereTheyBeginTo(t *testing.T) {
 	}{
 		{
 			"a figure of a table", "alt.csv", "id,loss\n1,10\n2,20.5\n", "id,loss\n1,10\n2,20.7\n",
-			Place{Line: 3, Column: 6, Offset: 18, Before: "2,20.5", After: "2,20.7"}, "line 3, column 6: 2,20.5, then 2,20.7",
+			Place{Line: 3, Column: 6, Offset: 18, Before: "2,20.5", After: "2,20.7"},
+			"line 3, column 6: 2,20.5, then 2,20.7",
 		},
 		{
 			"a line less", "alt.csv", "a\nb\n", "a\n",
-			Place{Line: 2, Column: 1, Offset: 2, Before: "b"}, "line 2, column 1: b, then nothing",
+			Place{Line: 2, Column: 1, Offset: 2, Before: "b"},
+			"line 2, column 1: b, then nothing",
 		},
 		{"binary", "x.parquet", "PAR1\x00\x01", "PAR1\x00\x02", Place{Offset: 5}, "from byte 5 on"},
 		{
 			"a leaf of JSON", "summary.json", `{"n":1,"tvar":{"p99":[1,2,3.5]}}`, `{"tvar":{"p99":[1,2,3.25]},"n":1}`,
-			Place{Value: "tvar.p99[2]", Before: "3.5", After: "3.25", Offset: 2}, "tvar.p99[2]: 3.5, then 3.25",
+			Place{Value: "tvar.p99[2]", Before: "3.5", After: "3.25", Offset: 2},
+			"tvar.p99[2]: 3.5, then 3.25",
 		},
 		{
 			"a member that is new", "summary.json", `{"n":1}`, `{"n":1,"at":"noon"}`,
-			Place{Value: "at", After: `"noon"`, Offset: 6}, `at: nothing, then "noon"`,
+			Place{Value: "at", After: `"noon"`, Offset: 6},
+			`at: nothing, then "noon"`,
 		},
 		{
 			"another kind of value", "summary.json", `{"n":[1]}`, `{"n":1}`,
-			Place{Value: "n", Before: "[1]", After: "1", Offset: 5}, `n: [1], then 1`,
+			Place{Value: "n", Before: "[1]", After: "1", Offset: 5},
+			`n: [1], then 1`,
 		},
 		{
 			"JSON that means the same", "summary.json", `{"n": 1}`, `{"n":1}`,
-			Place{Line: 1, Column: 6, Offset: 5, Before: `{"n": 1}`, After: `{"n":1}`}, `line 1, column 6: {"n": 1}, then {"n":1}`,
+			Place{Line: 1, Column: 6, Offset: 5, Before: `{"n": 1}`, After: `{"n":1}`},
+			`line 1, column 6: {"n": 1}, then {"n":1}`,
 		},
 		{
 			"no JSON at all", "summary.json", "oops", `{}`,
-			Place{Line: 1, Column: 1, Before: "oops", After: `{}`}, `line 1, column 1: oops, then {}`,
+			Place{Line: 1, Column: 1, Before: "oops", After: `{}`},
+			`line 1, column 1: oops, then {}`,
 		},
 		{
 			"a long line", "log", strings.Repeat("é", 5000) + "a" + strings.Repeat("z", 300), strings.Repeat("é", 5000) + "b",
@@ -69,7 +77,7 @@ func TestFilesAreSaidToDifferWhereTheyBeginTo(t *testing.T) {
 
 func TestFilesThatAreAlikeAsFarAsWasRead(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789abcde\n"), contentMost/16)
-	got, err := compareContent("x", bytes.NewReader(append(long[:len(long):len(long)], 'a')), bytes.NewReader(long))
+	got, err := compareContent("x", bytes.NewReader(append(slices.Clip(long), 'a')), bytes.NewReader(long))
 	if err != nil || !got.Beyond || got.String() != "alike in the first 64 MiB" {
 		t.Errorf("place %+v, error %v", got, err)
 	}
