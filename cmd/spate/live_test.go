@@ -163,8 +163,8 @@ func livePrograms() map[string]string {
 		"live-fail": `echo "reading losses.csv"; echo "error: row 17: loss is negative" >&2; exit 65`,
 		// flaky fails at its first attempt.
 		"live-flaky": `if mkdir @DIR@/flaky/$SPATE_JOB_KEY 2>/dev/null; then echo "no licence is free"; exit 1; fi; echo 1 > out/value.txt`,
-		// noisy writes something else each time.
-		"live-noisy": `echo "seed 17" > out/report.txt; echo "drawn $(tr -dc a-z < /dev/urandom | head -c 20)" >> out/report.txt; echo 1 > out/same.txt`,
+		// noisy writes another number each time.
+		"live-noisy": `echo >> @DIR@/noise; echo "seed 17" > out/report.txt; echo "drawn $(($(wc -l < @DIR@/noise)))" >> out/report.txt; echo 1 > out/same.txt`,
 		// slow waits for the gate that its parameter gate names, a minute at most.
 		"live-slow": `gate=@DIR@/gates/$(sed -n 's/.*"gate":"\([^"]*\)".*/\1/p' params.json)
 echo waiting; i=0
