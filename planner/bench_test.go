@@ -1,21 +1,26 @@
 package planner
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"fmt"
-	"runtime"
+	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"spate/job"
 )
 
-// generated is a run of deals, of which each tenth inures to the benefit of the next, and of the buckets and the root
+// benchSizes are how many jobs the planned runs have; -bench 'Plan/jobs=1000000' chooses one.
+var benchSizes = []int{10_000, 100_000, 1_000_000}
+
+// generate writes a run of deals, of which each tenth inures to the benefit of the next, and of the buckets and the root
 // that add them up.
-func generated(jobs int) []byte {
+func generate(out io.Writer, jobs int) error {
 	const perBucket = 100
-	var b bytes.Buffer
+	b := bufio.NewWriterSize(out, 1<<20)
 	buckets := jobs / (perBucket + 1)
 	deals := jobs - buckets - 1
 	for i := range deals {
@@ -23,34 +28,51 @@ func generated(jobs int) []byte {
 		if i%10 == 9 {
 			needs = fmt.Sprintf(`,"needs":{"inuring":{"job":"deal-%07d","files":["splt.csv"]}}`, i-1)
 		}
-		fmt.Fprintf(&b, `{"id":"deal-%07d","task":"price","params":{"attachment":%d,"limit":50,"share":0.25,"seed":%d}%s}`+"\n", i, i%40, i, needs)
+		fmt.Fprintf(b, `{"id":"deal-%07d","task":"price","params":{"attachment":%d,"limit":50,"share":0.25,"seed":%d}%s}`+"\n", i, i%40, i, needs)
 	}
 	for i := range buckets {
-		fmt.Fprintf(&b, `{"id":"bucket-%05d","task":"price","params":{"n":%d},"needs":{`, i, i)
+		fmt.Fprintf(b, `{"id":"bucket-%05d","task":"price","params":{"n":%d},"needs":{`, i, i)
 		for k, first := i, true; k < deals; k, first = k+buckets, false {
 			if !first {
 				b.WriteByte(',')
 			}
-			fmt.Fprintf(&b, `"d%07d":"deal-%07d"`, k, k)
+			fmt.Fprintf(b, `"d%07d":"deal-%07d"`, k, k)
 		}
 		b.WriteString("}}\n")
 	}
-	fmt.Fprintf(&b, `{"id":"root","task":"price","needs":{`)
+	fmt.Fprintf(b, `{"id":"root","task":"price","needs":{`)
 	for i := range min(buckets, 1000) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `"b%05d":"bucket-%05d"`, i, i)
+		fmt.Fprintf(b, `"b%05d":"bucket-%05d"`, i, i)
 	}
 	b.WriteString("}}\n")
-	return b.Bytes()
+	return b.Flush()
 }
 
-// plannedWorld has a generated run in S3, and a planner that is not running.
+// plannedWorld has a generated run in S3, and a planner that is not running. Its services are in another process.
 func plannedWorld(b *testing.B, jobs int) (*world, *Planner, *Run) {
 	b.Helper()
-	w := newWorld(b)
-	w.put("jobs.jsonl", string(generated(jobs)))
+	w := (&world{t: b, remote: startSandbox(b)}).open()
+	file, err := os.Create(filepath.Join(b.TempDir(), "jobs.jsonl"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	if err := generate(file, jobs); err != nil {
+		b.Fatal(err)
+	}
+	size, err := file.Seek(0, io.SeekCurrent)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		_, err = w.bucket.PutStream(b.Context(), "jobs.jsonl", file, size)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
 	w.put(job.SubmissionPath("run"), fromS3)
 	p, err := New(w.options(1, nil))
 	if err != nil {
@@ -60,93 +82,106 @@ func plannedWorld(b *testing.B, jobs int) (*world, *Planner, *Run) {
 	if created, err := p.store.create(b.Context(), r); err != nil || !created {
 		b.Fatal(created, err)
 	}
-	p.Outputs = knowsNothing{w.outputs}
+	p.Outputs = knowsAtRandom{w.outputs, 0}
 	return w, p, r
 }
 
-// knowsNothing answers at once, so that what is measured is the planner.
-type knowsNothing struct{ *fakeOutputs }
-
-func (knowsNothing) Lookup(_ context.Context, keys []job.Key) []job.Presence {
-	return make([]job.Presence, len(keys))
+// knowsAtRandom answers at once, so that what is measured is the planner. It knows a share of all outputs.
+type knowsAtRandom struct {
+	*fakeOutputs
+	percent uint64
 }
 
-func heap() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+func (k knowsAtRandom) Lookup(_ context.Context, keys []job.Key) []job.Presence {
+	presence := make([]job.Presence, len(keys))
+	for i, key := range keys {
+		presence[i] = job.Miss
+		if key.Hash()%100 < k.percent {
+			presence[i] = job.Hit
+		}
+	}
+	return presence
 }
 
+// BenchmarkPlan plans a run: from its submission in S3 to a graph whose first jobs could be released, with all keys
+// derived and the normalised manifest stored in S3.
 func BenchmarkPlan(b *testing.B) {
-	for _, jobs := range []int{10_000, 100_000} {
-		b.Run(fmt.Sprint(jobs), func(b *testing.B) {
+	for _, jobs := range benchSizes {
+		b.Run(fmt.Sprintf("jobs=%d", jobs), func(b *testing.B) {
 			_, p, r := plannedWorld(b, jobs)
-			a, err := p.plan(b.Context(), r) // once before, so that what lies in S3 counts for nothing
-			if err != nil {
-				b.Fatal(err)
-			}
-			a.spool.close()
-			a = nil
-			before := heap()
+			peak := watchMemory(b)
 			for b.Loop() {
-				if a != nil {
-					a.spool.close()
-				}
-				if a, err = p.plan(b.Context(), r); err == nil {
+				a, err := p.plan(b.Context(), r)
+				if err == nil {
 					err = p.resolve(b.Context(), a, nil)
 				}
 				if err != nil {
 					b.Fatal(err)
 				}
+				if got := a.graph.Jobs(); got != jobs {
+					b.Fatalf("planned %d jobs, want %d", got, jobs)
+				}
+				a.spool.close()
 			}
-			b.ReportMetric(float64(jobs)*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
-			b.ReportMetric(float64(heap()-before)/float64(jobs), "heap-B/job")
-			if err := a.spool.close(); err != nil {
-				b.Fatal(err)
-			}
+			peak.report(b, jobs)
 		})
 	}
 }
 
-// BenchmarkRestart loads a run of which everything that was ready had been sent.
+// BenchmarkRestart loads a run that another planner left: all that could be was released, nine of ten outputs exist, and
+// of the rest S3 says that they do not.
 func BenchmarkRestart(b *testing.B) {
-	for _, jobs := range []int{10_000, 100_000} {
-		b.Run(fmt.Sprint(jobs), func(b *testing.B) {
+	const done = 90 // percent
+	for _, jobs := range benchSizes {
+		b.Run(fmt.Sprintf("jobs=%d/done=%d%%", jobs, done), func(b *testing.B) {
 			w, p, r := plannedWorld(b, jobs)
-			a, err := p.plan(b.Context(), r)
-			if err == nil {
-				err = p.resolve(b.Context(), a, nil)
-			}
-			if err != nil {
-				b.Fatal(err)
-			}
-			r.State = job.RunActive
-			p.pools[testPool].Jobs = nowhere{}
-			for more := true; more; {
-				if more, err = p.flush(b.Context(), a); err != nil {
-					b.Fatal(err)
-				}
-			}
-			if err := a.spool.close(); err != nil {
-				b.Fatal(err)
-			}
+			releaseAll(b, p, r)
+			p.Outputs = knowsAtRandom{w.outputs, done}
+			peak := watchMemory(b)
 			for b.Loop() {
 				p.flights = map[flightKey]*flight{}
-				loaded, h, err := p.load(b.Context(), r)
+				a, h, err := p.load(b.Context(), r)
 				if err != nil {
 					b.Fatal(err)
 				}
-				p.replay(loaded, h)
-				if got, want := loaded.graph.Outstanding(), a.graph.Outstanding(); got != want || len(loaded.unsent) != 0 {
-					b.Fatalf("%d outstanding, want %d; %d releases unsent", got, want, len(loaded.unsent))
+				p.replay(a, h)
+				if have := a.progress(0); have.Done < jobs*(done-1)/100 || have.Queued < jobs*(99-done)/100 {
+					b.Fatalf("progress %+v, want %d%% of %d jobs done and the rest queued", have, done, jobs)
 				}
-				loaded.spool.close()
+				a.spool.close()
 			}
-			b.ReportMetric(float64(jobs)*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+			peak.report(b, jobs)
 			w.stop()
 		})
 	}
+}
+
+// releaseAll plans the run and releases all of its jobs, as if each were done at once.
+func releaseAll(b *testing.B, p *Planner, r *Run) {
+	b.Helper()
+	a, err := p.plan(b.Context(), r)
+	if err == nil {
+		err = p.resolve(b.Context(), a, nil)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer a.spool.close()
+	r.State = job.RunActive
+	queue := p.pools[testPool].Jobs
+	p.pools[testPool].Jobs = nowhere{queue}
+	for !a.graph.Settled() {
+		if _, err := p.flush(b.Context(), a); err != nil {
+			b.Fatal(err)
+		}
+		for n := range int32(a.graph.Nodes()) {
+			if a.graph.State(n) == job.Queued {
+				p.done(a, n)
+			}
+		}
+	}
+	p.pools[testPool].Jobs = queue
+	p.recent.done = nil
 }
 
 // nowhere takes all messages and keeps none.

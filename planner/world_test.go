@@ -34,7 +34,16 @@ import (
 	"spate/sandbox/sqs"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(sandboxProcess) != "" {
+		if err := serveSandbox(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	testBucket    = "data"
@@ -48,6 +57,7 @@ const (
 type world struct {
 	t       testing.TB
 	handler http.Handler
+	remote  string             // endpoint of services in another process, instead of handler
 	clients *awsclient.Clients // that never fail
 	bucket  *objects.Store
 	runs    *table.Table
@@ -73,17 +83,30 @@ func (s services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
+func newServices() (http.Handler, error) {
 	tables, err := dynamodb.New(dynamodb.Options{Region: "us-east-1", AccountID: "000000000000", Log: zerolog.Nop()})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	w := &world{t: t, handler: services{
+	return services{
 		queues:  sqs.New(sqs.Options{Region: "us-east-1", AccountID: "000000000000", Log: zerolog.Nop()}),
 		objects: s3.New(s3.Options{Region: "us-east-1", Log: zerolog.Nop()}),
 		tables:  tables,
-	}}
+	}, nil
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	handler, err := newServices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (&world{t: t, handler: handler}).open()
+}
+
+// open provisions the services and adds the neighbours.
+func (w *world) open() *world {
+	w.t.Helper()
 	w.clients = w.connect(nil)
 	w.bucket, w.runs = objects.New(w.clients.S3, testBucket), table.New(w.clients.DynamoDB, "runs")
 	w.provision()
@@ -96,7 +119,7 @@ func newWorld(t testing.TB) *world {
 		Name: "price", Command: []string{"price"}, InputDir: "in", OutputDirs: []string{"out"},
 		Timeout: job.Duration(time.Hour), MaxAttempts: 3, PermanentExitCodes: []int{65}, Deterministic: true,
 	}
-	t.Cleanup(w.stop)
+	w.t.Cleanup(w.stop)
 	return w
 }
 
@@ -126,6 +149,9 @@ func (w *world) provision() {
 
 // connect makes clients whose requests pass a gate; nil lets all pass.
 func (w *world) connect(gate *gate) *awsclient.Clients {
+	if w.remote != "" {
+		return awsclient.Local(w.remote)
+	}
 	return awsclient.FromConfig(aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"), HTTPClient: transport{w.handler, gate},
 		Credentials: credentials.NewStaticCredentialsProvider("sandbox", "sandbox", ""),
