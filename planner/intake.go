@@ -374,6 +374,7 @@ func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *spool
 		}
 		fixed[name] = len(shared)
 	}
+	out.expect(len(raw.order))
 	keys := make([]job.Key, len(raw.order))
 	errs := &job.Errors{}
 	w := out.writer()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"spate/internal/objects"
 	"spate/job"
@@ -32,6 +33,9 @@ func newSpool() (*spool, error) {
 }
 
 func (s *spool) close() error { return s.file.Close() }
+
+// expect makes room for so many lines, no more.
+func (s *spool) expect(lines int) { s.offsets = slices.Grow(s.offsets, lines) }
 
 func (s *spool) len() int { return len(s.offsets) - 1 }
 
