@@ -83,6 +83,9 @@ const heapObjects = "/memory/classes/heap/objects:bytes"
 // watchMemory begins to watch, with no garbage about.
 func watchMemory(b *testing.B) *memory {
 	b.Helper()
+	if percent := debug.SetGCPercent(GCPercent); percent != GCPercent {
+		b.Cleanup(func() { debug.SetGCPercent(percent) })
+	}
 	debug.FreeOSMemory()
 	// Linux: the high-water mark of resident memory begins anew.
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)

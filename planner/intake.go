@@ -123,8 +123,23 @@ func (k *keying) run(ctx context.Context, r *Run, file *job.RunFile, source *job
 	if err != nil {
 		return nil, err
 	}
-	defer raw.spool.close()
 	r.JobsSHA256 = raw.sha256
+	manifest, err := k.normalise(ctx, r, raw)
+	if err != nil {
+		return nil, err
+	}
+	a, err := newActiveRun(r, manifest)
+	if err != nil {
+		manifest.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// normalise pins inputs and derives keys. Nothing of the raw jobs is left when it returns: the memory is needed for the
+// graph.
+func (k *keying) normalise(ctx context.Context, r *Run, raw *rawJobs) (*spool, error) {
+	defer raw.spool.close()
 	inputs, err := k.pinInputs(ctx, raw)
 	if err != nil {
 		return nil, err

@@ -102,6 +102,11 @@ func (o Options) validate() error {
 	return nil
 }
 
+// GCPercent is what a process that plans gives [runtime/debug.SetGCPercent]. A run of a million jobs is some 100 MB of
+// few pointers, which are collected quickly, beside much that is needed for a moment only: at Go's own 100 the garbage
+// may take as much again.
+const GCPercent = 50
+
 // Planner runs runs. Make it with New, start it with Run.
 type Planner struct {
 	Options

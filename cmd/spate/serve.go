@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"spate/controller"
 	"spate/internal/telemetry"
+	"spate/planner"
 )
 
 type serveCommand struct {
@@ -39,6 +41,9 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 	})
 	if err != nil {
 		return err
+	}
+	if p.getenv("GOGC") == "" {
+		debug.SetGCPercent(planner.GCPercent)
 	}
 	log.Info().Str("version", version()).Msg("controller started")
 	err = server.Run(ctx)
