@@ -185,7 +185,7 @@ func (c *Checker) Finish() []int32 {
 			}
 		}
 	}
-	c.parents = nil
+	c.parents, c.jobs, c.byID = nil, slices.Clone(c.jobs), slices.Clone(c.byID) // without room for more
 	return order
 }
 

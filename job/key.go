@@ -43,7 +43,10 @@ func (k Key) Short() string { return hex.EncodeToString(k[:6]) }
 func (k Key) IsZero() bool { return k == Key{} }
 
 // MarshalText writes what String returns.
-func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+func (k Key) MarshalText() ([]byte, error) { return k.AppendText(nil) }
+
+// AppendText appends what String returns.
+func (k Key) AppendText(text []byte) ([]byte, error) { return hex.AppendEncode(text, k[:]), nil }
 
 // UnmarshalText reads what ParseKey accepts.
 func (k *Key) UnmarshalText(text []byte) error {

@@ -55,10 +55,11 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	if err := json.Unmarshal([]byte(r.Catalogue), &a.catalogue); err != nil {
 		return nil, fmt.Errorf("read pinned catalogue of run %s: %w", r.ID, err)
 	}
+	in := s.reader()
 	var parents []job.Key
 	tasks := map[string]uint16{}
 	for i := range s.len() {
-		planned, err := s.planned(i)
+		planned, err := in.planned(i)
 		if err != nil {
 			return nil, fmt.Errorf("read manifest of run %s, line %d: %w", r.ID, i+1, err)
 		}

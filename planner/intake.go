@@ -242,7 +242,7 @@ func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err
 		if err != nil {
 			return nil, fmt.Errorf("read job %s: %w", spec.ID, err)
 		}
-		if err := w.append(line); err != nil {
+		if err := w.append(append(line, '\n')); err != nil {
 			return nil, err
 		}
 		k.progress("reading jobs", raw.spool.len(), 0)
@@ -389,13 +389,13 @@ func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *spool
 		}
 		fixed[name] = len(shared)
 	}
-	out.expect(len(raw.order))
+	in := raw.spool.reader()
 	keys := make([]job.Key, len(raw.order))
 	errs := &job.Errors{}
 	w := out.writer()
 	var buf []byte
 	for _, at := range raw.order {
-		line, err := raw.spool.line(int(at))
+		line, err := in.line(int(at))
 		if err != nil {
 			return nil, err
 		}

@@ -102,9 +102,9 @@ func (p *Planner) writeIndex(ctx context.Context, a *activeRun, compared *compar
 		return err
 	}
 	defer out.close()
-	w := out.writer()
+	w, in := out.writer(), a.spool.reader()
 	for i := range a.graph.Jobs() {
-		planned, err := a.spool.planned(i)
+		planned, err := in.planned(i)
 		if err != nil {
 			return err
 		}

@@ -128,11 +128,12 @@ func (p *Planner) send(ctx context.Context, a *activeRun, out *outgoing) error {
 	common := commonDocuments(a.Run, a.catalogue)
 	var nodes []int32
 	var bodies []string
+	in := a.spool.reader()
 	for i, n := range out.Nodes {
 		if out.taken[n] || !a.current(n, out.Attempts[i]) {
 			continue
 		}
-		planned, err := a.planned(n)
+		planned, err := in.planned(int(a.firstJob[n]))
 		if err != nil {
 			return err
 		}

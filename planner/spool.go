@@ -2,6 +2,7 @@ package planner
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -12,12 +13,17 @@ import (
 	"spate/job"
 )
 
-// spool keeps a run's normalised manifest in a local file, so that a run of a million jobs costs the controller eight
-// bytes of memory for each and not its parameters.
+// spool keeps a run's normalised manifest in a local file, so that a run of a million jobs costs the controller half a
+// byte of memory for each and not its parameters.
 type spool struct {
-	file    *os.File
-	offsets []int64 // of each line; one more than there are lines
+	file  *os.File
+	marks []int64 // where each block of lines begins
+	lines int
+	size  int64
 }
+
+// blockLines is how many lines are found by one mark, and read at once.
+const blockLines = 16
 
 func newSpool() (*spool, error) {
 	f, err := os.CreateTemp("", "spate-manifest-*.jsonl")
@@ -29,15 +35,12 @@ func newSpool() (*spool, error) {
 		f.Close()
 		return nil, fmt.Errorf("make spool: %w", err)
 	}
-	return &spool{file: f, offsets: []int64{0}}, nil
+	return &spool{file: f}, nil
 }
 
 func (s *spool) close() error { return s.file.Close() }
 
-// expect makes room for so many lines, no more.
-func (s *spool) expect(lines int) { s.offsets = slices.Grow(s.offsets, lines) }
-
-func (s *spool) len() int { return len(s.offsets) - 1 }
+func (s *spool) len() int { return s.lines }
 
 // writer appends lines. Flush it before line is called.
 func (s *spool) writer() *spoolWriter {
@@ -49,11 +52,17 @@ type spoolWriter struct {
 	out   *bufio.Writer
 }
 
+// append writes a line, which has its end.
 func (w *spoolWriter) append(line []byte) error {
 	if _, err := w.out.Write(line); err != nil {
 		return fmt.Errorf("write spool: %w", err)
 	}
-	w.spool.offsets = append(w.spool.offsets, w.spool.offsets[len(w.spool.offsets)-1]+int64(len(line)))
+	s := w.spool
+	if s.lines%blockLines == 0 {
+		s.marks = append(s.marks, s.size)
+	}
+	s.lines++
+	s.size += int64(len(line))
 	return nil
 }
 
@@ -64,18 +73,47 @@ func (w *spoolWriter) flush() error {
 	return nil
 }
 
-// line reads line i, from 0, with its end.
-func (s *spool) line(i int) ([]byte, error) {
-	buf := make([]byte, s.offsets[i+1]-s.offsets[i])
-	if _, err := s.file.ReadAt(buf, s.offsets[i]); err != nil {
-		return nil, fmt.Errorf("read spool: %w", err)
+// planned reads job i of a spooled normalised manifest.
+func (s *spool) planned(i int) (job.Planned, error) { return s.reader().planned(i) }
+
+// reader reads lines, best in order. A spool may have several readers; none is safe for concurrent use.
+func (s *spool) reader() *spoolReader { return &spoolReader{spool: s, block: -1} }
+
+type spoolReader struct {
+	spool *spool
+	block int // that is in buf
+	buf   []byte
+}
+
+// line reads line i, from 0, with its end. It is valid until the next call.
+func (r *spoolReader) line(i int) ([]byte, error) {
+	if block := i / blockLines; block != r.block {
+		if err := r.read(block); err != nil {
+			r.block = -1
+			return nil, fmt.Errorf("read spool: %w", err)
+		}
+		r.block = block
 	}
-	return buf, nil
+	rest := r.buf
+	for range i % blockLines {
+		rest = rest[bytes.IndexByte(rest, '\n')+1:]
+	}
+	return rest[:bytes.IndexByte(rest, '\n')+1], nil
+}
+
+func (r *spoolReader) read(block int) error {
+	first, after := r.spool.marks[block], r.spool.size
+	if block+1 < len(r.spool.marks) {
+		after = r.spool.marks[block+1]
+	}
+	r.buf = slices.Grow(r.buf[:0], int(after-first))[:after-first]
+	_, err := r.spool.file.ReadAt(r.buf, first)
+	return err
 }
 
 // planned reads job i of a spooled normalised manifest.
-func (s *spool) planned(i int) (job.Planned, error) {
-	line, err := s.line(i)
+func (r *spoolReader) planned(i int) (job.Planned, error) {
+	line, err := r.line(i)
 	if err != nil {
 		return job.Planned{}, err
 	}
@@ -83,8 +121,7 @@ func (s *spool) planned(i int) (job.Planned, error) {
 }
 
 func (s *spool) upload(ctx context.Context, store *objects.Store, key string) error {
-	size := s.offsets[len(s.offsets)-1]
-	_, err := store.PutStream(ctx, key, io.NewSectionReader(s.file, 0, size), size)
+	_, err := store.PutStream(ctx, key, io.NewSectionReader(s.file, 0, s.size), s.size)
 	return err
 }
 
@@ -98,6 +135,9 @@ func spoolFrom(in io.Reader) (*spool, error) {
 	for {
 		line, err := r.ReadBytes('\n')
 		if len(line) > 0 {
+			if err == io.EOF {
+				line = append(line, '\n')
+			}
 			if err := w.append(line); err != nil {
 				s.close()
 				return nil, err
