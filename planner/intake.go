@@ -124,27 +124,7 @@ func (k *keying) run(ctx context.Context, r *Run, file *job.RunFile, source *job
 		return nil, err
 	}
 	r.JobsSHA256 = raw.sha256
-	manifest, err := k.normalise(ctx, r, raw)
-	if err != nil {
-		return nil, err
-	}
-	a, err := newActiveRun(r, manifest)
-	if err != nil {
-		manifest.close()
-		return nil, err
-	}
-	return a, nil
-}
-
-// normalise pins inputs and derives keys. Nothing of the raw jobs is left when it returns: the memory is needed for the
-// graph.
-func (k *keying) normalise(ctx context.Context, r *Run, raw *rawJobs) (*spool, error) {
-	defer raw.spool.close()
-	inputs, err := k.pinInputs(ctx, raw)
-	if err != nil {
-		return nil, err
-	}
-	keyed, err := k.key(r, raw, inputs)
+	keyed, err := k.normalise(ctx, r, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +142,17 @@ func (k *keying) normalise(ctx context.Context, r *Run, raw *rawJobs) (*spool, e
 		return nil, err
 	}
 	return a, nil
+}
+
+// normalise pins inputs and derives keys. Nothing of the raw jobs is left when it returns: the memory is needed for the
+// graph.
+func (k *keying) normalise(ctx context.Context, r *Run, raw *rawJobs) (*spool, error) {
+	defer raw.spool.close()
+	inputs, err := k.pinInputs(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	return k.key(r, raw, inputs)
 }
 
 // progress reports how far keying has come, now and then.
