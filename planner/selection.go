@@ -70,12 +70,12 @@ func (k *keying) restrict(ctx context.Context, r *Run, s job.Selection, whole *s
 		}
 	}()
 	r.Force, r.Forced, r.Whole = s.Force, 0, whole.len()
-	w := out.writer()
+	w, lines := out.writer(), whole.reader()
 	for i := range whole.len() {
 		if !c.kept[i] {
 			continue
 		}
-		planned, err := whole.planned(i)
+		planned, err := lines.planned(i)
 		if err != nil {
 			return nil, err
 		}
@@ -98,8 +98,9 @@ func (k *keying) restrict(ctx context.Context, r *Run, s job.Selection, whole *s
 func selectFrom(whole *spool, s job.Selection) (choice, error) {
 	numbers := make(map[string]int32, whole.len())
 	parents := make([][]int32, whole.len())
+	lines := whole.reader()
 	for i := range whole.len() {
-		planned, err := whole.planned(i)
+		planned, err := lines.planned(i)
 		if err != nil {
 			return choice{}, err
 		}
@@ -122,11 +123,12 @@ func selectFrom(whole *spool, s job.Selection) (choice, error) {
 // standing is, by key of the forced jobs, the ETag of the manifest that stands in S3 now; "" where there is none.
 func (k *keying) standing(ctx context.Context, whole *spool, c choice) (map[job.Key]string, error) {
 	etags := map[job.Key]string{}
+	lines := whole.reader()
 	for i, forced := range c.forced {
 		if !forced {
 			continue
 		}
-		planned, err := whole.planned(i)
+		planned, err := lines.planned(i)
 		if err != nil {
 			return nil, err
 		}
