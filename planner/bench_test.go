@@ -34,20 +34,20 @@ func generate(out io.Writer, jobs int) error {
 		fmt.Fprintf(b, `{"id":"bucket-%05d","task":"price","params":{"n":%d},"needs":{`, i, i)
 		for k, first := i, true; k < deals; k, first = k+buckets, false {
 			if !first {
-				b.WriteByte(',')
+				fmt.Fprint(b, ",")
 			}
 			fmt.Fprintf(b, `"d%07d":"deal-%07d"`, k, k)
 		}
-		b.WriteString("}}\n")
+		fmt.Fprint(b, "}}\n")
 	}
 	fmt.Fprintf(b, `{"id":"root","task":"price","needs":{`)
 	for i := range min(buckets, 1000) {
 		if i > 0 {
-			b.WriteByte(',')
+			fmt.Fprint(b, ",")
 		}
 		fmt.Fprintf(b, `"b%05d":"bucket-%05d"`, i, i)
 	}
-	b.WriteString("}}\n")
+	fmt.Fprint(b, "}}\n")
 	return b.Flush()
 }
 
