@@ -28,6 +28,7 @@ type order struct {
 	options     portfolio.Options
 	change      float64
 	asOf        string
+	analyses    int
 	out         string
 	info, scope string
 	melts       map[string]string
@@ -42,6 +43,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.options.Periods, "periods", portfolio.DefaultPeriods, "simulated years")
 	flags.IntVar(&o.options.Nominal, "nominal", 0, "size that the number of buckets is chosen for (default the number of deals)")
 	flags.Float64Var(&o.change, "change", 0, "fraction of the deals to change, for a second run")
+	flags.IntVar(&o.analyses, "analyses", 0, "write as many further runs, each of which asks for one deal on other terms")
 	flags.StringVar(&o.asOf, "as-of", "2026-11-21", "date label of the run")
 	flags.StringVar(&o.out, "out", "", "directory to write to (required)")
 	flags.StringVar(&o.info, "reinsinfo", "", "reinsurance information file (OED) to read the deals from; with --reinsscope")
@@ -55,6 +57,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.out == "" || flags.NArg() > 0:
 		fmt.Fprintln(stderr, "generate: --out is required, and there are no arguments")
 		return usageError
+	case o.analyses < 0:
+		fmt.Fprintf(stderr, "generate: --analyses %d is below 0\n", o.analyses)
+		return usageError
 	case (o.info == "") != (o.scope == ""):
 		fmt.Fprintln(stderr, "generate: --reinsinfo and --reinsscope go together")
 		return usageError
@@ -63,11 +68,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = writeRun(o.out, p)
 	}
+	if err == nil && o.analyses > 0 {
+		err = writeAnalyses(filepath.Join(o.out, analysesDir), p.Analyses(o.analyses, o.options.Seed))
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "generate: %v\n", err)
 		return 1
 	}
 	fmt.Fprintf(stdout, "%d deals, %d jobs: %s\n", len(p.Deals), p.JobCount(), filepath.Join(o.out, "run.yaml"))
+	if o.analyses > 0 {
+		fmt.Fprintf(stdout, "%d analyses: %s\n", o.analyses, filepath.Join(o.out, analysesDir))
+	}
 	return 0
 }
 
@@ -132,6 +143,21 @@ func writeRun(dir string, p portfolio.Portfolio) error {
 	return write(filepath.Join(dir, "run.yaml"), func(w io.Writer) error {
 		return p.WriteRunFile(w, jobs)
 	})
+}
+
+// analysesDir is the directory of the analyses' run files, below that of the rollup.
+const analysesDir = "analyses"
+
+func writeAnalyses(dir string, analyses []portfolio.Analysis) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	for _, a := range analyses {
+		if err := write(filepath.Join(dir, fmt.Sprintf("%06d.json", a.Number)), a.Write); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write creates the file and reports also what only closing it finds out.

@@ -28,6 +28,21 @@ func TestGenerateWritesARunFileAndItsJobs(t *testing.T) {
 	}
 }
 
+func TestAnalysesAreRunFilesOfTheirOwn(t *testing.T) {
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"--deals", "20", "--analyses", "12", "--out", dir}, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &stderr)
+	}
+	if want := "12 analyses: " + filepath.Join(dir, "analyses") + "\n"; !strings.HasSuffix(stdout.String(), want) {
+		t.Errorf("says %q, want it to end with %q", &stdout, want)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "analyses", "*.json"))
+	if err != nil || len(files) != 12 || filepath.Base(files[0]) != "000001.json" {
+		t.Errorf("files %v, %v", files, err)
+	}
+}
+
 func TestDealsMayComeFromFilesAndEventsFromS3(t *testing.T) {
 	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "second")
 	var stdout, stderr bytes.Buffer
@@ -74,6 +89,7 @@ func TestGenerateRefusesWhatItCannotDo(t *testing.T) {
 		"no file":      {[]string{"--reinsinfo", "x", "--reinsscope", "y", "--out", t.TempDir()}, 1, "no such file"},
 		"no peril":     {[]string{"--melt", "flood=s3://a/b", "--out", t.TempDir()}, 2, "no peril is called flood"},
 		"no address":   {[]string{"--melt", "us-hurricane", "--out", t.TempDir()}, 2, "expected PERIL=s3://bucket/key"},
+		"no analyses":  {[]string{"--analyses", "-1", "--out", t.TempDir()}, 2, "--analyses -1 is below 0"},
 		"no deals":     {[]string{"--deals", "0", "--out", t.TempDir()}, 1, "deals 0 outside 1 to 1000000"},
 	} {
 		var stdout, stderr bytes.Buffer

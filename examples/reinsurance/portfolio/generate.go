@@ -115,6 +115,8 @@ const (
 	drawVariation
 	drawChanged
 	drawChange
+	drawAnalysed
+	drawAnalysedLimit
 )
 
 func programmeSize(seed, cedant uint64) int {
