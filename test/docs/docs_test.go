@@ -31,7 +31,7 @@ func TestWhatDocumentsNameExists(t *testing.T) {
 	program := read(t, "cmd/spate/main.go")
 	link := regexp.MustCompile(`\]\(([^)#:\s]+)\)`)
 	function := regexp.MustCompile("`([a-z0-9/_]+\\.go): (\\w+)`")
-	command := regexp.MustCompile("(?m)(?:^|`|bin/|; )spate ([a-z]+)")
+	command := regexp.MustCompile("(?m)(?:^|`|bin/|; )spate ([a-z-]+)")
 	named := 0
 	err := fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".md" {
@@ -50,7 +50,7 @@ func TestWhatDocumentsNameExists(t *testing.T) {
 			}
 		}
 		for _, m := range command.FindAllStringSubmatch(text, -1) {
-			if !strings.Contains(program, " "+m[1]+"Command ") {
+			if !strings.Contains(strings.ToLower(program), " "+strings.ReplaceAll(m[1], "-", "")+"command ") {
 				t.Errorf("%s: there is no command spate %s", path, m[1])
 			}
 		}
