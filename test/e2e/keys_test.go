@@ -1,4 +1,4 @@
-package reinsurance_test
+package e2e
 
 import (
 	"bytes"
@@ -15,11 +15,15 @@ import (
 	"spate/job"
 )
 
-// keys are the keys of a portfolio's jobs, by id: what decides whether a job runs.
-func keys(t *testing.T, p portfolio.Portfolio) map[string]job.Key {
+// keysOf are the keys of a portfolio's jobs, by id: what decides whether a job runs.
+func keysOf(t *testing.T, p portfolio.Portfolio) map[string]job.Key {
 	t.Helper()
 	keys := map[string]job.Key{}
-	for jobs := job.NewReader("jobs.jsonl", bytes.NewReader(jobLines(t, p))); ; {
+	var lines bytes.Buffer
+	if err := p.WriteJSONL(&lines); err != nil {
+		t.Fatal(err)
+	}
+	for jobs := job.NewReader("jobs.jsonl", &lines); ; {
 		spec, err := jobs.Next()
 		if errors.Is(err, io.EOF) {
 			return keys
@@ -43,6 +47,7 @@ func keys(t *testing.T, p portfolio.Portfolio) map[string]job.Key {
 
 // At the size of a reinsurer's book: 7,000 deals in 256 buckets, 16 buckets of buckets, and the root.
 func TestWhatChangesInSevenThousandDealsDecidesWhatIsComputed(t *testing.T) {
+	t.Parallel()
 	more, err := portfolio.Generate(portfolio.Options{Deals: 7001, Seed: 1, Periods: 250, Nominal: 7000})
 	if err != nil {
 		t.Fatal(err)
@@ -50,12 +55,12 @@ func TestWhatChangesInSevenThousandDealsDecidesWhatIsComputed(t *testing.T) {
 	book := more
 	book.Deals = more.Deals[:7000]
 	known := map[job.Key]bool{}
-	for _, key := range keys(t, book) {
+	for _, key := range keysOf(t, book) {
 		known[key] = true
 	}
 	// anew are the jobs, in order, whose outputs the book does not have.
 	anew := func(p portfolio.Portfolio) []string {
-		now := keys(t, p)
+		now := keysOf(t, p)
 		var ids []string
 		for _, j := range p.Jobs() {
 			if !known[now[j.ID]] {
