@@ -22,6 +22,10 @@ type Manifest struct {
 	Worker   string         `json:"worker"`   // ARN of the task that made it
 	Document jsontext.Value `json:"document"` // canonical; Key is its hash
 	At       time.Time      `json:"created_at"`
+
+	// What the job printed: all of it, or how long the object at LogPath is. It says nothing about the output.
+	Log      string `json:"log,omitzero"`
+	LogBytes int64  `json:"log_bytes,omitzero"`
 }
 
 // File is one file of an output.

@@ -140,6 +140,7 @@ type Event struct {
 	ExitCode  *int      `json:"exit_code,omitzero"`   // nil when no process ended by itself
 	Cause     string    `json:"cause,omitzero"`       // a sentence, for failed and input_changed
 	LastLines []string  `json:"last_lines,omitempty"` // of the process's output
+	Log       string    `json:"log,omitzero"`         // failed, and LastLines are not all: the attempt of LogPath
 	Lost      *Key      `json:"lost,omitzero"`        // the parent, for parent_lost
 	At        time.Time `json:"at"`
 }

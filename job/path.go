@@ -24,6 +24,12 @@ func ManifestPath(k Key) string { return OutputPrefix(k) + ManifestFile }
 // same job never write the same object.
 func AttemptPrefix(k Key, attempt string) string { return OutputPrefix(k) + attempt + "/" }
 
+// LogPath is where what an attempt printed lies, when it is long. attempt is that of the output's manifest or of the event.
+func LogPath(k Key, attempt string) string {
+	s := k.String()
+	return "logs/" + s[:2] + "/" + s + "/" + attempt + ".txt"
+}
+
 // ParseManifestPath returns the key whose manifest the object is. Other objects, an output's files among them, return
 // false.
 func ParseManifestPath(object string) (Key, bool) {

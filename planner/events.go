@@ -81,7 +81,7 @@ func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
 		return err
 	}
 	f.JobKey, f.Job, f.Attempt = e.Key.String(), planned.ID, e.Attempt
-	f.ExitCode, f.Cause, f.LastLines, f.Worker, f.At = e.ExitCode, e.Cause, e.LastLines, e.Worker, e.At
+	f.ExitCode, f.Cause, f.LastLines, f.Log, f.Worker, f.At = e.ExitCode, e.Cause, e.LastLines, e.Log, e.Worker, e.At
 	verdict := Judge(a.catalogue[planned.Task], append(slices.Clone(a.failures[n]), f))
 	if a.State == job.RunCancelling {
 		verdict = Verdict{Reason: "the run is being cancelled"}

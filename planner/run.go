@@ -113,6 +113,7 @@ type Failure struct {
 	ExitCode  *int      `dynamodbav:"exit_code"`
 	Cause     string    `dynamodbav:"cause"`
 	LastLines []string  `dynamodbav:"last_lines"`
+	Log       string    `dynamodbav:"log,omitempty"` // attempt of job.LogPath, when LastLines are not all
 	Worker    string    `dynamodbav:"worker"`
 	At        time.Time `dynamodbav:"at"`
 	Final     bool      `dynamodbav:"final"`   // whatever the task type says, there is no further attempt
@@ -288,8 +289,17 @@ func ReadRuns(ctx context.Context, t *table.Table) ([]*Run, error) {
 
 // ReadFailures reads a run's failed attempts, by key and attempt.
 func ReadFailures(ctx context.Context, t *table.Table, run string) ([]Failure, error) {
+	return readFailures(ctx, t, run, failurePrefix)
+}
+
+// ReadFailuresOf reads a run's failed attempts at one key, in order.
+func ReadFailuresOf(ctx context.Context, t *table.Table, run string, key job.Key) ([]Failure, error) {
+	return readFailures(ctx, t, run, failurePrefix+key.String()+"#")
+}
+
+func readFailures(ctx context.Context, t *table.Table, run, prefix string) ([]Failure, error) {
 	var failures []Failure
-	for f, err := range table.Query[Failure](ctx, t, table.RunPrefix+run, failurePrefix) {
+	for f, err := range table.Query[Failure](ctx, t, table.RunPrefix+run, prefix) {
 		if err != nil {
 			return nil, fmt.Errorf("read failures of run %s: %w", run, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -18,8 +19,10 @@ import (
 // report is what is known of a job's process.
 type report struct {
 	seconds float64
-	lines   []string
-	beaten  bool // somebody else's output was there first, and stands
+	lines   []string    // the last of what it printed
+	cut     bool        // it printed more than lines
+	log     *transcript // of all that it printed; nil when it was not started
+	beaten  bool        // somebody else's output was there first, and stands
 }
 
 // handle takes one message all the way: to an event and its deletion, or back to the queue. It reports what became of
@@ -139,9 +142,14 @@ func (w *Worker) attempt(ctx context.Context, held *hold, slot int, m job.Messag
 		}
 	}()
 	manifest, ran, err := w.execute(ctx, held, ws, m, doc)
+	defer ran.log.close()
 	event.At = time.Now().UTC()
 	if err != nil {
-		return verdictOf(err, event, ran)
+		v := verdictOf(err, event, ran)
+		if name := attemptName(m.Attempt); v.outcome == failed && ran.cut && w.storeLog(ctx, m.Key, name, ran.log) > 0 {
+			v.event.Log = name
+		}
+		return v
 	}
 	return succeededEvent(event, manifest, ran.beaten)
 }
@@ -173,6 +181,7 @@ func (w *Worker) execute(ctx context.Context, held *hold, ws workspace, m job.Me
 		Image: doc.Spec.Image, Seconds: ran.seconds, Run: m.Run, Worker: w.opt.Identity.TaskARN, Document: m.Document,
 		At: time.Now().UTC(),
 	}
+	w.keepLog(ctx, own, ran.log)
 	stands, err := p.publish(ctx, own)
 	if err != nil {
 		return nil, ran, err
@@ -192,10 +201,12 @@ func (w *Worker) runTask(ctx context.Context, ws workspace, m job.Message, doc j
 	if err != nil {
 		return report{}, fmt.Errorf("derive key of job %s: %w", m.Job, err)
 	}
+	ran := report{log: newTranscript(ws.log)}
+	output := io.MultiWriter(lines, ran.log)
 	env := environment(ws, key, doc, w.opt.Path)
 	start := time.Now()
 	run := func(ctx context.Context, args []string) error {
-		end := w.run(ctx, command{args: args, dir: ws.work, env: env, path: w.opt.Path, output: lines})
+		end := w.run(ctx, command{args: args, dir: ws.work, env: env, path: w.opt.Path, output: output})
 		return judge(args[0], end, timeout)
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, errTimedOut)
@@ -216,7 +227,7 @@ func (w *Worker) runTask(ctx context.Context, ws workspace, m job.Message, doc j
 			break
 		}
 	}
-	ran := report{seconds: time.Since(start).Seconds()}
+	ran.seconds = time.Since(start).Seconds()
 	w.metrics.seconds.Observe(ran.seconds)
 	var own *jobError
 	if len(task.OnFailure) > 0 && errors.As(err, &own) {
@@ -226,7 +237,7 @@ func (w *Worker) runTask(ctx context.Context, ws workspace, m job.Message, doc j
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("the on_failure hook failed")
 		}
 	}
-	ran.lines = ws.relative(lines.lines())
+	ran.lines, ran.cut = ws.relative(lines.lines()), lines.isCut()
 	return ran, err
 }
 

@@ -22,6 +22,7 @@ type tail struct {
 	kept    []string
 	line    []byte // the line being written, at most maxLineBytes+1
 	started bool   // whether there is such a line, be it empty
+	cut     bool   // something was not kept
 }
 
 // Write takes any part of the output.
@@ -51,10 +52,19 @@ func (t *tail) lines() []string {
 	return slices.Clone(t.kept)
 }
 
+// isCut reports whether lines returns less than was printed.
+func (t *tail) isCut() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cut
+}
+
 func (t *tail) end() {
+	t.cut = t.cut || len(t.line) > maxLineBytes
 	line := readable(t.line)
 	t.line, t.started = t.line[:0], false
 	if len(t.kept) == keptLines {
+		t.cut = true
 		t.kept = slices.Delete(t.kept, 0, 1)
 	}
 	t.kept = append(t.kept, line)

@@ -101,13 +101,15 @@ func program(name string, args []string) int {
 		must(os.WriteFile("locked/in/file", nil, 0o600))
 		must(os.Chmod("locked/in", 0o500))
 		must(os.Chmod("locked", 0o500))
-	case "many-lines":
+	case "many-lines": // exit code
 		w := bufio.NewWriter(os.Stdout)
 		for i := range 1000 {
 			fmt.Fprintf(w, "line %d\n", i)
 		}
 		w.Flush()
-		return 1
+		code, err := strconv.Atoi(args[0])
+		must(err)
+		return code
 	default:
 		fmt.Println("no such program:", name)
 		return 99

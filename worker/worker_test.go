@@ -175,7 +175,7 @@ func TestAFailureIsReportedWithItsCauseAndLastLines(t *testing.T) {
 		{"not found by path", []string{"./no-such-program"}, 0, "command not found: ./no-such-program", nil, nil},
 		{"not executable", []string{plain}, 0, "start " + plain + ": permission denied", nil, nil},
 		{"times out although it then ends well", prog("hang", "runs"), 200 * time.Millisecond, "timed out after 200ms", nil, nil},
-		{"only the last lines", prog("many-lines"), 0, "exit code 1", &one, lastOfAThousand()},
+		{"only the last lines", prog("many-lines", "1"), 0, "exit code 1", &one, lastOfAThousand()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ type workspace struct {
 	params  string   // the file
 	home    string
 	tmp     string
+	log     string // a file, of what the job prints
 }
 
 // layOut says where a task's directories lie below root, an absolute path.
@@ -29,6 +30,7 @@ func layOut(root string, task job.TaskDocument) (workspace, error) {
 	ws := workspace{
 		root: root, work: work,
 		params: filepath.Join(work, "params.json"), home: filepath.Join(root, "home"), tmp: filepath.Join(root, "tmp"),
+		log: filepath.Join(root, "log"),
 	}
 	for _, dir := range append([]string{task.InputDir}, task.OutputDirs...) {
 		if dir != "" && !filepath.IsLocal(dir) {

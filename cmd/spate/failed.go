@@ -108,10 +108,11 @@ func printFailed(w page, run *planner.Run, failed *report.Failed, limit int) {
 			fmt.Fprintf(w, "    | %s\n", line)
 		}
 	}
+	fmt.Fprintln(w)
 	if n := len(failed.Groups) - len(shown); n > 0 {
-		fmt.Fprintln(w)
 		w.paragraph("", fmt.Sprintf("%s more: --limit 0 shows all.", countOf(n, "cause")))
 	}
+	w.paragraph("", fmt.Sprintf("All that a job printed: `spate logs %s --run %s`", failed.Groups[0].Jobs[0], run.ID))
 }
 
 // someOf names the first of many.

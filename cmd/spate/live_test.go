@@ -30,7 +30,7 @@ import (
 //
 // A script has the task types of liveTasks; it opens the gate that a slow job waits for with `exec touch $GATES/NAME`. To
 // compare output that holds times or keys there is `cmpmask FILE WANT`, where FILE may be stdout or stderr; -update
-// rewrites it.
+// rewrites it. `waitfor stdout|stderr REGEXP PROGRAM…` runs a program until what it prints matches.
 func TestLiveScripts(t *testing.T) {
 	t.Parallel()
 	in := startLive(t)
@@ -39,7 +39,7 @@ func TestLiveScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"cmpmask": cmpmask},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"cmpmask": cmpmask, "waitfor": waitFor},
 		Setup: func(env *testscript.Env) error {
 			for _, e := range in.env {
 				name, value, _ := strings.Cut(e, "=")
@@ -148,6 +148,7 @@ tasks:
   slow: {command: [live-slow]}
   noisy: {command: [live-noisy]}
   random: {command: [live-noisy], deterministic: false}
+  chatty: {command: [live-chatty], permanent_exit_codes: [65]}
 `
 
 // livePrograms are the task types' programs.
@@ -165,6 +166,8 @@ func livePrograms() map[string]string {
 		"live-flaky": `if mkdir @DIR@/flaky/$SPATE_JOB_KEY 2>/dev/null; then echo "no licence is free"; exit 1; fi; echo 1 > out/value.txt`,
 		// noisy writes another number each time.
 		"live-noisy": `echo >> @DIR@/noise; echo "seed 17" > out/report.txt; echo "drawn $(($(wc -l < @DIR@/noise)))" >> out/report.txt; echo 1 > out/same.txt`,
+		// chatty prints 3,000 lines and ends with the parameter exit.
+		"live-chatty": `seq -f 'line %.0f' 1 3000; exit $(sed -n 's/.*"exit":\([0-9]*\).*/\1/p' params.json)`,
 		// slow waits for the gate that its parameter gate names, a minute at most.
 		"live-slow": `gate=@DIR@/gates/$(sed -n 's/.*"gate":"\([^"]*\)".*/\1/p' params.json)
 echo waiting; i=0
@@ -196,6 +199,26 @@ func cmpmask(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Check(os.WriteFile(script, txtar.Format(archive), 0o644))
 	})
+}
+
+// waitFor runs a program again and again until what it prints on stdout or stderr matches.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || args[0] != "stdout" && args[0] != "stderr" {
+		ts.Fatalf("usage: waitfor stdout|stderr REGEXP PROGRAM [ARGUMENT…]")
+	}
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-ticker.C {
+		_ = ts.Exec(args[2], args[3:]...) // what it prints is looked at
+		if want.MatchString(ts.ReadFile(args[0])) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited in vain for %s to match %q:\n%s", args[0], args[1], ts.ReadFile(args[0]))
+		}
+	}
 }
 
 // mask replaces what differs from one run of a script to the next, and the widths that follow from it.

@@ -33,6 +33,7 @@ type commands struct {
 	Status    statusCommand    `cmd:"" help:"Show pools and the runs that are under way, or one run."`
 	Runs      runsCommand      `cmd:"" help:"List runs, the newest first."`
 	Failed    failedCommand    `cmd:"" help:"Show what failed in a run, grouped by cause."`
+	Logs      logsCommand      `cmd:"" help:"Show what a job printed."`
 	Compare   compareCommand   `cmd:"" help:"Show what two runs differ in: which jobs changed, why, and which outputs."`
 	Reproduce reproduceCommand `cmd:"" help:"Compute jobs of a run again and compare the bytes of their files."`
 	Serve     serveCommand     `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
