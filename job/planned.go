@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,6 +25,22 @@ type Planned struct {
 	// stood when the run was planned: to this run it counts as absent.
 	Forced   bool   `json:"forced,omitzero"`
 	Replaces string `json:"replaces,omitzero"`
+
+	// Substituted says that Key is not the job's own: another job's output stands in for it. SubstitutedBy names the jobs of
+	// which that is so that this one depends on, through others too. Rekeyed is the generation of the run's manifest in which
+	// the job got its present key; 0 when it has the key with which it was planned.
+	Substituted   *Substitute `json:"substituted,omitzero"`
+	SubstitutedBy []string    `json:"substituted_by,omitempty"`
+	Rekeyed       int         `json:"rekeyed,omitzero"`
+}
+
+// Substitute says why another output stands in for a job's.
+type Substitute struct {
+	For     Key       `json:"for"` // the job's own key
+	Reason  string    `json:"reason"`
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+	Request string    `json:"request"` // that asked for it
 }
 
 // PlannedInput is an input whose bytes are pinned.

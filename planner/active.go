@@ -19,7 +19,12 @@ type activeRun struct {
 	firstJob  []int32          // by node: the number of the first job of that key
 	replaces  map[int32]string // by node that is computed again: the ETag of the output's manifest that counts as absent
 	catalogue job.Catalogue
-	tasks     map[string]int // jobs, by task type
+
+	generation int            // of the manifest
+	rekeyed    map[int32]int  // by node that was keyed anew: the generation since which it has its key
+	standsIn   map[int32]bool // nodes that cannot be computed: outputs that stand in for others
+
+	tasks map[string]int // jobs, by task type
 
 	attempts map[int32]int       // by node, where it is not 1
 	failures map[int32][]Failure // by node, in order of attempts
@@ -37,8 +42,9 @@ type activeRun struct {
 	cancelled string    // the request that it is being cancelled for; "" when another planner began to
 	heard     time.Time // when a word of its jobs last came; kept while it is being cancelled
 
-	closing bool      // its outcome is being written
-	closeAt time.Time // not before
+	closing  bool      // its outcome is being written
+	closeAt  time.Time // not before
+	rekeying bool      // its manifest is being written anew; its outcome is not
 
 	saved       Progress // as last written, with the reason
 	savedReason string
@@ -50,7 +56,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	a := &activeRun{
 		Run: r, graph: NewGraph(s.len()), figures: newFigures(s.len()), spool: s,
 		replaces: map[int32]string{}, attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{},
-		tasks: map[string]int{},
+		generation: r.Generation, rekeyed: map[int32]int{}, standsIn: map[int32]bool{}, tasks: map[string]int{},
 	}
 	if err := json.Unmarshal([]byte(r.Catalogue), &a.catalogue); err != nil {
 		return nil, fmt.Errorf("read pinned catalogue of run %s: %w", r.ID, err)
@@ -66,7 +72,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		a.tasks[planned.Task]++
 		parents = parents[:0]
 		for _, need := range planned.Needs {
-			if need.Job != "" {
+			if need.Job != "" && planned.Substituted == nil { // an output that stands in needs nothing
 				parents = append(parents, need.Key)
 			}
 		}
@@ -77,13 +83,25 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		if a.graph.Nodes() > nodes {
 			a.firstJob = append(a.firstJob, int32(i))
 			a.figures.add(planned.Task, tasks)
-			if planned.Replaces != "" {
-				a.replaces[int32(nodes)] = planned.Replaces
-			}
+			a.note(planned, int32(nodes))
 		}
 	}
 	a.confirmed = make([]bool, a.graph.Nodes())
 	return a, nil
+}
+
+// note keeps what is particular about a node, of which planned is the first job.
+func (a *activeRun) note(planned job.Planned, n int32) {
+	if planned.Replaces != "" {
+		a.replaces[n] = planned.Replaces
+	}
+	if planned.Substituted != nil {
+		a.standsIn[n] = true
+	}
+	if planned.Rekeyed > 0 {
+		a.rekeyed[n] = planned.Rekeyed
+		a.generation = max(a.generation, planned.Rekeyed)
+	}
 }
 
 // planned reads the first job of a node.

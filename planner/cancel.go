@@ -142,7 +142,8 @@ func (p *Planner) drop(a *activeRun, now time.Time) {
 	a.heard = now
 	a.graph.Cancel()
 	for _, out := range a.unsent {
-		for i, n := range out.Nodes {
+		for i, number := range out.Jobs {
+			n := a.graph.NodeOf(int(number))
 			if !out.taken[n] && a.current(n, out.Attempts[i]) {
 				p.back(a, n)
 			}

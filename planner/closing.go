@@ -56,9 +56,9 @@ func (l *loop) close(ctx context.Context, e ended) error {
 	case before == job.RunCancelling: // the reason says who wanted it
 		a.State = job.RunCancelled
 	case a.Progress.Failed > 0:
-		a.State, a.Reason = job.RunFailed, join(a.summary(), compared)
+		a.State, a.Reason = job.RunFailed, join(a.summary(), compared, a.substituted())
 	default:
-		a.State, a.Reason = job.RunSucceeded, compared
+		a.State, a.Reason = job.RunSucceeded, join(compared, a.substituted())
 	}
 	if err := l.store.save(ctx, a.Run); err != nil {
 		a.State, a.Ended, a.ExpiresAt = before, time.Time{}, 0

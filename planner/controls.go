@@ -25,6 +25,7 @@ type Request struct {
 	Reason string      `dynamodbav:"reason"` // why; may be empty
 	At     time.Time   `dynamodbav:"at"`
 	Jobs   []string    `dynamodbav:"jobs,omitempty"` // ids; what none means depends on the kind
+	From   string      `dynamodbav:"from,omitempty"` // of RequestSubstitute: the key of the output that stands in
 }
 
 // MaxRequestJobs is the most jobs of one Request, so that its item stays far below DynamoDB's 400 KB.

@@ -214,7 +214,7 @@ func TestAPlannerThatWasReplacedCanWriteNothing(t *testing.T) {
 	_, claim := older.claim(ctx, "run")
 	for what, err := range map[string]error{
 		"claim": claim, "save": older.save(ctx, &Run{Key: r.Key, ID: "run", State: job.RunFailed}),
-		"release": older.saveRelease(ctx, "run", release{Key: releaseKey("run", 0), Nodes: []int32{0}, Attempts: []int32{1}}),
+		"release": older.saveRelease(ctx, "run", release{Key: releaseKey("run", 0), Jobs: []int32{0}, Attempts: []int32{1}}),
 		"failure": older.saveFailure(ctx, "run", Failure{JobKey: keyNamed("x").String(), Attempt: 1}),
 	} {
 		if !errors.Is(err, errFenced) {

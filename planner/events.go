@@ -153,7 +153,7 @@ func (p *Planner) parentLost(ctx context.Context, e job.Event) error {
 	}
 	// The worker has deleted the message. Were this planner to die now, the release log would say that it is out there: a
 	// release that was not sent says that it is not.
-	recall := release{Key: releaseKey(a.ID, a.releases), Nodes: []int32{n}, Attempts: []int32{int32(e.Attempt)}, At: time.Now()}
+	recall := release{Key: releaseKey(a.ID, a.releases), Jobs: []int32{a.firstJob[n]}, Attempts: []int32{int32(e.Attempt)}, Generation: a.generation, At: time.Now()}
 	if err := p.store.saveRelease(ctx, a.ID, recall); err != nil {
 		return err
 	}
@@ -168,6 +168,9 @@ func (p *Planner) lose(a *activeRun, n int32) {
 	}
 	p.recent.remove(a.graph.Key(n))
 	a.graph.Lose(n)
+	if a.standsIn[n] {
+		a.bereave(n)
+	}
 	a.lost++
 	a.forgetFigures(n)
 	a.confirmed[n] = false

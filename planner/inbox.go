@@ -97,8 +97,11 @@ func (l *loop) standing(ctx context.Context, id string) (*Run, error) {
 
 // comply does what a request asks for. errLater: it has to wait for something that passes by itself.
 func (l *loop) comply(ctx context.Context, r Request, run *Run) (reply, error) {
-	if r.Kind == RequestCancel {
+	switch r.Kind {
+	case RequestCancel:
 		return l.cancel(ctx, r, run)
+	case RequestSubstitute:
+		return l.substitute(ctx, r, run)
 	}
 	return refuse("this controller does not know how to %s a run: is it older than who asks?", r.Kind), nil
 }

@@ -483,7 +483,7 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) er
 				presence = job.Hit
 			}
 			a.graph.Resolve(n, presence, released != nil && released[n])
-			if presence != job.Hit && released != nil && released[n] {
+			if presence != job.Hit && (released != nil && released[n] || a.standsIn[n]) {
 				doubtful = append(doubtful, n)
 			}
 		}
@@ -498,10 +498,15 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) er
 	for i, n := range doubtful {
 		if exist[i] {
 			a.confirmed[n] = true
-			a.graph.Resolve(n, job.Hit, true)
+			a.graph.Resolve(n, job.Hit, !a.standsIn[n])
 		}
 	}
 	a.graph.Start()
+	for n := range a.standsIn {
+		if !a.graph.State(n).HasOutput() {
+			a.bereave(n)
+		}
+	}
 	a.Planned = time.Now()
 	return nil
 }

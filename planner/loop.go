@@ -51,12 +51,13 @@ type loop struct {
 	depths   chan map[string]depthReading
 	inboxes  chan inbox
 
-	waiting    []*Run           // to be planned
-	planning   string           // the run that is being planned
-	abort      func()           // interrupts that
-	aborted    bool             // whether it was interrupted
-	more       bool             // jobs are left to release
-	retries    map[string]retry // by run, of those that could not be planned
+	waiting    []*Run               // to be planned
+	planning   string               // the run that is being planned
+	abort      func()               // interrupts that
+	aborted    bool                 // whether it was interrupted
+	more       bool                 // jobs are left to release
+	retries    map[string]retry     // by run, of those that could not be planned
+	rekeyings  map[string]*rekeying // by request
 	sweptAt    time.Time
 	background errgroup.Group
 }
@@ -78,7 +79,7 @@ func (p *Planner) Run(ctx context.Context) error {
 	l := &loop{
 		Planner: p, received: make(chan *Run), batches: make(chan eventBatch), intakes: make(chan intake, 1),
 		endeds: make(chan ended, 16), depths: make(chan map[string]depthReading),
-		inboxes: make(chan inbox), retries: map[string]retry{},
+		inboxes: make(chan inbox), retries: map[string]retry{}, rekeyings: map[string]*rekeying{},
 	}
 	defer func() {
 		for _, a := range p.active {
@@ -388,6 +389,10 @@ func (l *loop) applyAll(ctx context.Context, batches []eventBatch) error {
 	for i, b := range batches {
 		applied[i] = true
 		for _, e := range b.events {
+			if l.active[e.Run] == nil && l.known(e.Run) {
+				applied[i] = false // the run is being taken up again: the event must find it
+				continue
+			}
 			if err := l.apply(ctx, e); err != nil {
 				if errors.Is(err, errFenced) {
 					fenced = err
@@ -432,7 +437,7 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 			return err
 		}
 		if a.graph.Settled() {
-			if !now.Before(a.closeAt) {
+			if !a.rekeying && !now.Before(a.closeAt) {
 				l.startClosing(ctx, a)
 			}
 			continue

@@ -26,6 +26,10 @@ type Result struct {
 	Bytes    int64             `json:"bytes,omitzero"`    // of its output, if this run computed it
 	Forced   bool              `json:"forced,omitzero"`   // the run was told to compute it again
 
+	// Another output stands in for the job's; or for those of these jobs, which it depends on.
+	Substituted   *job.Substitute `json:"substituted,omitzero"`
+	SubstitutedBy []string        `json:"substituted_by,omitempty"`
+
 	// Of a job of a reproduction: the key of the job that it computes again; whether their outputs could be compared; and the
 	// files in which they differ.
 	Original    job.Key              `json:"original,omitzero"`
@@ -132,7 +136,10 @@ func (p *Planner) writeIndex(ctx context.Context, a *activeRun, compared *compar
 }
 
 func (a *activeRun) result(planned job.Planned, n int32, bucket string) Result {
-	r := Result{ID: planned.ID, Task: planned.Task, Key: planned.Key, State: a.graph.State(n).String(), Labels: a.labels(planned), Forced: planned.Forced}
+	r := Result{
+		ID: planned.ID, Task: planned.Task, Key: planned.Key, State: a.graph.State(n).String(), Labels: a.labels(planned), Forced: planned.Forced,
+		Substituted: planned.Substituted, SubstitutedBy: planned.SubstitutedBy,
+	}
 	r.Seconds, r.Bytes, _ = a.figures.of(n)
 	switch {
 	case a.graph.State(n).HasOutput():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,25 +53,27 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error
 		if len(nodes) == 0 {
 			return false, nil
 		}
-		batch := release{Key: releaseKey(a.ID, a.releases), At: time.Now()}
+		batch := release{Key: releaseKey(a.ID, a.releases), Generation: a.generation, At: time.Now()}
+		var released []int32
 		for _, n := range nodes {
 			if p.share(a, n) {
 				continue
 			}
-			batch.Nodes = append(batch.Nodes, n)
+			released = append(released, n)
+			batch.Jobs = append(batch.Jobs, a.firstJob[n])
 			batch.Attempts = append(batch.Attempts, int32(a.attempt(n)))
 		}
-		if len(batch.Nodes) == 0 {
+		if len(released) == 0 {
 			continue
 		}
 		if err := p.store.saveRelease(ctx, a.ID, batch); err != nil {
-			for _, n := range batch.Nodes {
+			for _, n := range released {
 				p.back(a, n)
 			}
 			return false, err
 		}
 		a.releases++
-		for _, n := range batch.Nodes {
+		for _, n := range released {
 			a.graph.Release(n)
 		}
 		out := &outgoing{release: batch, taken: map[int32]bool{}}
@@ -116,6 +119,20 @@ func (p *Planner) land(a *activeRun, n int32) {
 	}
 }
 
+// detach ends a run's part in all flights: runs that shared its own go on by themselves.
+func (p *Planner) detach(a *activeRun) {
+	for key, f := range p.flights {
+		if f.owner == a {
+			delete(p.flights, key)
+			for _, ref := range f.shared {
+				ref.run.graph.Requeue(ref.node)
+			}
+			continue
+		}
+		f.shared = slices.DeleteFunc(f.shared, func(ref flightRef) bool { return ref.run == a })
+	}
+}
+
 // outgoing is a release that is being sent.
 type outgoing struct {
 	release
@@ -129,7 +146,8 @@ func (p *Planner) send(ctx context.Context, a *activeRun, out *outgoing) error {
 	var nodes []int32
 	var bodies []string
 	in := a.spool.reader()
-	for i, n := range out.Nodes {
+	for i, number := range out.Jobs {
+		n := a.graph.NodeOf(int(number))
 		if out.taken[n] || !a.current(n, out.Attempts[i]) {
 			continue
 		}

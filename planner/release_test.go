@@ -260,8 +260,8 @@ func TestALargeRunIsReleasedInBatchesOfAThousand(t *testing.T) {
 			t.Fatalf("%d releases, %v", len(releases), err)
 		}
 		for i, r := range releases {
-			if want := min(releaseBatch, n-i*releaseBatch); len(r.Nodes) != want || !r.Sent {
-				t.Errorf("release %d has %d jobs, sent %t; want %d", i, len(r.Nodes), r.Sent, want)
+			if want := min(releaseBatch, n-i*releaseBatch); len(r.Jobs) != want || !r.Sent {
+				t.Errorf("release %d has %d jobs, sent %t; want %d", i, len(r.Jobs), r.Sent, want)
 			}
 		}
 	})

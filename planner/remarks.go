@@ -11,6 +11,9 @@ func (r *Run) Remarks() []string {
 	if r.Force != "" && r.Progress.Jobs > 0 {
 		remarks = append(remarks, fmt.Sprintf("forced: %s to be computed again, as %q", jobs(r.Forced), r.Force))
 	}
+	for _, s := range r.Substitutions {
+		remarks = append(remarks, "substituted: "+s.String())
+	}
 	return remarks
 }
 

@@ -61,11 +61,13 @@ func (p *Planner) loadHistory(ctx context.Context, a *activeRun) (*history, erro
 	}
 	released := make([]bool, a.graph.Nodes())
 	for _, batch := range h.releases {
-		for _, n := range batch.Nodes {
-			if int(n) >= a.graph.Nodes() {
-				return nil, &brokenError{fmt.Errorf("a release names job %d of %d", n, a.graph.Nodes())}
+		for _, number := range batch.Jobs {
+			if int(number) >= a.graph.Jobs() {
+				return nil, &brokenError{fmt.Errorf("a release names job %d of %d", number, a.graph.Jobs())}
 			}
-			released[n] = true
+			if n := a.graph.NodeOf(int(number)); batch.Generation >= a.rekeyed[n] {
+				released[n] = true
+			}
 		}
 	}
 	planned := a.Planned
@@ -93,7 +95,11 @@ func (p *Planner) replay(a *activeRun, h *history) {
 	// The releases after the failures: only the latest attempt's counts, and of a node's releases the last.
 	for _, batch := range slices.Backward(h.releases) {
 		current := false
-		for i, n := range batch.Nodes {
+		for i, number := range batch.Jobs {
+			n := a.graph.NodeOf(int(number))
+			if batch.Generation < a.rekeyed[n] {
+				continue // it was released with another key
+			}
 			if int(batch.Attempts[i]) != a.attempt(n) || a.graph.State(n) != job.Ready || p.share(a, n) {
 				continue
 			}

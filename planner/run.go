@@ -49,6 +49,10 @@ type Run struct {
 	Force  string `dynamodbav:"force,omitempty"`  // why jobs are computed again; "": they are not
 	Forced int    `dynamodbav:"forced,omitempty"` // jobs that are
 
+	// Generation counts how often jobs of the manifest were keyed anew; Substitutions says why, the oldest first.
+	Generation    int            `dynamodbav:"generation"`
+	Substitutions []Substitution `dynamodbav:"substitutions"`
+
 	Worker   WorkerSize `dynamodbav:"worker"`
 	Progress Progress   `dynamodbav:"progress"`
 
@@ -125,10 +129,14 @@ type Failure struct {
 // release is one batch of jobs on their way to the queue: written before it is sent, marked after.
 type release struct {
 	table.Key
-	Nodes    []int32   `dynamodbav:"nodes"`
-	Attempts []int32   `dynamodbav:"attempts"`
-	Sent     bool      `dynamodbav:"sent"`
-	At       time.Time `dynamodbav:"at"`
+	Jobs     []int32 `dynamodbav:"jobs"` // by their numbers in the manifest, which stay when jobs are keyed anew
+	Attempts []int32 `dynamodbav:"attempts"`
+	Sent     bool    `dynamodbav:"sent"`
+
+	// Generation is the manifest's: of jobs that have been keyed anew since, the release says nothing.
+	Generation int `dynamodbav:"generation"`
+
+	At time.Time `dynamodbav:"at"`
 
 	ExpiresAt int64 `dynamodbav:"expires_at,omitempty"`
 }

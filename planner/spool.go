@@ -125,6 +125,11 @@ func (s *spool) upload(ctx context.Context, store *objects.Store, key string) er
 	return err
 }
 
+// replace uploads in the place of an object with the ETag.
+func (s *spool) replace(ctx context.Context, store *objects.Store, key, etag string) error {
+	return store.ReplaceStream(ctx, key, etag, io.NewSectionReader(s.file, 0, s.size), s.size)
+}
+
 // spoolFrom copies lines from in.
 func spoolFrom(in io.Reader) (*spool, error) {
 	s, err := newSpool()

@@ -122,6 +122,13 @@ func (s *Store) PutStream(ctx context.Context, key string, body io.ReadSeeker, s
 	return s.put(ctx, key, body, size, Condition{})
 }
 
+// ReplaceStream is PutStream in the place of an object with the ETag. ErrPrecondition: another stands there; ErrNotFound:
+// none does.
+func (s *Store) ReplaceStream(ctx context.Context, key, etag string, body io.ReadSeeker, size int64) error {
+	_, err := s.put(ctx, key, body, size, Condition{IfMatch: etag})
+	return err
+}
+
 func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64, c Condition) (string, error) {
 	ifNoneMatch, ifMatch := c.headers()
 	out, err := s.client.PutObject(ctx, &s3.PutObjectInput{
