@@ -105,7 +105,13 @@ func TestAnOutputStandsInWhileTheRunGoesOn(t *testing.T) {
 		w.start()
 		w.await(w.submit("old", oldBook))
 		hold := make(chan struct{})
-		w.worker.on("slow", func(job.Message) *job.Event { <-hold; return nil })
+		w.worker.on("slow", func(m job.Message) *job.Event {
+			<-hold
+			if m.Attempt == 1 {
+				return w.worker.failed(m, 1, "not yet")
+			}
+			return nil
+		})
 		w.worker.on("bad", func(m job.Message) *job.Event { return w.worker.failed(m, 65, "never") })
 		// What is under way when the run is taken up again, also for another run, is not sent again.
 		w.submit("new", newBook+"\tslow: good\n\tafter: slow\n")
