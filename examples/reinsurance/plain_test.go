@@ -52,6 +52,9 @@ func rounded(x float64) int64 { return int64(math.Round(x)) }
 
 // secondary is the factor of secondary uncertainty: lognormal with mean 1.
 func secondary(u *model.Uncertainty, o model.Occurrence) float64 {
+	if u == nil {
+		return 1
+	}
 	const purpose = 4
 	variance := draw.Log(1 + float64(u.Variation*u.Variation))
 	z := draw.Normal(u.Seed, uint64(o.Event), uint64(o.ID), u.Group, purpose)

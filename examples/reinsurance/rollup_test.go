@@ -3,9 +3,11 @@ package reinsurance_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -117,6 +119,7 @@ func TestTheRollupEqualsOnePlainLoopOverAllDeals(t *testing.T) {
 
 func TestAnySmallPortfolioEqualsOnePlainLoop(t *testing.T) {
 	dir, runs := t.TempDir(), 0
+	met := map[string]bool{}
 	rapid.Check(t, func(rt *rapid.T) {
 		p, err := portfolio.Generate(portfolio.Options{
 			Deals:   rapid.IntRange(1, 12).Draw(rt, "deals"),
@@ -127,14 +130,23 @@ func TestAnySmallPortfolioEqualsOnePlainLoop(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
+		if rapid.IntRange(0, 3).Draw(rt, "drawn") > 0 {
+			p = drawn(rt, p)
+		}
 		runs++
 		root := filepath.Join(dir, strconv.Itoa(runs))
 		runAll(t, jobLines(t, p), root)
-		compare(t, root, p)
+		for _, kind := range kindsOf(p, compare(t, root, p)) {
+			met[kind] = true
+		}
 		if t.Failed() {
 			rt.FailNow()
 		}
 	})
+	const kinds = 14
+	if !t.Failed() && len(met) != kinds {
+		t.Errorf("met %d kinds of %d: %v", len(met), kinds, slices.Sorted(maps.Keys(met)))
+	}
 }
 
 func TestTheSameInputsGiveTheSameBytes(t *testing.T) {

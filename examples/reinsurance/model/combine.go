@@ -52,7 +52,8 @@ func add(a, b []PeriodLoss) ([]PeriodLoss, error) {
 	return append(append(sum, a...), b...), nil
 }
 
-// convert returns the losses in one currency, added by occurrence. Each amount is converted by itself.
+// convert returns the losses in one currency, added by occurrence, without those that are nothing in it. Each amount is
+// converted by itself.
 func convert(losses []PeriodLoss, rates Rates, to Currency) ([]PeriodLoss, error) {
 	converted := make([]PeriodLoss, 0, len(losses))
 	for _, l := range losses {
@@ -62,6 +63,9 @@ func convert(losses []PeriodLoss, rates Rates, to Currency) ([]PeriodLoss, error
 		}
 		if l.Premium, err = rates.Convert(l.Premium, l.Currency, to); err != nil {
 			return nil, err
+		}
+		if l.Loss == 0 && l.Premium == 0 { // less than half a unit of the other currency
+			continue
 		}
 		l.Currency = to
 		if n := len(converted); n > 0 && converted[n-1].Occurrence == l.Occurrence {

@@ -68,6 +68,21 @@ func TestTheIndustrysFiguresMeetTheKnownAnswersWithinTheirStandardErrors(t *test
 	}
 }
 
+// NOAA's technical memorandum TPC-5 counts landfalls from 1851 to 2006: 279, of them 96 major, which are categories 3 to 5.
+func TestHurricanesAreAsFrequentAsTheLandfallsThatWereCounted(t *testing.T) {
+	const years = 2006 - 1851 + 1
+	var all, major float64
+	for _, event := range model.USHurricane().Events {
+		all += event.Rate * years
+		if event.ID >= 3 {
+			major += event.Rate * years
+		}
+	}
+	const errors = 2 // standard errors of a Poisson count
+	near(t, "landfalls", all, 279, errors*math.Sqrt(279))
+	near(t, "major landfalls", major, 96, errors*math.Sqrt(96))
+}
+
 func TestLayersMeetTheKnownAnswersWithinTheirStandardErrors(t *testing.T) {
 	const periods = 200_000
 	events := simulate(t, periods)

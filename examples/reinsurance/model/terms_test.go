@@ -68,7 +68,8 @@ func TestTermsApplyInTheirOrder(t *testing.T) {
 		},
 
 		// FEMA's flood reinsurance. 2017: 26 % of 4 billion above 4 billion; Harvey, 8.5 to 9.5 billion, used up the layer.
-		{"published: FEMA 2017", reinstated(0, model.Terms{Attachment: 4e9, Limit: 4e9, Share: 0.26}), []int64{9e9}, []int64{1.04e9}, nil},
+		{"published: FEMA 2017, at least", reinstated(0, model.Terms{Attachment: 4e9, Limit: 4e9, Share: 0.26}), []int64{8.5e9}, []int64{1.04e9}, nil},
+		{"published: FEMA 2017, at most", reinstated(0, model.Terms{Attachment: 4e9, Limit: 4e9, Share: 0.26}), []int64{9.5e9}, []int64{1.04e9}, nil},
 		// 2018: 18.6 % of 2 billion above 4 and 54.3 % of 2 billion above 6, together 1.458 billion at most (published: 1.46).
 		{"published: FEMA 2018, lower layer", reinstated(0, model.Terms{Attachment: 4e9, Limit: 2e9, Share: 0.186}), []int64{20e9}, []int64{0.372e9}, nil},
 		{"published: FEMA 2018, upper layer", reinstated(0, model.Terms{Attachment: 6e9, Limit: 2e9, Share: 0.543}), []int64{20e9, 20e9}, []int64{1.086e9, 0}, nil},
