@@ -5,6 +5,7 @@ import (
 
 	"spate/sandbox/dynamodb"
 	"spate/sandbox/ecs"
+	"spate/sandbox/s3"
 	"spate/sandbox/sqs"
 )
 
@@ -14,6 +15,7 @@ type Account struct {
 	ECS      ecs.Figures     `json:"ecs"`
 	SQS      sqs.Habits      `json:"sqs"`
 	DynamoDB dynamodb.Habits `json:"dynamodb"`
+	S3       s3.Habits       `json:"s3"`
 }
 
 // Instant is an account with AWS's limits on a good day on which nothing takes time.
@@ -21,12 +23,12 @@ func Instant() Account { return Account{ECS: ecs.Instant(), DynamoDB: dynamodb.P
 
 // Usual is an account as AWS's are: tasks take their time, some never start, and what is looked at lags.
 func Usual() Account {
-	return Account{ECS: ecs.Fargate(), SQS: sqs.Usual(), DynamoDB: dynamodb.Usual()}
+	return Account{ECS: ecs.Fargate(), SQS: sqs.Usual(), DynamoDB: dynamodb.Usual(), S3: s3.Usual()}
 }
 
 // Account is how the services behave now.
 func (s *Sandbox) Account() Account {
-	return Account{ECS: s.ecs.Figures(), SQS: s.queues.Habits(), DynamoDB: s.tables.Habits()}
+	return Account{ECS: s.ecs.Figures(), SQS: s.queues.Habits(), DynamoDB: s.tables.Habits(), S3: s.objects.Habits()}
 }
 
 // SetAccount changes that from now on. What makes no sense is refused, and the services before it are changed all the
@@ -40,6 +42,9 @@ func (s *Sandbox) SetAccount(a Account) error {
 	}
 	if err := s.tables.SetHabits(a.DynamoDB); err != nil {
 		return fmt.Errorf("dynamodb: %w", err)
+	}
+	if err := s.objects.SetHabits(a.S3); err != nil {
+		return fmt.Errorf("s3: %w", err)
 	}
 	return nil
 }

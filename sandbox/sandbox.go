@@ -138,7 +138,7 @@ func (s *Sandbox) openServices() error {
 	o := s.options
 	s.faults = fault.New(o.Seed)
 	s.queues = sqs.New(sqs.Options{Region: o.Region, AccountID: o.AccountID, Habits: o.Account.SQS, Seed: o.Seed, Log: o.Log})
-	s.objects = s3.New(s3.Options{Region: o.Region, Queues: s.queues, Log: o.Log})
+	s.objects = s3.New(s3.Options{Region: o.Region, Queues: s.queues, Habits: o.Account.S3, Seed: o.Seed, Faults: s.faults, Log: o.Log})
 	var err error
 	if s.tables, err = dynamodb.New(dynamodb.Options{Region: o.Region, AccountID: o.AccountID, Habits: &o.Account.DynamoDB, Log: o.Log}); err != nil {
 		return fmt.Errorf("open dynamodb: %w", err)
@@ -229,6 +229,7 @@ func (s *Sandbox) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return s.redis.run(ctx) })
 	group.Go(func() error { return s.tables.Run(ctx) })
+	group.Go(func() error { return s.objects.Run(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		s.ecs.Close(s.options.StopGrace)

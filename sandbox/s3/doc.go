@@ -15,7 +15,12 @@
 // arrive out of order, as AWS's may. A notification that cannot be delivered is
 // logged and lost.
 //
-// Left out: versions, access control, lifecycle, tags; a request for them
+// How fast prefixes are, how late and how often notifications come, and whether
+// conditional writes meet others is for [Habits] to say. Lifecycle rules expire
+// objects at the midnight after their days; the notification of that is
+// LifecycleExpiration:Delete, and none of ObjectRemoved.
+//
+// Left out: versions, access control, tags; a request for them
 // is answered with NotImplemented and logged. The completion of a multipart upload takes
 // no conditions, and its object's ETag is the MD5 of the whole.
 //

@@ -96,7 +96,7 @@ func (s *Server) configure(b *bucket, given notificationConfiguration) error {
 			return gofakes3.ErrorMessage(gofakes3.ErrInvalidArgument, "Unable to validate the following destination configurations")
 		}
 		for _, event := range r.Events {
-			if !strings.HasPrefix(event, "s3:ObjectCreated:") && !strings.HasPrefix(event, "s3:ObjectRemoved:") {
+			if !strings.HasPrefix(event, "s3:ObjectCreated:") && !strings.HasPrefix(event, "s3:ObjectRemoved:") && !strings.HasPrefix(event, "s3:LifecycleExpiration:") {
 				return gofakes3.ErrorMessage(gofakes3.ErrInvalidArgument, fmt.Sprintf("The event %q is not supported for notifications", event))
 			}
 		}
@@ -172,12 +172,11 @@ func (s *Server) notify(c change) {
 			continue
 		}
 		body, err := json.Marshal(event{Records: []record{s.record(c, r)}})
-		if err == nil {
-			err = s.options.Queues.Push(r.Queue, string(body))
-		}
 		if err != nil {
-			s.options.Log.Warn().Err(err).Str("bucket", c.bucket.name).Str("key", c.object.key).Msg("bucket notification lost")
+			s.options.Log.Error().Err(err).Str("bucket", c.bucket.name).Str("key", c.object.key).Msg("marshal bucket notification")
+			continue
 		}
+		s.deliver(r.Queue, "/"+c.bucket.name+"/"+c.object.key, string(body))
 	}
 }
 

@@ -1,8 +1,10 @@
 package s3
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/rs/zerolog"
+
+	"spate/sandbox/fault"
 )
 
 // Options connect the buckets with what is around them.
@@ -19,6 +23,11 @@ type Options struct {
 	Region string
 	// Queues receive bucket notifications; nil refuses their configuration.
 	Queues Queues
+	// Habits are those of the buckets; Seed repeats what they leave to chance.
+	Habits Habits
+	Seed   uint64
+	// Faults are asked about notifications; nil: there are none.
+	Faults *fault.Injector
 	// Log receives unknown requests and undelivered notifications.
 	Log zerolog.Logger
 }
@@ -32,16 +41,19 @@ type Queues interface {
 	Push(arn, body string) error
 }
 
-// Server is an http.Handler for path-style S3 requests. It starts no goroutine.
+// Server is an http.Handler for path-style S3 requests; its Run lets objects expire.
 type Server struct {
 	options Options
 	store   *store
 	library http.Handler
+	chance  *chance
 }
 
 // New makes a server without buckets.
 func New(options Options) *Server {
-	s := &Server{options: options}
+	s := &Server{options: options, chance: &chance{
+		habits: options.Habits, random: rand.New(rand.NewPCG(options.Seed, 0)), prefixes: map[string]*traffic{},
+	}}
 	s.store = newStore(s.notify)
 	s.library = gofakes3.New(s.store,
 		gofakes3.WithTimeSkewLimit(0),
@@ -65,8 +77,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 			Msg("S3 request is not implemented by the sandbox")
 		return gofakes3.ErrorMessage(gofakes3.ErrNotImplemented, "the sandbox does not implement ?"+unserved)
 	}
-	if key == "" && query.Has("notification") {
+	switch {
+	case key == "" && query.Has("notification"):
 		return s.serveNotification(bucketName, w, r)
+	case key == "" && query.Has("lifecycle"):
+		return s.serveLifecycle(bucketName, w, r)
+	}
+	isWrite := r.Method != http.MethodGet && r.Method != http.MethodHead
+	if key != "" || query.Has("prefix") {
+		if err := s.chance.admit(time.Now(), bucketName, cmp.Or(key, query.Get("prefix")), isWrite); err != nil {
+			return err
+		}
+	}
+	if isWrite {
+		if err := s.chance.conflict(conditionsOf(r.Header)); err != nil {
+			return err
+		}
 	}
 	var body []byte
 	if r.Method == http.MethodPut {
@@ -98,7 +124,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 func unservedPart(query url.Values) string {
 	unserved := []string{
 		"accelerate", "acl", "analytics", "attributes", "cors", "encryption", "intelligent-tiering", "inventory",
-		"legal-hold", "lifecycle", "logging", "metrics", "object-lock", "ownershipControls", "policy",
+		"legal-hold", "logging", "metrics", "object-lock", "ownershipControls", "policy",
 		"policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select",
 		"tagging", "torrent", "versionId", "website",
 	}
@@ -120,6 +146,14 @@ func statusOf(code gofakes3.ErrorCode) int {
 	switch code {
 	case errInvalidRequest:
 		return http.StatusBadRequest
+	case errSlowDown:
+		return http.StatusServiceUnavailable
+	case errConflict:
+		return http.StatusConflict
+	case errDenied:
+		return http.StatusForbidden
+	case "NoSuchLifecycleConfiguration":
+		return http.StatusNotFound
 	case gofakes3.ErrMethodNotAllowed:
 		return http.StatusMethodNotAllowed
 	default:
@@ -144,8 +178,11 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	} else {
 		s.options.Log.Error().Err(err).Str("method", r.Method).Str("path", r.URL.Path).Msg("S3 request failed")
 	}
+	if isRead := r.Method == http.MethodGet || r.Method == http.MethodHead; isRead && code == gofakes3.ErrNoSuchKey && s.Habits().HideMissing {
+		code, err = errDenied, gofakes3.ErrorMessage(errDenied, "Access Denied")
+	}
 	if code == gofakes3.ErrNotModified || r.Method == http.MethodHead {
-		w.WriteHeader(code.Status())
+		w.WriteHeader(statusOf(code))
 		return
 	}
 	message := err.Error()

@@ -63,6 +63,8 @@ type bucket struct {
 	objects map[string]*object
 	keys    keyIndex
 	rules   []rule
+
+	lifecycle []lifecycleRule
 }
 
 // change is what happened to one key, for the notifications.
