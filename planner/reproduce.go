@@ -283,7 +283,7 @@ func (c *chooser) again(r *Run, chosen []job.Planned) (_ *activeRun, err error) 
 	w := out.writer()
 	for _, original := range chosen {
 		planned := original
-		planned.Original = original.Key
+		planned.Original, planned.Forced, planned.Replaces = original.Key, false, ""
 		planned.Needs = make(map[string]job.PlannedNeed, len(original.Needs))
 		for name, need := range original.Needs {
 			planned.Needs[name] = job.PlannedNeed{Key: need.Key, Files: need.Files}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -43,10 +44,11 @@ func (r *Reader) Reproduced(ctx context.Context, run *planner.Run, most int) (*R
 		}
 		x := ReproducedJob{Job: result.ID, Task: result.Task, Original: result.Original, Key: result.Key, Cause: result.Cause}
 		switch {
-		case !result.Compared && x.Cause == "":
-			x.Cause = "the original's output is gone"
-			found.NotCompared = append(found.NotCompared, x)
 		case !result.Compared:
+			if result.Manifest != "" {
+				x.Cause = "the original's output is gone"
+			}
+			x.Cause = cmp.Or(x.Cause, "it is "+result.State)
 			found.NotCompared = append(found.NotCompared, x)
 		case len(result.Differences) > 0:
 			looked, err := r.places(ctx, &x, result.Differences, most)
