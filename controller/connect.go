@@ -184,16 +184,23 @@ func demand(p demander, n *newest) func(pool string) scaler.Demand {
 func (c *Controller) plannerPools() []planner.Pool {
 	pools := make([]planner.Pool, 0, len(c.Config.Pools))
 	for _, p := range c.Config.Pools {
-		pool := planner.Pool{Name: p.Name, Jobs: c.queues.pools[p.Name], TaskDefinition: p.TaskDefinition, Slots: p.Slots}
-		for _, x := range p.Capacity {
-			pool.Providers = append(pool.Providers, x.Provider)
-		}
+		pool := plannerPool(p)
+		pool.Jobs = c.queues.pools[p.Name]
 		if dead := c.queues.deadLetters[p.Name]; dead != nil {
 			pool.DeadLetters = dead
 		}
 		pools = append(pools, pool)
 	}
 	return pools
+}
+
+// plannerPool is a pool as the planner knows it, without its queues.
+func plannerPool(p config.Pool) planner.Pool {
+	pool := planner.Pool{Name: p.Name, TaskDefinition: p.TaskDefinition, Slots: p.Slots}
+	for _, x := range p.Capacity {
+		pool.Providers = append(pool.Providers, x.Provider)
+	}
+	return pool
 }
 
 func (c *Controller) scalerPools() []scaler.Pool {

@@ -29,6 +29,7 @@ const programName = "spate"
 type commands struct {
 	Demo      demoCommand      `cmd:"" help:"Show on this machine what Spate does: four runs of a risk rollup."`
 	Submit    submitCommand    `cmd:"" help:"Submit a run file."`
+	Plan      planCommand      `cmd:"" help:"Show what a run file would run, why, for how long and at what cost; nothing is submitted."`
 	WhatIf    whatIfCommand    `cmd:"" name:"what-if" help:"Run a run's jobs with changed parameters, and show which figures moved."`
 	Status    statusCommand    `cmd:"" help:"Show pools and the runs that are under way, or one run."`
 	Runs      runsCommand      `cmd:"" help:"List runs, the newest first."`

@@ -31,7 +31,7 @@ func progressOn(w io.Writer) *progressLine {
 	return l
 }
 
-// show tells that done things of so many have been done.
+// show tells that done things of so many have been done; of is 0 while it is not known.
 func (l *progressLine) show(what string, done, of int) {
 	if l.out == nil {
 		return
@@ -43,7 +43,11 @@ func (l *progressLine) show(what string, done, of int) {
 		return
 	}
 	l.drawn = now
-	fmt.Fprintf(l.out, "\r%s: %d of %d%s", what, done, of, clearLine)
+	text := fmt.Sprintf("%s: %d", what, done)
+	if of > 0 {
+		text += fmt.Sprintf(" of %d", of)
+	}
+	fmt.Fprint(l.out, "\r"+text+clearLine)
 }
 
 // clear removes the line.

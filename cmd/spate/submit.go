@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"spate/controller"
 	"spate/internal/queue"
 	"spate/internal/watch"
 	"spate/job"
@@ -64,14 +63,8 @@ func (c *submitCommand) Help() string {
 
 // Validate checks that the run file is there.
 func (c *submitCommand) Validate() error {
-	switch info, err := os.Stat(c.RunFile); {
-	case c.RunFile == "": // which kong reports
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no run file %s", c.RunFile)
-	case err != nil:
-		return fmt.Errorf("run file: %w", err)
-	case info.IsDir():
-		return fmt.Errorf("%s is a directory, not a run file", c.RunFile)
+	if err := checkRunFile(c.RunFile); err != nil {
+		return err
 	}
 	if err := c.check(); err != nil {
 		return err
@@ -80,28 +73,30 @@ func (c *submitCommand) Validate() error {
 	return err
 }
 
+func checkRunFile(path string) error {
+	switch info, err := os.Stat(path); {
+	case path == "": // which kong reports
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no run file %s", path)
+	case err != nil:
+		return fmt.Errorf("run file: %w", err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory, not a run file", path)
+	}
+	return nil
+}
+
 // Run submits a run file.
 func (c *submitCommand) Run(ctx context.Context, p *program) error {
 	in, err := c.open(ctx, p)
 	if err != nil {
 		return err
 	}
-	catalogue, err := controller.Catalogue(in.cfg)
-	if err != nil {
-		return err
-	}
-	prepared, err := planner.PrepareSelection(c.RunFile, catalogue, c.selection())
+	prepared, err := prepare(ctx, in, c.RunFile, c.selectionFlags, c.changeFlags)
 	if err != nil {
 		return err
 	}
 	defer prepared.Close()
-	if _, ok := findPool(in.cfg.Pools, prepared.RunFile.Pool); !ok && prepared.RunFile.Reproduce == nil {
-		run := prepared.RunFile
-		return run.ErrorAt(c.RunFile, "pool", "there is no pool %q; the configuration has %s", run.Pool, poolNames(in.cfg.Pools))
-	}
-	if _, err := c.apply(ctx, prepared, in.objects, catalogue); err != nil {
-		return err
-	}
 	contact, cancel := context.WithTimeout(ctx, contactTimeout)
 	defer cancel()
 	submissions, err := queue.Open(contact, in.clients.SQS, in.cfg.Queues.Submissions)

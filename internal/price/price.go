@@ -14,8 +14,6 @@ func (u USD) String() string {
 	switch {
 	case u == 0:
 		return "$0"
-	case u > 0 && u < 0.0001:
-		return "less than $0.0001"
 	case u > -0.1 && u < 0.1:
 		return fmt.Sprintf("$%.4f", float64(u))
 	}

@@ -31,7 +31,7 @@ func TestTasksCostWhatThePriceListSays(t *testing.T) {
 }
 
 func TestAmountsAsPeopleReadThem(t *testing.T) {
-	for amount, want := range map[USD]string{0: "$0", 148.114: "$148.11", 0.5: "$0.50", 0.01234: "$0.0123", 0.00004: "less than $0.0001", 12: "$12.00"} {
+	for amount, want := range map[USD]string{0: "$0", 148.114: "$148.11", 0.5: "$0.50", 0.01234: "$0.0123", 12: "$12.00"} {
 		if got := amount.String(); got != want {
 			t.Errorf("%v: %s, want %s", float64(amount), got, want)
 		}

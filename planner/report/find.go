@@ -96,12 +96,17 @@ func (r *Reader) Previous(ctx context.Context, run *planner.Run) (*planner.Run, 
 	if err != nil {
 		return nil, err
 	}
+	return previous(runs, run), nil
+}
+
+// previous is Previous in a list of runs, the newest first.
+func previous(runs []*planner.Run, run *planner.Run) *planner.Run {
 	for _, other := range runs {
 		if other.ID != run.ID && other.Name == run.Name && other.Received.Before(run.Received) && isPlanned(other) {
-			return other, nil
+			return other
 		}
 	}
-	return nil, nil //nolint:nilnil // the doc comment promises it
+	return nil
 }
 
 // isPlanned reports whether a run has a normalised manifest.
