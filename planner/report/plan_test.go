@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"spate/internal/table"
 	"spate/job"
 	"spate/planner"
 )
@@ -73,6 +74,7 @@ func (p *past) preview(jobs string, outputs someOutputs) *planner.Preview {
 func (p *past) remember(preview *planner.Preview, state job.RunState, results map[string]string) {
 	p.t.Helper()
 	run := *preview.Run
+	run.Key = table.Key{PK: table.RunRecords, SK: "nightly-1"}
 	run.ID, run.State, run.Received, run.Planned = "nightly-1", state, noon.Add(-time.Hour), noon.Add(-time.Hour)
 	run.Tasks = map[string]planner.TaskFigures{"price": {Executed: 4, Seconds: 40}}
 	p.item(&run)
@@ -97,7 +99,7 @@ func (p *past) remember(preview *planner.Preview, state job.RunState, results ma
 	}
 }
 
-func keysByID(t *testing.T, preview *planner.Preview) map[string]job.Key {
+func previewedKeys(t *testing.T, preview *planner.Preview) map[string]job.Key {
 	t.Helper()
 	keys := map[string]job.Key{}
 	for n := range int32(preview.Nodes()) {
@@ -133,7 +135,7 @@ func TestAPlanSaysWhyJobsWouldRun(t *testing.T) {
 		t.Error(diff)
 	}
 
-	was := keysByID(t, first)
+	was := previewedKeys(t, first)
 	p.remember(first, job.RunFailed, map[string]string{"d": "exit code 9"})
 	second := p.preview(`{"id":"a","task":"price","params":{"limit":6}}
 {"id":"b","task":"price","params":{"limit":6,"share":0.5}}
