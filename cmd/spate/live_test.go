@@ -228,6 +228,8 @@ func mask(text, work string) string {
 	}
 	for _, m := range []struct{ pattern, by string }{
 		{`[\d.e-]+% of it`, "<share> of it"},
+		{`(about|less than) \$[0-9.]+`, "about <amount>"},
+		{`("[a-z_]*usd[a-z_]*": )[0-9.e-]+`, "$1<amount>"},
 		{`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)`, "<time>"},
 		{`\b[0-9a-f]{64}\b`, "<key>"},
 		{`\ba\d+-[0-9a-f]{16}\b`, "<attempt>"},

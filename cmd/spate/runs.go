@@ -8,6 +8,7 @@ import (
 
 	"spate/job"
 	"spate/planner"
+	"spate/planner/report"
 	"spate/scaler"
 )
 
@@ -113,6 +114,9 @@ type runView struct {
 
 	Progress planner.Progress `json:"progress"`
 	Failures []failureView    `json:"failures,omitempty"`
+
+	Tasks map[string]planner.TaskFigures `json:"tasks,omitempty"` // what the jobs took, by task type
+	Cost  *report.RunCost                `json:"cost,omitempty"`  // an estimate
 }
 
 type partialView struct {

@@ -12,6 +12,7 @@ import (
 	"spate/internal/watch"
 	"spate/job"
 	"spate/planner"
+	"spate/planner/report"
 	"spate/scaler"
 )
 
@@ -191,17 +192,44 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	if err != nil {
 		return err
 	}
+	reader, err := in.reader()
+	if err != nil {
+		return err
+	}
+	cost, known, err := reader.RunCost(ctx, r)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		v := runJSON(time.Now(), in.cfg.Bucket, r)
 		v.Failures = failuresJSON(failures)
+		if v.Tasks = r.Tasks; known {
+			v.Cost = &cost
+		}
 		return printJSON(p.stdout, v)
 	}
 	w := pageOn(p.stdout)
 	printRun(w, time.Now(), r, failures)
+	if known {
+		printCost(w, cost)
+	}
 	if url := results(in.cfg.Bucket, r); url != "" {
 		w.paragraph("  ", "results: "+url)
 	}
 	return nil
+}
+
+func printCost(w page, c report.RunCost) {
+	if c.JobSeconds > 0 {
+		w.paragraph("  ", "cost: "+costOf(c.Cost))
+	}
+	if c.Saved.JobSeconds > 0 {
+		text := "the cache saved " + savedBy(c.Saved)
+		if c.SavedUnknown > 0 {
+			text += fmt.Sprintf(", and %s of which it is not known how long they take", countOf(c.SavedUnknown, "job"))
+		}
+		w.paragraph("  ", text)
+	}
 }
 
 func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure) {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"slices"
 
 	"spate/internal/price"
@@ -48,6 +49,19 @@ type RunCost struct {
 	Saved Cost `json:"saved"` // of the cached jobs whose task type's pace is known
 	// SavedUnknown is how many outputs were cached of task types of which nobody knows how long they take.
 	SavedUnknown int `json:"saved_unknown"`
+}
+
+// RunCost is CostOfRun by the paces of the runs that there are.
+func (r *Reader) RunCost(ctx context.Context, run *planner.Run) (c RunCost, ok bool, err error) {
+	if len(run.Tasks) == 0 {
+		return RunCost{}, false, nil
+	}
+	runs, err := planner.ReadRuns(ctx, r.Table)
+	if err != nil {
+		return RunCost{}, false, err
+	}
+	c, ok = CostOfRun(run, Paces(runs, run.Name, run.Pool))
+	return c, ok, nil
 }
 
 // CostOfRun estimates what a run has cost so far: what its jobs took, failed attempts included. What the cache saved
