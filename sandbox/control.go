@@ -2,12 +2,14 @@ package sandbox
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"spate/sandbox/fault"
 )
@@ -18,6 +20,7 @@ const (
 	statePath     = "/_sandbox/state"
 	accountPath   = "/_sandbox/account"
 	interruptPath = "/_sandbox/interrupt"
+	redisPath     = "/_sandbox/redis"
 )
 
 // State is what the sandbox tells of itself at /_sandbox/state, for tests to assert on and for people who wonder.
@@ -125,6 +128,47 @@ func (s *Sandbox) serveFaults(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusMethodNotAllowed, errors.New("want GET, POST or DELETE "+faultsPath+", or DELETE "+faultsPath+"/ID"))
 	}
+}
+
+// FlushRedis removes all that the Redis holds and cuts its connections, as a failover to an empty node does.
+func (s *Sandbox) FlushRedis(ctx context.Context) error { return s.redis.flush(ctx) }
+
+// SaveRedis remembers what the Redis holds; RestoreRedis puts it back and cuts the connections, as a failover to a replica
+// that was behind does.
+func (s *Sandbox) SaveRedis(ctx context.Context) error { return s.redis.save(ctx) }
+
+// RestoreRedis is SaveRedis's counterpart. It fails when nothing was saved.
+func (s *Sandbox) RestoreRedis(ctx context.Context) error { return s.redis.restore(ctx) }
+
+// HangRedis makes the Redis silent for a while: connections stay, and nothing passes.
+func (s *Sandbox) HangRedis(d time.Duration) { s.redis.hang(d) }
+
+// serveRedis does one of these: POST /_sandbox/redis?do=flush, save, restore, or hang&for=5s.
+func (s *Sandbox) serveRedis(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	var err error
+	switch do := query.Get("do"); {
+	case r.Method != http.MethodPost:
+		err = errors.New("want POST")
+	case do == "flush":
+		err = s.FlushRedis(r.Context())
+	case do == "save":
+		err = s.SaveRedis(r.Context())
+	case do == "restore":
+		err = s.RestoreRedis(r.Context())
+	case do == "hang":
+		var d time.Duration
+		if d, err = time.ParseDuration(query.Get("for")); err == nil {
+			s.HangRedis(d)
+		}
+	default:
+		err = errors.New("want " + redisPath + "?do=flush, save, restore, or hang&for=5s")
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func refuse(w http.ResponseWriter, status int, err error) {

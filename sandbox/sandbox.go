@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +29,8 @@ type Options struct {
 	Listen string
 	// RedisListen is the address of the Redis; empty means "127.0.0.1:0".
 	RedisListen string
+	// RedisServer is a redis-server program to start; empty means an embedded server.
+	RedisServer string
 	// Region is the only one there is; empty means "us-east-1".
 	Region string
 	// AccountID appears in ARNs; empty means "000000000000".
@@ -107,13 +110,11 @@ func New(options Options) (*Sandbox, error) {
 
 func (s *Sandbox) open() error {
 	var err error
-	if s.options.InProcess {
-		s.redis = newRedis()
-	} else if err := s.listen(); err != nil {
-		return err
-	}
 	if s.tempDir, err = os.MkdirTemp("", "sandbox-"); err != nil {
 		return fmt.Errorf("make task directory: %w", err)
+	}
+	if err := s.listen(); err != nil {
+		return err
 	}
 	if s.options.LogDir == "" {
 		s.options.LogDir = filepath.Join(s.tempDir, "logs")
@@ -124,13 +125,23 @@ func (s *Sandbox) open() error {
 	return s.openServices()
 }
 
-// listen opens the ports.
+// listen opens the ports, and starts the Redis.
 func (s *Sandbox) listen() error {
 	var err error
-	if s.listener, err = net.Listen("tcp", s.options.Listen); err != nil { //nolint:noctx // binding a loopback port does not wait
-		return fmt.Errorf("listen for AWS clients: %w", err)
+	address := ""
+	if !s.options.InProcess {
+		if s.listener, err = net.Listen("tcp", s.options.Listen); err != nil { //nolint:noctx // binding a loopback port does not wait
+			return fmt.Errorf("listen for AWS clients: %w", err)
+		}
+		address = s.options.RedisListen
 	}
-	s.redis, err = openRedis(s.options.RedisListen)
+	var backend redisBackend = embedded{miniredis.NewMiniRedis()}
+	if s.options.RedisServer != "" {
+		if backend, err = startRedis(s.options.RedisServer, s.tempDir); err != nil {
+			return err
+		}
+	}
+	s.redis, err = newRedis(backend, address)
 	return err
 }
 
@@ -164,6 +175,7 @@ func (s *Sandbox) openServices() error {
 			statePath:     http.HandlerFunc(s.serveState),
 			accountPath:   http.HandlerFunc(s.serveAccount),
 			interruptPath: http.HandlerFunc(s.serveInterrupt),
+			redisPath:     http.HandlerFunc(s.serveRedis),
 		},
 		objects: s.faults.Wrap(s3Faults(s.objects), s.objects),
 		unknown: unknownTarget(o.Log),
@@ -245,14 +257,12 @@ func (s *Sandbox) close() error {
 	if s.listener != nil {
 		_ = s.listener.Close() // Run's server has closed it already
 	}
+	var errs []error
 	if s.redis != nil {
-		s.redis.close()
+		errs = append(errs, s.redis.close())
 	}
-	if s.tempDir == "" {
-		return nil
+	if s.tempDir != "" {
+		errs = append(errs, os.RemoveAll(s.tempDir))
 	}
-	if err := os.RemoveAll(s.tempDir); err != nil {
-		return fmt.Errorf("remove task directory: %w", err)
-	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -17,12 +17,13 @@ import (
 )
 
 type sandboxCommand struct {
-	Config  string `help:"Create all that this configuration file names." type:"path" env:"SPATE_CONFIG" placeholder:"FILE"`
-	Listen  string `help:"Address of the AWS services (default ${default})." default:"127.0.0.1:4566" placeholder:"HOST:PORT"`
-	Redis   string `help:"Address of the Redis (default ${default})." default:"127.0.0.1:6380" placeholder:"HOST:PORT"`
-	Logs    string `help:"Directory for the tasks' logs; left out, they are not kept." type:"path" placeholder:"DIR"`
-	Account string `help:"How the account behaves: instant (AWS's limits; tasks start at once) or usual (they take 30 to 60 seconds, some never start; listings and depths lag, messages come twice)." enum:"instant,usual" default:"instant" placeholder:"HOW"`
-	Seed    uint64 `help:"Repeats what is left to chance; left out, one is made and printed." placeholder:"N"`
+	Config      string `help:"Create all that this configuration file names." type:"path" env:"SPATE_CONFIG" placeholder:"FILE"`
+	Listen      string `help:"Address of the AWS services (default ${default})." default:"127.0.0.1:4566" placeholder:"HOST:PORT"`
+	Redis       string `help:"Address of the Redis (default ${default})." default:"127.0.0.1:6380" placeholder:"HOST:PORT"`
+	RedisServer string `help:"Start this redis-server program in place of the embedded Redis." type:"path" placeholder:"PATH"`
+	Logs        string `help:"Directory for the tasks' logs; left out, they are not kept." type:"path" placeholder:"DIR"`
+	Account     string `help:"How the account behaves: instant (AWS's limits; tasks start at once) or usual (they take 30 to 60 seconds, some never start; listings and depths lag, messages come twice)." enum:"instant,usual" default:"instant" placeholder:"HOW"`
+	Seed        uint64 `help:"Repeats what is left to chance; left out, one is made and printed." placeholder:"N"`
 }
 
 // Help tells more.
@@ -57,7 +58,7 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 		account = sandbox.Usual()
 	}
 	s, err := sandbox.New(sandbox.Options{
-		Listen: c.Listen, RedisListen: c.Redis, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"), Account: &account, Seed: c.Seed,
+		Listen: c.Listen, RedisListen: c.Redis, RedisServer: c.RedisServer, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"), Account: &account, Seed: c.Seed,
 		Log: telemetry.Logger(p.stderr, "info"),
 	})
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"spate/sandbox/child"
 )
 
 // ProcessRuntime runs each task as a child process in a process group and a
@@ -58,8 +60,8 @@ func (r *ProcessRuntime) Start(_ context.Context, spec TaskSpec) (Process, error
 	return p, nil
 }
 
-// child is a started process and its group.
-type child struct {
+// container is a started process and its group.
+type container struct {
 	command *exec.Cmd
 	dir     string
 	output  *os.File
@@ -70,7 +72,7 @@ type child struct {
 	done bool
 }
 
-func startChild(program string, spec TaskSpec, dir string, environment []string, logPath string) (*child, error) {
+func startChild(program string, spec TaskSpec, dir string, environment []string, logPath string) (*container, error) {
 	output, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open task log: %w", err)
@@ -79,16 +81,16 @@ func startChild(program string, spec TaskSpec, dir string, environment []string,
 	command.Args[0] = spec.Command[0]
 	command.Dir, command.Env = dir, environment
 	command.Stdout, command.Stderr = output, output
-	command.SysProcAttr = processGroup()
+	command.SysProcAttr = child.Group()
 	if err := command.Start(); err != nil {
 		_ = output.Close() // nothing was written
 		return nil, fmt.Errorf("start process: %w", err)
 	}
-	return &child{command: command, dir: dir, output: output}, nil
+	return &container{command: command, dir: dir, output: output}, nil
 }
 
 // Stop sends SIGTERM to the group, and SIGKILL after the grace; without a grace, SIGKILL.
-func (c *child) Stop(grace time.Duration) {
+func (c *container) Stop(grace time.Duration) {
 	c.stop.Lock()
 	defer c.stop.Unlock()
 	if c.done {
@@ -114,7 +116,7 @@ func (c *child) Stop(grace time.Duration) {
 
 // signal reaches every process of the group, whose number stays its own while it
 // has a member; a group without members is no error. The lock must be held.
-func (c *child) signal(s syscall.Signal) {
+func (c *container) signal(s syscall.Signal) {
 	if err := syscall.Kill(-c.command.Process.Pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 		c.log.Warn().Err(err).Int("pid", c.command.Process.Pid).Stringer("signal", s).Msg("signal task process")
 	}
@@ -122,7 +124,7 @@ func (c *child) signal(s syscall.Signal) {
 
 // Wait waits for the leader; what it leaves behind in its group is killed, as a
 // container's other processes are when its first one ends.
-func (c *child) Wait() Exit {
+func (c *container) Wait() Exit {
 	err := c.command.Wait()
 	c.stop.Lock()
 	defer c.stop.Unlock()

@@ -1,11 +1,11 @@
 //go:build unix && !linux
 
-package ecs
+package child
 
 import "syscall"
 
-// processGroup puts a task into a group of its own. A task outlives this process
+// Group puts a task into a group of its own. A task outlives this process
 // if that is killed: only Linux can prevent it.
-func processGroup() *syscall.SysProcAttr {
+func Group() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
