@@ -228,6 +228,9 @@ func costText(c report.EffectCost, jobs int) string {
 	if c.Counted < jobs {
 		text += fmt.Sprintf(" (by %s)", countOf(c.Counted, "output"))
 	}
+	if c.ExecutedUSD != nil {
+		text += fmt.Sprintf("\ncost %s; a full run costs %s", about(*c.ExecutedUSD), about(*c.FullUSD))
+	}
 	return text
 }
 

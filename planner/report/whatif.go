@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"spate/internal/objects"
+	"spate/internal/price"
 	"spate/job"
 	"spate/planner"
 )
@@ -38,6 +39,10 @@ type EffectCost struct {
 	Executed float64 `json:"executed_seconds"` // that processes ran for this run
 	Full     float64 `json:"full_seconds"`     // that those of all jobs ran
 	Counted  int     `json:"counted_outputs"`  // that tell; where they are not those of all jobs, seconds are scaled up from them
+
+	// What these seconds cost on the run's workers; nil where it is not known what those are.
+	ExecutedUSD *price.USD `json:"executed_usd"`
+	FullUSD     *price.USD `json:"full_usd"`
 }
 
 // EffectOptions say what to look at.
@@ -75,6 +80,10 @@ func (r *Reader) Effect(ctx context.Context, o EffectOptions) (*Effect, error) {
 			return nil, err
 		}
 		e.Cost.Executed, e.Cost.Full, e.Cost.Counted = e.Cost.Executed+cost.Executed, e.Cost.Full+cost.Full, e.Cost.Counted+cost.Counted
+	}
+	if executed, ok := CostOf(o.Run, e.Cost.Executed); ok {
+		full, _ := CostOf(o.Run, e.Cost.Full)
+		e.Cost.ExecutedUSD, e.Cost.FullUSD = &executed.USD, &full.USD
 	}
 	for _, end := range d.ends {
 		before, ok := base[end.id]

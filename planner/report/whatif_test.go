@@ -8,7 +8,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
+	"spate/internal/price"
 	"spate/job"
+	"spate/planner"
 )
 
 // output stores an output that a run made, of one JSON file.
@@ -26,6 +28,13 @@ func (p *past) output(run string, planned job.Planned, seconds float64, figures 
 	p.put(job.ManifestPath(planned.Key), string(data))
 }
 
+// usd is what seconds of jobs cost on a run's workers.
+func usd(run *planner.Run, seconds float64) *price.USD {
+	w := run.Worker
+	cost := price.TaskPerHour(w.VCPU, w.MemoryGB, price.X86, false) * price.USD(seconds/float64(w.Slots)/3600)
+	return &cost
+}
+
 func TestTheEffectOfAChangeIsWhatMovedAndWhatItCost(t *testing.T) {
 	p := newPast(t)
 	base := p.run("base", "nightly", job.RunSucceeded, noon.Add(-time.Hour))
@@ -40,6 +49,7 @@ func TestTheEffectOfAChangeIsWhatMovedAndWhatItCost(t *testing.T) {
 		p.output("what-if", after[i], 3, figures)
 	}
 	run.Progress.Executed = 4
+	run.Worker = planner.WorkerSize{VCPU: 1, MemoryGB: 2, Slots: 2, Providers: []string{"FARGATE"}}
 	read := 0
 	e, err := p.Effect(t.Context(), EffectOptions{
 		Base: base, Run: run, Changed: []string{"a"}, Files: "*.json", Outputs: func(int, int) { read++ },
@@ -48,7 +58,7 @@ func TestTheEffectOfAChangeIsWhatMovedAndWhatItCost(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Effect{
-		Base: "base", Run: "what-if", Progress: run.Progress, Cost: EffectCost{Executed: 12, Full: 32, Counted: 6},
+		Base: "base", Run: "what-if", Progress: run.Progress, Cost: EffectCost{Executed: 12, Full: 32, Counted: 6, ExecutedUSD: usd(run, 12), FullUSD: usd(run, 32)},
 		Differing: 4, Unexplained: 2, Same: 2, Others: 1,
 		Figures: []Figure{
 			{Job: "all", File: "figures.json", Path: "aal", Before: 103, After: 206},
