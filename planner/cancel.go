@@ -2,7 +2,6 @@ package planner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,9 +45,9 @@ func (l *loop) cancel(ctx context.Context, r Request, run *Run) (reply, error) {
 func (l *loop) cancelUnplanned(ctx context.Context, r Request, id string) (reply, error) {
 	at := slices.IndexFunc(l.waiting, func(w *Run) bool { return w.ID == id })
 	if at < 0 {
-		if l.planning == id {
-			l.abort()
-			l.aborted = true
+		if plan := l.planning[id]; plan != nil {
+			plan.abort()
+			plan.aborted = true
 		}
 		return reply{}, errLater // it is being interrupted, or on its way from the submissions queue
 	}
@@ -99,7 +98,7 @@ func (l *loop) cancelActive(ctx context.Context, r Request, a *activeRun) (reply
 // cancelUnloaded cancels an active run that could not be loaded yet. It goes on from there once it can.
 func (l *loop) cancelUnloaded(ctx context.Context, r Request, run *Run) (reply, error) {
 	switch {
-	case l.planning == run.ID:
+	case l.planning[run.ID] != nil:
 		return reply{}, errLater
 	case !l.known(run.ID):
 		return refuse("the run's pool %s is not in this controller's configuration", run.Pool), nil
@@ -180,11 +179,4 @@ func (p *Planner) abandon(a *activeRun, now time.Time) {
 			p.back(a, n)
 		}
 	}
-}
-
-// isAborted reports whether a run's planning was interrupted, for a request to be dealt with, and forgets it.
-func (l *loop) isAborted(err error) bool {
-	aborted := l.aborted
-	l.aborted = false
-	return aborted && errors.Is(err, context.Canceled)
 }

@@ -52,9 +52,7 @@ type loop struct {
 	inboxes  chan inbox
 
 	waiting    []*Run               // to be planned
-	planning   string               // the run that is being planned
-	abort      func()               // interrupts that
-	aborted    bool                 // whether it was interrupted
+	planning   map[string]*plan     // by run, of those that are being planned
 	more       bool                 // jobs are left to release
 	retries    map[string]retry     // by run, of those that could not be planned
 	rekeyings  map[string]*rekeying // by request
@@ -77,20 +75,19 @@ type depthReading struct {
 // it started is gone.
 func (p *Planner) Run(ctx context.Context) error {
 	l := &loop{
-		Planner: p, received: make(chan *Run), batches: make(chan eventBatch), intakes: make(chan intake, 1),
+		Planner: p, received: make(chan *Run), batches: make(chan eventBatch), intakes: make(chan intake, planningMost),
 		endeds: make(chan ended, 16), depths: make(chan map[string]depthReading),
-		inboxes: make(chan inbox), retries: map[string]retry{}, rekeyings: map[string]*rekeying{},
+		inboxes: make(chan inbox), planning: map[string]*plan{}, retries: map[string]retry{}, rekeyings: map[string]*rekeying{},
 	}
 	defer func() {
 		for _, a := range p.active {
 			a.spool.close()
 		}
-		select {
-		case in := <-l.intakes: // planned, and nobody was there to take it
+		close(l.intakes)
+		for in := range l.intakes { // planned, and nobody was there to take it
 			if in.active != nil {
 				in.active.spool.close()
 			}
-		default:
 		}
 	}()
 	if err := l.takeUp(ctx); err != nil {
@@ -176,7 +173,7 @@ func (l *loop) activate(a *activeRun, h *history) {
 
 // known reports whether a run is being worked on or will be.
 func (l *loop) known(id string) bool {
-	return l.active[id] != nil || l.planning == id || slices.ContainsFunc(l.waiting, func(r *Run) bool { return r.ID == id })
+	return l.active[id] != nil || l.planning[id] != nil || slices.ContainsFunc(l.waiting, func(r *Run) bool { return r.ID == id })
 }
 
 // insist repeats do with growing pauses until it succeeds or ctx ends.

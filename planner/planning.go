@@ -12,20 +12,32 @@ import (
 	"spate/job"
 )
 
-// startPlanning plans the next run that is due, one at a time, beside the loop.
+// planningMost is how many runs are planned at once: two, so that small runs need not wait for a large one, whose memory
+// (BenchmarkPlan) bounds it. Which run's jobs go first does not depend on it.
+const planningMost = 2
+
+// plan is the planning of one run under way.
+type plan struct {
+	abort   func() // interrupts it, and frees what it holds
+	aborted bool   // whether it was interrupted, for a request to be dealt with
+}
+
+// startPlanning plans the next runs that are due, beside the loop.
 func (l *loop) startPlanning(ctx context.Context, now time.Time) {
-	next := slices.IndexFunc(l.waiting, func(r *Run) bool { return !now.Before(l.retries[r.ID].at) })
-	if l.planning != "" || next < 0 {
-		return
+	for len(l.planning) < planningMost {
+		next := slices.IndexFunc(l.waiting, func(r *Run) bool { return !now.Before(l.retries[r.ID].at) })
+		if next < 0 {
+			return
+		}
+		r := l.waiting[next]
+		l.waiting = slices.Delete(l.waiting, next, next+1)
+		ctx, abort := context.WithCancel(ctx)
+		l.planning[r.ID] = &plan{abort: abort}
+		l.background.Go(func() error {
+			l.intakes <- l.prepare(ctx, r)
+			return nil
+		})
 	}
-	r := l.waiting[next]
-	l.waiting = slices.Delete(l.waiting, next, next+1)
-	l.planning = r.ID
-	ctx, l.abort = context.WithCancel(ctx)
-	l.background.Go(func() error {
-		l.intakes <- l.prepare(ctx, r)
-		return nil
-	})
 }
 
 // prepare plans a run, or loads it when it turns out to be active.
@@ -69,10 +81,12 @@ func (l *loop) planAndResolve(ctx context.Context, r *Run) (*activeRun, error) {
 
 // taken takes what became of a run that was to be planned: it is active, ended, or tried again.
 func (l *loop) taken(ctx context.Context, in intake) error {
-	if l.planning != "" {
-		l.abort() // frees what it holds
+	aborted := false
+	if plan := l.planning[in.run.ID]; plan != nil {
+		plan.abort()
+		aborted = plan.aborted
+		delete(l.planning, in.run.ID)
 	}
-	l.planning = ""
 	var rejected *rejection
 	var broken *brokenError
 	switch {
@@ -82,7 +96,7 @@ func (l *loop) taken(ctx context.Context, in intake) error {
 		return l.giveUp(ctx, in.run, broken)
 	case in.err != nil && ctx.Err() != nil:
 		return ctx.Err()
-	case l.isAborted(in.err):
+	case aborted && errors.Is(in.err, context.Canceled):
 		l.retries[in.run.ID] = retry{at: time.Now().Add(abortedFor)}
 		l.waiting = append(l.waiting, in.run)
 		return nil
