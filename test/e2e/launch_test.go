@@ -106,7 +106,17 @@ func (in *installation) checkLaunches(t *testing.T, most int) {
 	var intents map[string]scaler.Intent
 	// The journal lags behind ECS while a launch is under way.
 	eventually(t, "every intent is answered", func() bool {
+		before := in.intents(t)
 		tasks, intents = in.tasks(t), in.intents(t)
+		// An intent answered while the tasks were listed would seem to have none.
+		if len(before) != len(intents) {
+			return false
+		}
+		for id, i := range intents {
+			if before[id].State != i.State {
+				return false
+			}
+		}
 		for _, i := range intents {
 			if i.Unconfirmed() > 0 {
 				return false
