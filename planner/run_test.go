@@ -154,6 +154,7 @@ func TestASharedJobIsTriedByTheOtherRunWhenItsOwnerGivesUp(t *testing.T) {
 		})
 		w.start()
 		w.submit("one", "deal\nroot: deal\n")
+		w.awaitState("one", func(s job.RunState) bool { return s == job.RunActive }) // it owns the deal
 		w.submit("two", "deal\nroot: deal\n")
 		one, two := w.await("one"), w.await("two")
 

@@ -245,7 +245,9 @@ func TestTheWholeSandboxRunsInVirtualTime(t *testing.T) {
 		if err != nil || aws.ToInt64(head.ContentLength) != 1 {
 			t.Errorf("%+v %v", head, err)
 		}
-		cache := redis.NewClient(&redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() }})
+		cache := redis.NewClient(&redis.Options{
+			Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() },
+		})
 		defer cache.Close()
 		if err := cache.Set(t.Context(), "k", "v", time.Minute).Err(); err != nil {
 			t.Error(err)

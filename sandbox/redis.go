@@ -67,6 +67,7 @@ func (e embedded) close() error {
 func newRedis(backend redisBackend, address string) (*redisServer, error) {
 	r := &redisServer{backend: backend, open: map[net.Conn]struct{}{}}
 	r.admin = redis.NewClient(&redis.Options{
+		Addr:   "127.0.0.1:1", // never dialled; without one the client resolves localhost, which a bubble of virtual time forbids
 		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return backend.dial(ctx) }, PoolSize: 1, DisableIdentity: true,
 	})
 	if address == "" {

@@ -115,6 +115,8 @@ func (r *running) launch(t testing.TB, change func(*awsecs.RunTaskInput)) types.
 func (r *running) until(t *testing.T, arn, status string) types.Task {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
+	between := time.NewTicker(50 * time.Millisecond)
+	defer between.Stop()
 	for {
 		out, err := r.ecs.DescribeTasks(t.Context(), &awsecs.DescribeTasksInput{Cluster: aws.String("hpc"), Tasks: []string{arn}})
 		if err != nil || len(out.Tasks) != 1 {
@@ -126,6 +128,7 @@ func (r *running) until(t *testing.T, arn, status string) types.Task {
 		if time.Now().After(deadline) {
 			t.Fatalf("task is still %s, want %s", *out.Tasks[0].LastStatus, status)
 		}
+		<-between.C // reads of tasks have a quota
 	}
 }
 

@@ -69,9 +69,6 @@ type RunSummary struct {
 	Failed   int     `json:"failed"`
 	Seconds  float64 `json:"seconds"` // from submission to outcome, as the user waits
 
-	// ComputeSeconds adds up how long the processes of the jobs executed ran, side by side or not.
-	ComputeSeconds float64 `json:"compute_seconds"`
-
 	ChangedDeals     int `json:"changed_deals,omitzero"`
 	ExpectedExecuted int `json:"expected_executed,omitzero"` // by the dependency graph alone
 }
@@ -299,31 +296,12 @@ func (d *demo) playRun(ctx context.Context, name string, p portfolio.Portfolio) 
 		return RunSummary{}, fmt.Errorf("run %s %s: %s %v", id, run.State, run.Reason, run.Errors)
 	}
 	took := time.Since(started)
-	compute, err := d.computeSeconds(ctx, id)
-	if err != nil {
-		return RunSummary{}, err
-	}
 	d.lastRun = id
 	return RunSummary{
 		Name: name, Jobs: run.Progress.Jobs, Executed: run.Progress.Executed,
 		Cached: run.Progress.Cached + run.Progress.Reused, Failed: run.Progress.Failed + run.Progress.Blocked,
-		Seconds: took.Round(10 * time.Millisecond).Seconds(), ComputeSeconds: compute,
+		Seconds: took.Round(10 * time.Millisecond).Seconds(),
 	}, nil
-}
-
-// computeSeconds adds up, for each output that a run made, how long its process ran.
-func (d *demo) computeSeconds(ctx context.Context, run string) (float64, error) {
-	sum, counted := time.Duration(0), map[job.Key]bool{}
-	for r, err := range planner.ReadResults(ctx, d.objects, run) {
-		if err != nil {
-			return 0, err
-		}
-		if !counted[r.Key] {
-			counted[r.Key] = true
-			sum += time.Duration(r.Seconds * float64(time.Second))
-		}
-	}
-	return sum.Round(10 * time.Millisecond).Seconds(), nil
 }
 
 func writeRun(dir string, p portfolio.Portfolio) error {
