@@ -72,8 +72,8 @@ func NotDeterministic(ctx context.Context, t *table.Table) ([]Doubt, error) {
 }
 
 // doubtsAbout are those about task types of a run, as sentences.
-func (p *Planner) doubtsAbout(ctx context.Context, a *activeRun) ([]string, error) {
-	doubts, err := NotDeterministic(ctx, p.Table)
+func doubtsAbout(ctx context.Context, t *table.Table, a *activeRun) ([]string, error) {
+	doubts, err := NotDeterministic(ctx, t)
 	if err != nil || len(doubts) == 0 {
 		return nil, err
 	}

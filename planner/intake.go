@@ -61,7 +61,7 @@ func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Warnings, err = p.doubtsAbout(ctx, a); err != nil {
+	if r.Warnings, err = doubtsAbout(ctx, p.Table, a); err != nil {
 		a.spool.close()
 		return nil, err
 	}

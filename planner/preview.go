@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"spate/internal/objects"
+	"spate/internal/table"
 	"spate/job"
 )
 
@@ -85,6 +86,13 @@ func PreviewRun(ctx context.Context, o PreviewOptions, prepared *Prepared) (*Pre
 		return nil, err
 	}
 	return p, nil
+}
+
+// Warn reads from the runs table what the run's owner should know of its task types, as a controller will when it plans the
+// run, and writes it into the run.
+func (p *Preview) Warn(ctx context.Context, t *table.Table) (err error) {
+	p.Run.Warnings, err = doubtsAbout(ctx, t, p.active)
+	return err
 }
 
 // submitted yields the jobs as the controller will read them.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"spate/job"
 	"spate/planner"
 	"spate/planner/report"
 )
@@ -210,7 +211,7 @@ func printChanges(w page, changes []report.Change) {
 }
 
 // fileDifference says how a file differs.
-func fileDifference(f report.FileDifference) string {
+func fileDifference(f job.FileDifference) string {
 	switch {
 	case f.Before == nil:
 		return fmt.Sprintf("%s is new, %d B", f.Path, f.After.Size)

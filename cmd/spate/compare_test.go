@@ -30,11 +30,11 @@ func someComparison() *report.Comparison {
 		Changes: []report.Change{
 			{
 				ID: "deal-00017", Task: "price-deal", Before: digit(1), After: digit(2), Differences: limit("5000000", "6000000"), Parents: []string{"rates"},
-				Output: &report.OutputDiff{Files: []report.FileDifference{
-					{Path: "losses.csv", Before: &report.FileSize{Size: 44500}, After: &report.FileSize{Size: 44500}},
-					{Path: "new.json", After: &report.FileSize{Size: 12}},
-					{Path: "old.json", Before: &report.FileSize{Size: 9}},
-					{Path: "summary.json", Before: &report.FileSize{Size: 251}, After: &report.FileSize{Size: 252}},
+				Output: &report.OutputDiff{Files: []job.FileDifference{
+					{Path: "losses.csv", Before: &job.FileSize{Size: 44500}, After: &job.FileSize{Size: 44500}},
+					{Path: "new.json", After: &job.FileSize{Size: 12}},
+					{Path: "old.json", Before: &job.FileSize{Size: 9}},
+					{Path: "summary.json", Before: &job.FileSize{Size: 251}, After: &job.FileSize{Size: 252}},
 				}},
 			},
 			{ID: "rates", Task: "exchange-rates", Before: digit(3), After: digit(4), Differences: image, Output: &report.OutputDiff{Same: true}},

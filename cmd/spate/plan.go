@@ -95,6 +95,7 @@ type planView struct {
 	Image          string            `json:"image"`
 	TaskDefinition string            `json:"task_definition"`
 	Partial        *partialView      `json:"partial,omitempty"`
+	Warnings       []string          `json:"warnings,omitempty"` // about its task types
 	Jobs           int               `json:"jobs"`
 	Cached         int               `json:"cached"`
 	ToRun          int               `json:"to_run"`
@@ -124,7 +125,7 @@ func planJSON(p *report.Plan) planView {
 	f := p.Forecast
 	v := planView{
 		Name: p.Run.Name, Pool: p.Run.Pool, Image: p.Run.Image, TaskDefinition: p.Run.TaskDefinition,
-		Jobs: p.Jobs, Cached: p.Cached, ToRun: p.ToRun, Unknown: p.Unknown, UnknownReason: p.UnknownReason,
+		Warnings: p.Run.Warnings, Jobs: p.Jobs, Cached: p.Cached, ToRun: p.ToRun, Unknown: p.Unknown, UnknownReason: p.UnknownReason,
 		Tasks: p.Tasks, Against: p.Against, Reasons: p.Reasons, Cost: p.Cost, Saved: p.Saved,
 		Expected: expectedView{
 			Seconds: f.Total.Seconds(), Workers: f.Workers, Launched: f.Launched.Seconds(), Busy: f.Busy.Seconds(), Chain: f.Chain,
@@ -148,6 +149,9 @@ func printPlan(w page, p *report.Plan) error {
 	w.paragraph("", text)
 	if p.Run.Whole > 0 {
 		w.paragraph("  ", fmt.Sprintf("partial: %d of %s", p.Jobs, countOf(p.Run.Whole, "job")))
+	}
+	for _, warning := range p.Run.Warnings {
+		w.paragraph("  ", "warning: "+warning)
 	}
 	if p.Unknown > 0 {
 		w.paragraph("  ", fmt.Sprintf("Of %s among them it is not known whether there are outputs: %s", countOf(p.Unknown, "job"), p.UnknownReason))

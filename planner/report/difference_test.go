@@ -182,19 +182,3 @@ func TestDocumentsDifferExactlyWhenTheirKeysDo(t *testing.T) {
 		}
 	})
 }
-
-func TestFilesDifferByTheirBytesAndWhereOnlyOneOutputHasThem(t *testing.T) {
-	before := []job.File{{Path: "a", Size: 1, SHA256: "11"}, {Path: "b", Size: 2, SHA256: "22"}, {Path: "c", Size: 3, SHA256: "33"}}
-	after := []job.File{{Path: "d", Size: 4, SHA256: "44"}, {Path: "c", Size: 3, SHA256: "33"}, {Path: "b", Size: 2, SHA256: "23"}}
-	want := []FileDifference{
-		{Path: "a", Before: &FileSize{1, "11"}},
-		{Path: "b", Before: &FileSize{2, "22"}, After: &FileSize{2, "23"}},
-		{Path: "d", After: &FileSize{4, "44"}},
-	}
-	if diff := cmp.Diff(want, DiffFiles(before, after)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if got := DiffFiles(before, before); len(got) != 0 {
-		t.Errorf("an output differs from itself: %v", got)
-	}
-}

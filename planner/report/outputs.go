@@ -28,11 +28,11 @@ func (r *Reader) Manifest(ctx context.Context, key job.Key) (*job.Manifest, obje
 
 // OutputDiff is how the outputs of a changed job compare.
 type OutputDiff struct {
-	Same    bool             `json:"same"`              // byte for byte
-	Missing string           `json:"missing,omitzero"`  // why there was nothing to compare
-	Files   []FileDifference `json:"files,omitempty"`   // that differ
-	Seconds float64          `json:"seconds,omitempty"` // that the later one took
-	Made    string           `json:"made_by,omitzero"`  // the run that made the later one
+	Same    bool                 `json:"same"`              // byte for byte
+	Missing string               `json:"missing,omitzero"`  // why there was nothing to compare
+	Files   []job.FileDifference `json:"files,omitempty"`   // that differ
+	Seconds float64              `json:"seconds,omitempty"` // that the later one took
+	Made    string               `json:"made_by,omitzero"`  // the run that made the later one
 }
 
 // OutputsTally sums up how the outputs of changed jobs compare.
@@ -91,7 +91,7 @@ func (r *Reader) compareOutput(ctx context.Context, before, after job.Key) (*Out
 	if err != nil {
 		return nil, err
 	}
-	files := DiffFiles(a.Files, b.Files)
+	files := job.DiffFiles(a.Files, b.Files)
 	return &OutputDiff{Same: len(files) == 0, Files: files, Seconds: b.Seconds, Made: b.Run}, nil
 }
 
@@ -129,5 +129,5 @@ func (d *OutputDiff) keeps(files []string) bool {
 	if d == nil || d.Missing != "" {
 		return false
 	}
-	return !slices.ContainsFunc(d.Files, func(f FileDifference) bool { return len(files) == 0 || slices.Contains(files, f.Path) })
+	return !slices.ContainsFunc(d.Files, func(f job.FileDifference) bool { return len(files) == 0 || slices.Contains(files, f.Path) })
 }

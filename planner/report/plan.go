@@ -76,6 +76,9 @@ func (r *Reader) PlanOf(ctx context.Context, preview *planner.Preview, fleet Fle
 	if err != nil {
 		return nil, err
 	}
+	if err := preview.Warn(ctx, r.Table); err != nil {
+		return nil, err
+	}
 	paces := Paces(runs, preview.Run.Name, preview.Run.Pool)
 	plan := &Plan{Run: preview.Run}
 	if preview.UnknownErr != nil {
