@@ -144,6 +144,7 @@ tasks:
   sum: {command: [live-sum]}
   figures: {command: [live-figures]}
   fail: {command: [live-fail], permanent_exit_codes: [65]}
+  maybe: {command: [live-maybe], permanent_exit_codes: [65]}
   flaky: {command: [live-flaky]}
   slow: {command: [live-slow]}
   noisy: {command: [live-noisy]}
@@ -162,6 +163,8 @@ func livePrograms() map[string]string {
 		"live-figures": `awk '{s += $1; n++} END {printf "{\"sum\":%d,\"mean\":%g,\"parts\":[{\"part\":\"n\",\"of\":%d}]}\n", s, s/n, n}' in/*/value.txt > out/figures.json`,
 		// fail fails for good.
 		"live-fail": `echo "reading losses.csv"; echo "error: row 17: loss is negative" >&2; exit 65`,
+		// maybe fails for good when its parameter fail is true, and else does what ok does.
+		"live-maybe": `! grep -q '"fail":true' params.json || { echo "error: the feed is late" >&2; exit 65; }; exec live-ok`,
 		// flaky fails at its first attempt.
 		"live-flaky": `if mkdir @DIR@/flaky/$SPATE_JOB_KEY 2>/dev/null; then echo "no licence is free"; exit 1; fi; echo 1 > out/value.txt`,
 		// noisy writes another number each time.

@@ -27,21 +27,22 @@ const (
 const programName = "spate"
 
 type commands struct {
-	Demo      demoCommand      `cmd:"" help:"Show on this machine what Spate does: four runs of a risk rollup."`
-	Submit    submitCommand    `cmd:"" help:"Submit a run file."`
-	Plan      planCommand      `cmd:"" help:"Show what a run file would run, why, for how long and at what cost; nothing is submitted."`
-	WhatIf    whatIfCommand    `cmd:"" name:"what-if" help:"Run a run's jobs with changed parameters, and show which figures moved."`
-	Status    statusCommand    `cmd:"" help:"Show pools and the runs that are under way, or one run."`
-	Runs      runsCommand      `cmd:"" help:"List runs, the newest first."`
-	Failed    failedCommand    `cmd:"" help:"Show what failed in a run, grouped by cause."`
-	Logs      logsCommand      `cmd:"" help:"Show what a job printed."`
-	Compare   compareCommand   `cmd:"" help:"Show what two runs differ in: which jobs changed, why, and which outputs."`
-	Why       whyCommand       `cmd:"" help:"Explain why a job ran, or did not; or what a key stands for."`
-	Reproduce reproduceCommand `cmd:"" help:"Compute jobs of a run again and compare the bytes of their files."`
-	Serve     serveCommand     `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
-	Worker    workerCommand    `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
-	Sandbox   sandboxCommand   `cmd:"" help:"Serve the AWS services that Spate uses, and Redis, on this machine."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Demo       demoCommand       `cmd:"" help:"Show on this machine what Spate does: four runs of a risk rollup."`
+	Submit     submitCommand     `cmd:"" help:"Submit a run file."`
+	Plan       planCommand       `cmd:"" help:"Show what a run file would run, why, for how long and at what cost; nothing is submitted."`
+	WhatIf     whatIfCommand     `cmd:"" name:"what-if" help:"Run a run's jobs with changed parameters, and show which figures moved."`
+	Status     statusCommand     `cmd:"" help:"Show pools and the runs that are under way, or one run."`
+	Runs       runsCommand       `cmd:"" help:"List runs, the newest first."`
+	Failed     failedCommand     `cmd:"" help:"Show what failed in a run, grouped by cause."`
+	Substitute substituteCommand `cmd:"" help:"Let another output stand in for that of a job that failed."`
+	Logs       logsCommand       `cmd:"" help:"Show what a job printed."`
+	Compare    compareCommand    `cmd:"" help:"Show what two runs differ in: which jobs changed, why, and which outputs."`
+	Why        whyCommand        `cmd:"" help:"Explain why a job ran, or did not; or what a key stands for."`
+	Reproduce  reproduceCommand  `cmd:"" help:"Compute jobs of a run again and compare the bytes of their files."`
+	Serve      serveCommand      `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
+	Worker     workerCommand     `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
+	Sandbox    sandboxCommand    `cmd:"" help:"Serve the AWS services that Spate uses, and Redis, on this machine."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 const description = "Runs large sets of mostly deterministic jobs on AWS Fargate.\n\n" +

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,6 +56,9 @@ func (c *runsCommand) Run(ctx context.Context, p *program) error {
 	if n := len(all) - len(shown); n > 0 {
 		fmt.Fprintf(p.stderr, "%d older are not shown; --limit 0 lists all\n", n)
 	}
+	if slices.ContainsFunc(shown, func(r *planner.Run) bool { return len(r.Substitutions) > 0 }) {
+		fmt.Fprintln(p.stderr, "* other outputs stand in for some of its own: spate status RUN")
+	}
 	return nil
 }
 
@@ -63,12 +67,20 @@ func printRuns(w page, now time.Time, runs []*planner.Run) error {
 	for _, r := range runs {
 		p := r.Progress
 		body = append(body, []string{
-			r.ID, string(r.State), r.Pool, strconv.Itoa(p.Jobs), strconv.Itoa(p.Executed), strconv.Itoa(p.Cached + p.Reused),
+			r.ID, markedState(r), r.Pool, strconv.Itoa(p.Jobs), strconv.Itoa(p.Executed), strconv.Itoa(p.Cached + p.Reused),
 			strconv.Itoa(p.Failed), strconv.Itoa(p.Blocked), lasted(now, r), ago(now, r.Received), r.Owner,
 		})
 	}
 	header := []string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "BLOCKED", "TOOK", "SUBMITTED", "OWNER"}
 	return w.rowsWithin(header, body, "OWNER", "POOL", "BLOCKED", "SUBMITTED", "CACHED", "EXECUTED")
+}
+
+// markedState is a run's state, with a mark when other outputs stand in for some of its jobs'.
+func markedState(r *planner.Run) string {
+	if len(r.Substitutions) > 0 {
+		return string(r.State) + "*"
+	}
+	return string(r.State)
 }
 
 // lasted is how long a run took, or has taken so far.
@@ -112,8 +124,9 @@ type runView struct {
 
 	Reproduction *planner.Reproduction `json:"reproduction,omitempty"` // of a run that computes another's jobs again
 
-	Progress planner.Progress `json:"progress"`
-	Failures []failureView    `json:"failures,omitempty"`
+	Substitutions []planner.Substitution `json:"substitutions,omitempty"`
+	Progress      planner.Progress       `json:"progress"`
+	Failures      []failureView          `json:"failures,omitempty"`
 
 	Tasks map[string]planner.TaskFigures `json:"tasks,omitempty"` // what the jobs took, by task type
 	Cost  *report.RunCost                `json:"cost,omitempty"`  // an estimate
@@ -146,7 +159,7 @@ func runJSON(now time.Time, bucket string, r *planner.Run) runView {
 	v := runView{
 		ID: r.ID, Name: r.Name, Pool: r.Pool, Owner: r.Owner, Labels: r.Labels, State: r.State, Reason: r.Reason, Errors: r.Errors,
 		Received: r.Received, Planned: optional(r.Planned), Ended: optional(r.Ended), Seconds: duration(now, r).Seconds(),
-		Image: r.Image, Results: results(bucket, r), Progress: r.Progress,
+		Image: r.Image, Results: results(bucket, r), Progress: r.Progress, Substitutions: r.Substitutions,
 		Warnings: r.Warnings, Reproduction: r.Reproduction,
 	}
 	if r.Partial() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -179,6 +180,9 @@ func line(run *planner.Run, workers int, perSecond float64, columns int) (text s
 	parts := []part{{text: string(run.State)}}
 	if p := run.Progress; run.State != job.RunReceived && run.State != job.RunPlanning && p.Jobs > 0 {
 		parts = figures(p, workers, perSecond)
+		if n := len(run.Substitutions); n > 0 {
+			parts = slices.Insert(parts, 1, part{fmt.Sprintf("%d substituted", n), rankFailed})
+		}
 	}
 	for most := rankZero; most >= 0; most-- {
 		var kept []string
