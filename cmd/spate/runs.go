@@ -56,9 +56,6 @@ func (c *runsCommand) Run(ctx context.Context, p *program) error {
 	if n := len(all) - len(shown); n > 0 {
 		fmt.Fprintf(p.stderr, "%d older are not shown; --limit 0 lists all\n", n)
 	}
-	if slices.ContainsFunc(shown, func(r *planner.Run) bool { return len(r.Substitutions) > 0 }) {
-		fmt.Fprintln(p.stderr, "* other outputs stand in for some of its own: spate status RUN")
-	}
 	return nil
 }
 
@@ -72,7 +69,13 @@ func printRuns(w page, now time.Time, runs []*planner.Run) error {
 		})
 	}
 	header := []string{"RUN", "STATE", "POOL", "JOBS", "EXECUTED", "CACHED", "FAILED", "BLOCKED", "TOOK", "SUBMITTED", "OWNER"}
-	return w.rowsWithin(header, body, "OWNER", "POOL", "BLOCKED", "SUBMITTED", "CACHED", "EXECUTED")
+	if err := w.rowsWithin(header, body, "OWNER", "POOL", "BLOCKED", "SUBMITTED", "CACHED", "EXECUTED"); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(runs, func(r *planner.Run) bool { return len(r.Substitutions) > 0 }) {
+		w.paragraph("", "* Other outputs stand in for some of the run's own: `spate status RUN` tells which.")
+	}
+	return nil
 }
 
 // markedState is a run's state, with a mark when other outputs stand in for some of its jobs'.
