@@ -80,6 +80,13 @@ func TestARunSubmittedOnceMoreIsToldFromANewOne(t *testing.T) {
 // installed points this process at a sandbox with all that a configuration names, and returns its table of runs.
 func installed(t *testing.T, configFile string) *table.Table {
 	t.Helper()
+	s, cfg := sandboxed(t, configFile)
+	return table.New(awsclient.Local(s.Endpoint()).DynamoDB, cfg.Tables.Runs)
+}
+
+// sandboxed points this process at a sandbox with all that a configuration names.
+func sandboxed(t *testing.T, configFile string) (*sandbox.Sandbox, *config.Config) {
+	t.Helper()
 	s, err := sandbox.New(sandbox.Options{Listen: "127.0.0.1:0", RedisListen: "127.0.0.1:0", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
@@ -101,9 +108,8 @@ func installed(t *testing.T, configFile string) *table.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clients := awsclient.Local(s.Endpoint())
-	if err := provision.Create(t.Context(), clients, cfg, provision.Image{Name: "image"}); err != nil {
+	if err := provision.Create(t.Context(), awsclient.Local(s.Endpoint()), cfg, provision.Image{Name: "image@sha256:" + strings.Repeat("5e", 32), CPU: "X86_64"}); err != nil {
 		t.Fatal(err)
 	}
-	return table.New(clients.DynamoDB, cfg.Tables.Runs)
+	return s, cfg
 }
