@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"strings"
+
+	"spate/examples/reinsurance/sheet"
 )
 
 // Combine adds losses and reinstatement premiums by occurrence and currency. Each table must ascend, and so does the sum.
@@ -116,6 +118,7 @@ func readKnownLosses(file string, content []byte, occurrences []Occurrence) ([]P
 		return nil, err
 	}
 	next := 0
+	var unknown sheet.InputErrors
 	for i, l := range losses {
 		for next < len(occurrences) && occurrences[next].ID < l.Occurrence {
 			next++
@@ -123,8 +126,11 @@ func readKnownLosses(file string, content []byte, occurrences []Occurrence) ([]P
 		if next == len(occurrences) || occurrences[next].ID != l.Occurrence {
 			const headerLines = 1
 			column := len(fmt.Sprint(l.Period)) + 2
-			return nil, &InputError{File: file, Line: i + 1 + headerLines, Column: column, Reason: fmt.Sprintf("occurrence %d is not in any %s", l.Occurrence, OccurrencesFile)}
+			unknown = append(unknown, &InputError{File: file, Line: i + 1 + headerLines, Column: column, Reason: fmt.Sprintf("occurrence %d is not in any %s", l.Occurrence, OccurrencesFile)})
 		}
+	}
+	if len(unknown) > 0 {
+		return nil, unknown
 	}
 	return losses, nil
 }

@@ -53,42 +53,37 @@ const (
 )
 
 // ReadOccurrences reads an occurrence table. Rows must ascend by occurrence and hold one currency, and periods must lie in
-// [1, periods]. Errors are *InputError.
+// [1, periods]. Errors hold an *InputError for each row that is wrong.
 func ReadOccurrences(file string, content []byte, periods int) ([]Occurrence, error) {
 	t, err := openTable(file, content, occurrencesHeader)
 	if err != nil {
 		return nil, err
 	}
 	occurrences := make([]Occurrence, 0, bytes.Count(content, []byte{'\n'}))
-	last := int64(0)
+	var last Occurrence
 	for t.next() {
 		var o Occurrence
-		if o.Period, o.ID, err = t.when(periods); err != nil {
-			return nil, err
+		o.Period, o.ID = t.when(periods)
+		o.Event, o.Currency, o.Loss = t.amount(2), t.currency(3), t.amount(4)
+		if !t.good() {
+			continue
 		}
-		if o.Event, err = t.amount(2); err != nil {
-			return nil, err
+		if o.ID <= last.ID {
+			t.reject(1, "occurrence %d does not come after %d: rows must ascend", o.ID, last.ID)
+			continue
 		}
-		if o.Currency, err = t.currency(3); err != nil {
-			return nil, err
+		if last.ID > 0 && o.Currency != last.Currency {
+			t.reject(3, "currency %s, but the rows above are in %s", o.Currency, last.Currency)
+			continue
 		}
-		if o.Loss, err = t.amount(4); err != nil {
-			return nil, err
-		}
-		if o.ID <= last {
-			return nil, t.at(1, "occurrence %d does not come after %d: rows must ascend", o.ID, last)
-		}
-		if len(occurrences) > 0 && o.Currency != occurrences[0].Currency {
-			return nil, t.at(3, "currency %s, but the rows above are in %s", o.Currency, occurrences[0].Currency)
-		}
-		last = o.ID
+		last = o
 		occurrences = append(occurrences, o)
 	}
-	return occurrences, t.err
+	return occurrences, t.err()
 }
 
 // ReadLosses reads a table of period losses. Rows must ascend by occurrence and, within it, by currency; periods must lie
-// in [1, periods]. Errors are *InputError.
+// in [1, periods]. Errors hold an *InputError for each row that is wrong.
 func ReadLosses(file string, content []byte, periods int) ([]PeriodLoss, error) {
 	t, err := openTable(file, content, lossesHeader)
 	if err != nil {
@@ -98,42 +93,32 @@ func ReadLosses(file string, content []byte, periods int) ([]PeriodLoss, error) 
 	var last PeriodLoss
 	for t.next() {
 		var l PeriodLoss
-		if l.Period, l.Occurrence, err = t.when(periods); err != nil {
-			return nil, err
-		}
-		if l.Currency, err = t.currency(2); err != nil {
-			return nil, err
-		}
-		if l.Loss, err = t.amount(3); err != nil {
-			return nil, err
-		}
-		if l.Premium, err = t.amount(4); err != nil {
-			return nil, err
+		l.Period, l.Occurrence = t.when(periods)
+		l.Currency, l.Loss, l.Premium = t.currency(2), t.amount(3), t.amount(4)
+		if !t.good() {
+			continue
 		}
 		if l.compare(last) <= 0 {
-			return nil, t.at(1, "occurrence %d in %s does not come after %d in %s: rows must ascend", l.Occurrence, l.Currency, last.Occurrence, last.Currency)
+			t.reject(1, "occurrence %d in %s does not come after %d in %s: rows must ascend", l.Occurrence, l.Currency, last.Occurrence, last.Currency)
+			continue
 		}
 		last = l
 		losses = append(losses, l)
 	}
-	return losses, t.err
+	return losses, t.err()
 }
 
 // when reads the two columns that every table begins with.
-func (t *table) when(periods int) (period, occurrence int64, err error) {
-	if period, err = t.amount(0); err != nil {
-		return 0, 0, err
+func (t *table) when(periods int) (period, occurrence int64) {
+	period, occurrence = t.amount(0), t.amount(1)
+	switch {
+	case !t.good():
+	case period < 1 || period > int64(periods):
+		t.reject(0, "period %d outside 1 to %d", period, periods)
+	case occurrence/perPeriod != period:
+		t.reject(1, "occurrence %d is not of period %d: its number is period × 1,000,000 + day × 1,000 + peril × 100 + count", occurrence, period)
 	}
-	if period < 1 || period > int64(periods) {
-		return 0, 0, t.at(0, "period %d outside 1 to %d", period, periods)
-	}
-	if occurrence, err = t.amount(1); err != nil {
-		return 0, 0, err
-	}
-	if occurrence/perPeriod != period {
-		return 0, 0, t.at(1, "occurrence %d is not of period %d: its number is period × 1,000,000 + day × 1,000 + peril × 100 + count", occurrence, period)
-	}
-	return period, occurrence, nil
+	return period, occurrence
 }
 
 const bytesPerRow = 36 // usually

@@ -104,7 +104,7 @@ func TestBadInputEndsWithExitCode65AndSaysWhere(t *testing.T) {
 		"one number, twice":   {"price-deal", someDeal, events(map[string]string{"occurrences-x/occurrences.csv": someEvents}), "price-deal: occurrences-x/occurrences.csv: has the peril number 1, and so has " + hurricanes},
 		"other currency":      {"price-deal", deal(`"currency":"EUR"`), events(nil), "price-deal: rates/rates.csv: has no rate for USD: cannot convert USD to EUR"},
 		"bad rates":           {"price-deal", someDeal, events(map[string]string{"rates/rates.csv": "currency,rate\nEUR,1,1\n"}), "price-deal: rates/rates.csv:2:1: 3 columns, want 2 (currency,rate)"},
-		"period beyond":       {"price-deal", deal(`"periods":1`), events(nil), "price-deal: " + hurricanes + ":3:1: period 2 outside 1 to 1"},
+		"period beyond":       {"price-deal", deal(`"periods":1`), events(nil), "price-deal: " + hurricanes + ":3:1: period 2 outside 1 to 1\n" + hurricanes + ":4:1: period 2 outside 1 to 1"},
 		"unknown parameter":   {"price-deal", "{\"attachment\":100,\n \"limits\":1}", events(nil), `price-deal: params.json:2:2: unknown field "limits"`},
 		"parameter of a kind": {"price-deal", "{\n  \"market_share\": \"all\"}", events(nil), "price-deal: params.json:2:23: cannot unmarshal string into Go struct field DealParams.market_share of type float64"},
 		"not JSON":            {"combine", "{]", nil, "combine: params.json:1:2: invalid character ']' looking for beginning of object key string"},

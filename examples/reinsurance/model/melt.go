@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"spate/examples/reinsurance/sheet"
 )
@@ -11,35 +12,38 @@ import (
 const meltHeader = "EventId,EventRate,MeanLoss,SDLoss,MaxLoss"
 
 // ReadMelt reads a catalogue of events from the columns of a moment event loss table that the model uses, as WriteMelt
-// writes it. Rows must ascend by EventId; a MaxLoss of 0 is none. Errors are *InputError.
+// writes it. Rows must ascend by EventId; a MaxLoss of 0 is none. Errors hold an *InputError for each row that is wrong.
 func ReadMelt(file string, content []byte) ([]Event, error) {
+	return readEvents(file, content, func(*table, Event) {})
+}
+
+// readEvents reads events, each of which may be rejected by further checks.
+func readEvents(file string, content []byte, check func(*table, Event)) ([]Event, error) {
 	t, err := openTable(file, content, meltHeader)
 	if err != nil {
 		return nil, err
 	}
 	var events []Event
+	last := int64(0)
 	for t.next() {
-		var e Event
-		if e.ID, err = t.amount(0); err != nil {
-			return nil, err
+		e := Event{ID: t.amount(0), Rate: t.decimal(1), Mean: t.decimal(2), SD: t.decimal(3), Max: t.decimal(4)}
+		if !t.good() {
+			continue
 		}
-		for i, into := range []*float64{&e.Rate, &e.Mean, &e.SD, &e.Max} {
-			field := i + 1
-			value, reason := sheet.Decimal(t.fields[field])
-			if reason != "" {
-				return nil, t.at(field, "%s %s %s", t.name(field), sheet.Quote(t.fields[field]), reason)
-			}
-			*into = value
+		if e.ID <= last {
+			t.reject(0, "event %d does not come after event %d: rows must ascend", e.ID, last)
+			continue
 		}
-		if n := len(events); n > 0 && e.ID <= events[n-1].ID {
-			return nil, t.at(0, "event %d does not come after event %d: rows must ascend", e.ID, events[n-1].ID)
-		}
+		last = e.ID
 		if column, reason := e.problem(); reason != "" {
-			return nil, t.at(0, "event %d: %s %s", e.ID, column, reason)
+			field := slices.Index(strings.Split(meltHeader, ","), column)
+			t.reject(field, "%s %s %s", column, sheet.Quote(t.fields[field]), reason)
+			continue
 		}
+		check(t, e)
 		events = append(events, e)
 	}
-	return events, t.err
+	return events, t.err()
 }
 
 // WriteMelt formats a catalogue of events.

@@ -70,7 +70,7 @@ func (r Rates) Convert(amount int64, from, to Currency) (int64, error) {
 
 const ratesHeader = "currency,rate"
 
-// ReadRates reads a table of exchange rates, ascending by currency. Errors are *InputError.
+// ReadRates reads a table of exchange rates, ascending by currency. Errors hold an *InputError for each row that is wrong.
 func ReadRates(file string, content []byte) (Rates, error) {
 	t, err := openTable(file, content, ratesHeader)
 	if err != nil {
@@ -79,24 +79,21 @@ func ReadRates(file string, content []byte) (Rates, error) {
 	rates := Rates{}
 	last := Currency("")
 	for t.next() {
-		code, err := t.currency(0)
-		if err != nil {
-			return nil, err
+		code, rate := t.currency(0), t.decimal(1)
+		if t.good() && !(rate >= leastRate && rate <= mostRate) {
+			t.reject(1, "rate %s is outside %v to %v", sheet.Quote(t.fields[1]), leastRate, float64(mostRate))
+		}
+		if !t.good() {
+			continue
 		}
 		if code <= last {
-			return nil, t.at(0, "currency %s does not come after %s: rows must ascend", code, last)
+			t.reject(0, "currency %s does not come after %s: rows must ascend", code, last)
+			continue
 		}
 		last = code
-		rate, reason := sheet.Decimal(t.fields[1])
-		if reason == "" && !(rate >= leastRate && rate <= mostRate) {
-			reason = fmt.Sprintf("is outside %v to %v", leastRate, float64(mostRate))
-		}
-		if reason != "" {
-			return nil, t.at(1, "rate %s %s", sheet.Quote(t.fields[1]), reason)
-		}
 		rates[code] = rate
 	}
-	return rates, t.err
+	return rates, t.err()
 }
 
 // WriteRates formats a table of exchange rates.

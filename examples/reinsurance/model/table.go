@@ -9,18 +9,20 @@ import (
 	"spate/examples/reinsurance/sheet"
 )
 
-// A table is a CSV file of plain fields (no quotes, no spaces) being read line by line. It stops at the first error.
+// A table is a CSV file of plain fields (no quotes, no spaces) being read line by line. Fields that are wrong are
+// remembered as problems and read as zero, so that one look at a file tells all that is wrong with it.
 type table struct {
-	file   string
-	header string
-	rest   []byte
-	line   int      // of fields, from 1
-	fields [][]byte // of the line, as many as the header has
-	last   Currency // the code read last, so that equal ones share their memory
-	err    error
+	file     string
+	header   string
+	rest     []byte
+	line     int      // of fields, from 1
+	fields   [][]byte // of the line, as many as the header has
+	last     Currency // the code read last, so that equal ones share their memory
+	problems sheet.InputErrors
+	before   int // problems of the lines before
 }
 
-// openTable checks what concerns the whole file.
+// openTable checks what concerns the whole file. Errors are *InputError.
 func openTable(file string, content []byte, header string) (*table, error) {
 	t := &table{file: file, header: header, line: 1}
 	if err := checkFile(file, content, header); err != nil {
@@ -48,13 +50,23 @@ func checkFile(file string, content []byte, header string) error {
 	return nil
 }
 
-// next splits the next line into fields. It returns false at the end and after an error.
+// next splits the next line that has the right number of fields. It returns false at the end.
 func (t *table) next() bool {
-	if t.err != nil || len(t.rest) == 0 {
-		return false
+	for len(t.rest) > 0 {
+		t.line++
+		got := t.split()
+		if got == len(t.fields) {
+			t.before = len(t.problems)
+			return true
+		}
+		t.problem(1, "%d columns, want %d (%s)", got, len(t.fields), t.header)
 	}
-	t.line++
-	got, start := 0, 0
+	return false
+}
+
+// split takes the next line and returns how many fields it has.
+func (t *table) split() (got int) {
+	start := 0
 	for i, c := range t.rest {
 		if c != ',' && c != '\n' {
 			continue
@@ -68,20 +80,31 @@ func (t *table) next() bool {
 		}
 	}
 	t.rest = t.rest[start:]
-	if got != len(t.fields) {
-		t.err = &InputError{File: t.file, Line: t.line, Column: 1, Reason: fmt.Sprintf("%d columns, want %d (%s)", got, len(t.fields), t.header)}
-		return false
-	}
-	return true
+	return got
 }
 
-// at returns an error about one field of the line.
-func (t *table) at(field int, format string, args ...any) error {
+// good reports whether nothing has been wrong with the line so far.
+func (t *table) good() bool { return len(t.problems) == t.before }
+
+// err returns sheet.InputErrors, all that is wrong with the file so far, or nil.
+func (t *table) err() error {
+	if len(t.problems) == 0 {
+		return nil
+	}
+	return t.problems
+}
+
+// reject remembers what is wrong with one field of the line.
+func (t *table) reject(field int, format string, args ...any) {
 	column := 1
 	for _, before := range t.fields[:field] {
 		column += len(before) + 1
 	}
-	return &InputError{File: t.file, Line: t.line, Column: column, Reason: fmt.Sprintf(format, args...)}
+	t.problem(column, format, args...)
+}
+
+func (t *table) problem(column int, format string, args ...any) {
+	t.problems = append(t.problems, &InputError{File: t.file, Line: t.line, Column: column, Reason: fmt.Sprintf(format, args...)})
 }
 
 func (t *table) name(field int) string {
@@ -89,25 +112,35 @@ func (t *table) name(field int) string {
 }
 
 // amount reads a field as a whole number of at most MaxAmount.
-func (t *table) amount(field int) (int64, error) {
+func (t *table) amount(field int) int64 {
 	value, reason := sheet.Whole(t.fields[field])
 	if reason != "" {
-		return 0, t.at(field, "%s %s %s", t.name(field), sheet.Quote(t.fields[field]), reason)
+		t.reject(field, "%s %s %s", t.name(field), sheet.Quote(t.fields[field]), reason)
 	}
-	return value, nil
+	return value
+}
+
+// decimal reads a field as a number with a decimal point.
+func (t *table) decimal(field int) float64 {
+	value, reason := sheet.Decimal(t.fields[field])
+	if reason != "" {
+		t.reject(field, "%s %s %s", t.name(field), sheet.Quote(t.fields[field]), reason)
+	}
+	return value
 }
 
 // currency reads a field as a currency code.
-func (t *table) currency(field int) (Currency, error) {
+func (t *table) currency(field int) Currency {
 	text := t.fields[field]
 	if len(text) > 0 && string(text) == string(t.last) {
-		return t.last, nil
+		return t.last
 	}
 	if !sheet.IsCurrency(text) {
-		return "", t.at(field, "%s %s is not a currency code such as USD", t.name(field), sheet.Quote(text))
+		t.reject(field, "%s %s is not a currency code such as USD", t.name(field), sheet.Quote(text))
+		return ""
 	}
 	t.last = Currency(text)
-	return t.last, nil
+	return t.last
 }
 
 func appendRow(out []byte, fields ...int64) []byte {

@@ -54,6 +54,40 @@ func TestMalformedTablesAreRefusedWithTheirPosition(t *testing.T) {
 	}
 }
 
+func TestEveryBadRowOfATableIsListed(t *testing.T) {
+	const occurrences = "period,occurrence,event,currency,loss\n"
+	_, err := model.ReadOccurrences("f.csv", []byte(occurrences+strings.Join([]string{
+		"1,1001100,7,USD,5",
+		"1,1001101,7,USD,NaN",
+		"1,1001102,7,USD,1.234,56",
+		"1,1001103,7,USD",
+		"11,1001104,7,usd,+Inf",
+		"1,1001100,7,USD,5",
+		"1,1001105,7,EUR,5",
+		"1,1001106,-7,USD,5",
+		"1,1001107,7,USD,5",
+	}, "\n")+"\n"), 10)
+	want := `f.csv:3:17: loss "NaN" is not a whole number
+f.csv:4:1: 6 columns, want 5 (period,occurrence,event,currency,loss)
+f.csv:5:1: 4 columns, want 5 (period,occurrence,event,currency,loss)
+f.csv:6:1: period 11 outside 1 to 10
+f.csv:6:14: currency "usd" is not a currency code such as USD
+f.csv:6:18: loss "+Inf" is not a whole number
+f.csv:7:3: occurrence 1001100 does not come after 1001100: rows must ascend
+f.csv:8:13: currency EUR, but the rows above are in USD
+f.csv:9:11: event "-7" is negative`
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Error(diff)
+	}
+	_, err = model.ReadLosses("f.csv", []byte("period,occurrence,currency,loss,reinstatement_premium\n"+strings.Repeat("x\n", 500)), 10)
+	if err == nil || strings.Count(err.Error(), "\n") != 50 || !strings.HasSuffix(err.Error(), "f.csv: and 450 more problems") {
+		t.Errorf("500 bad rows are told as %v", err)
+	}
+}
+
 func FuzzReadLosses(f *testing.F) {
 	const header = "period,occurrence,currency,loss,reinstatement_premium\n"
 	f.Add([]byte(header + "1,1001100,EUR,5,0\n1,1001100,USD,7,1\n2,2002100,USD,0,0\n"))

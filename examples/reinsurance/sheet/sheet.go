@@ -48,6 +48,15 @@ func (p InputErrors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Unwrap returns the problems, for errors.Is and errors.As.
+func (p InputErrors) Unwrap() []error {
+	errs := make([]error, len(p))
+	for i, problem := range p {
+		errs[i] = problem
+	}
+	return errs
+}
+
 // Columns are the names that a header may have.
 type Columns struct {
 	Required []string
