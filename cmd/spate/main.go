@@ -38,6 +38,7 @@ type commands struct {
 	Logs       logsCommand       `cmd:"" help:"Show what a job printed."`
 	Compare    compareCommand    `cmd:"" help:"Show what two runs differ in: which jobs changed, why, and which outputs."`
 	Why        whyCommand        `cmd:"" help:"Explain why a job ran, or did not; or what a key stands for."`
+	Graph      graphCommand      `cmd:"" help:"Show a run level by level, its critical path, and what its end results wait for."`
 	Reproduce  reproduceCommand  `cmd:"" help:"Compute jobs of a run again and compare the bytes of their files."`
 	Serve      serveCommand      `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
 	Worker     workerCommand     `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`

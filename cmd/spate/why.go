@@ -61,6 +61,12 @@ func printWhy(w page, now time.Time, e *report.Explanation) error {
 	if because := e.Because(); because != "" && e.State != job.Cached.String() {
 		w.paragraph("  ", because)
 	}
+	if s := e.Substituted; s != nil {
+		w.paragraph("  ", fmt.Sprintf("substituted: the output of key %s stands in for its own, %s; %s: %q", e.Key.Short(), s.For.Short(), s.By, s.Reason))
+	}
+	if len(e.SubstitutedBy) > 0 {
+		w.paragraph("  ", "substituted: other outputs stand in for those of jobs on which it depends: "+someOf(e.SubstitutedBy, shownNames))
+	}
 	if len(e.Differences) > 0 {
 		fmt.Fprintln(w)
 		with := "output " + e.AgainstKey.Short()

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"spate/internal/objects"
 	"spate/job"
 	"spate/planner"
@@ -15,8 +17,9 @@ import (
 // Stated is a job and where it stands in its run.
 type Stated struct {
 	job.Planned
-	State job.State
-	Cause string // why it has no output, of Failed and Blocked
+	State   job.State
+	Cause   string  // why it has no output, of Failed and Blocked
+	Seconds float64 // that it ran, if this run computed it and has ended
 }
 
 // lookups is how many keys are asked for at once.
@@ -60,7 +63,7 @@ func (r *Reader) indexed(ctx context.Context, run *planner.Run, yield func(State
 			yield(Stated{}, err)
 			return true, false
 		}
-		if !yield(Stated{planned, state, first.Cause}, nil) {
+		if !yield(Stated{planned, state, first.Cause, first.Seconds}, nil) {
 			return true, false
 		}
 		first, err, ok = next()
@@ -88,6 +91,9 @@ func (r *Reader) derived(ctx context.Context, now time.Time, run *planner.Run, y
 			keys[i] = batch[i].Key
 		}
 		presence, err := r.Outputs.Lookup(ctx, now, keys)
+		if err == nil {
+			err = r.leaveOutReplaced(ctx, batch, presence)
+		}
 		if err != nil {
 			yield(Stated{}, fmt.Errorf("look for outputs of run %s: %w", run.ID, err))
 			return false
@@ -112,6 +118,28 @@ func (r *Reader) derived(ctx context.Context, now time.Time, run *planner.Run, y
 	flush()
 }
 
+// leaveOutReplaced makes misses of the outputs that a run was told to compute again and that still stand as they were.
+func (r *Reader) leaveOutReplaced(ctx context.Context, batch []job.Planned, presence []job.Presence) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(manifestReads)
+	for i := range batch {
+		if !batch[i].Forced || presence[i] != job.Hit {
+			continue
+		}
+		group.Go(func() error {
+			info, err := r.Objects.Head(ctx, job.ManifestPath(batch[i].Key))
+			if err != nil && !errors.Is(err, objects.ErrNotFound) {
+				return err
+			}
+			if err != nil || info.ETag == batch[i].Replaces {
+				presence[i] = job.Miss
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
 // derivation is what the states of jobs follow from, parents first.
 type derivation struct {
 	failed  map[job.Key]string   // causes
@@ -125,7 +153,7 @@ type standing struct {
 
 func (d *derivation) state(planned job.Planned, p job.Presence) Stated {
 	if p == job.Hit {
-		return Stated{planned, job.Done, ""}
+		return Stated{Planned: planned, State: job.Done}
 	}
 	at := standing{state: job.Queued}
 	for _, need := range planned.Needs {
@@ -143,5 +171,5 @@ func (d *derivation) state(planned job.Planned, p job.Presence) Stated {
 		at = standing{job.Failed, cause}
 	}
 	d.without[planned.Key] = at
-	return Stated{planned, at.state, at.cause}
+	return Stated{Planned: planned, State: at.state, Cause: at.cause}
 }

@@ -34,6 +34,10 @@ type Explanation struct {
 	Differences []Difference `json:"differences"`
 	Ancestors   []Ancestor   `json:"ancestors"` // that changed themselves, the nearest first
 
+	// Another output stands in for the job's own; or for those of these jobs, on which it depends.
+	Substituted   *job.Substitute `json:"substituted,omitzero"`
+	SubstitutedBy []string        `json:"substituted_by,omitempty"`
+
 	Output   *OutputFacts   `json:"output,omitempty"` // nil when there is none
 	Document jsontext.Value `json:"document"`         // what the key was derived from, as canonical JSON
 	UsedBy   []Use          `json:"used_by,omitempty"`
@@ -105,7 +109,7 @@ func (r *Reader) Why(ctx context.Context, now time.Time, ref string, o WhyOption
 	if err != nil {
 		return nil, err
 	}
-	e := &Explanation{Job: planned.ID, Task: planned.Task, Key: planned.Key, Run: &in}
+	e := &Explanation{Job: planned.ID, Task: planned.Task, Key: planned.Key, Run: &in, Substituted: planned.Substituted, SubstitutedBy: planned.SubstitutedBy}
 	if e.Document, err = doc.Canonical(); err != nil {
 		return nil, err
 	}
