@@ -26,7 +26,8 @@ type graphCommand struct {
 // Help tells more.
 func (c *graphCommand) Help() string {
 	return "Shows a run level by level (jobs of one level need none of one another), the chain of jobs that takes longest, and what the end " +
-		"results wait for. Times are those of jobs that this run computed, known when it has ended; without them the longest chain is shown.\n\n" +
+		"results wait for. What this run computed counts as measured, once it has ended; jobs without output, marked ~, as such jobs took in " +
+		"the newest runs; others not at all. So of a run under way it is the chain that is left.\n\n" +
 		"--dot draws up to " + strconv.Itoa(report.DotMost) + " jobs one by one, and the task types of more."
 }
 
@@ -72,7 +73,9 @@ const (
 	shownLevels = 16
 	shownSteps  = 8
 	shownEnds   = 5
-	barWidth    = 10
+	// shownAwaited is of the jobs of one state that an end waits for.
+	shownAwaited = 3
+	barWidth     = 10
 )
 
 func printGraph(w page, g *report.Graph) error {
@@ -86,35 +89,51 @@ func printGraph(w page, g *report.Graph) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	printPath(w, g.Path)
+	printPath(w, g)
 	fmt.Fprintln(w)
 	printEnds(w, g)
 	return nil
 }
 
 func printLevels(w page, g *report.Graph) error {
+	header := []string{"LEVEL", "JOBS", "DONE", "FAILED", "BLOCKED", "CANCELLED", "", "TASKS"}
 	widest := g.Levels[g.Widest-1].Jobs
 	var rows [][]string
-	for i, level := range g.Levels[:min(len(g.Levels), shownLevels)] {
-		done := level.Count(job.Cached, job.Done)
-		tasks := slices.SortedFunc(maps.Keys(level.Tasks), func(a, b string) int {
-			return cmp.Or(cmp.Compare(level.Tasks[b], level.Tasks[a]), cmp.Compare(a, b))
-		})
-		if len(tasks) > 2 {
-			tasks = append(tasks[:2], "…")
+	cancelled := 0
+	for i, level := range g.Levels {
+		cancelled += level.Count(job.Cancelled)
+		if i >= shownLevels {
+			continue
 		}
+		done := level.Count(job.Cached, job.Done)
 		rows = append(rows, []string{
 			strconv.Itoa(i + 1), strconv.Itoa(level.Jobs), strconv.Itoa(done), strconv.Itoa(level.Count(job.Failed)),
-			strconv.Itoa(level.Count(job.Blocked, job.Cancelled)), bar(done, level.Jobs, widest), strings.Join(tasks, ", "),
+			strconv.Itoa(level.Count(job.Blocked)), strconv.Itoa(level.Count(job.Cancelled)), bar(done, level.Jobs, widest), mostOf(level.Tasks),
 		})
 	}
-	if err := w.rows([]string{"LEVEL", "JOBS", "DONE", "FAILED", "BLOCKED", "", "TASKS"}, rows); err != nil {
+	if cancelled == 0 {
+		at := slices.Index(header, "CANCELLED")
+		header = slices.Delete(header, at, at+1)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], at, at+1)
+		}
+	}
+	if err := w.rows(header, rows); err != nil {
 		return err
 	}
 	if n := len(g.Levels) - shownLevels; n > 0 {
 		w.paragraph("", fmt.Sprintf("… and %s more; --output json has all", countOf(n, "level")))
 	}
 	return nil
+}
+
+// mostOf names the task types of a level of which there are most.
+func mostOf(tasks map[string]int) string {
+	names := slices.SortedFunc(maps.Keys(tasks), func(a, b string) int { return cmp.Or(cmp.Compare(tasks[b], tasks[a]), cmp.Compare(a, b)) })
+	if len(names) > 2 {
+		names = append(names[:2], "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // bar is as long as its share of the widest, and filled as far as jobs are done.
@@ -124,20 +143,35 @@ func bar(done, jobs, widest int) string {
 	return strings.Repeat("█", filled) + strings.Repeat("░", length-filled)
 }
 
-func printPath(w page, path report.Path) {
-	text := fmt.Sprintf("Longest chain: %s", countOf(len(path.Jobs), "job"))
-	if path.Seconds > 0 {
-		text = fmt.Sprintf("Critical path: %s of %s; however many workers there are, the run takes that long", seconds(path.Seconds), countOf(len(path.Jobs), "job"))
+func printPath(w page, g *report.Graph) {
+	path := g.Path
+	jobs := countOf(len(path.Jobs), "job")
+	text := "Critical path: "
+	switch measured, expected := seconds(path.Measured), seconds(path.Expected); {
+	case path.Seconds() == 0:
+		text = fmt.Sprintf("Longest chain: %s; how long they take is not known", jobs)
+	case path.Expected == 0:
+		text += fmt.Sprintf("%s measured, of %s; no number of workers makes the run faster", measured, jobs)
+	case path.Measured == 0 && g.Run.State.Ended():
+		text += fmt.Sprintf("about %s, as such jobs took lately, of %s", expected, jobs)
+	case path.Measured == 0:
+		text += fmt.Sprintf("about %s to go, as such jobs took lately, of %s; no number of workers makes the run faster", expected, jobs)
+	default:
+		text += fmt.Sprintf("about %s of %s: %s measured, and %s as such jobs took lately", seconds(path.Seconds()), jobs, measured, expected)
+	}
+	if len(path.Unknown) > 0 {
+		text += "; without " + someOf(path.Unknown, shownNames) + ", of which nobody knows how long they take"
 	}
 	w.paragraph("", text)
 	steps := make([]string, len(path.Jobs))
 	for i, s := range path.Jobs {
-		steps[i] = s.ID
 		switch {
+		case s.Expected:
+			steps[i] = fmt.Sprintf("%s (%s, ~%s)", s.ID, s.State, seconds(s.Seconds))
 		case s.Seconds > 0:
-			steps[i] += " " + seconds(s.Seconds)
-		case path.Seconds > 0:
-			steps[i] += " (" + s.State + ")"
+			steps[i] = s.ID + " " + seconds(s.Seconds)
+		default:
+			steps[i] = fmt.Sprintf("%s (%s)", s.ID, s.State)
 		}
 	}
 	if n := len(steps) - shownSteps; n > 0 {
@@ -148,25 +182,28 @@ func printPath(w page, path report.Path) {
 
 func printEnds(w page, g *report.Graph) {
 	w.paragraph("", fmt.Sprintf("End results, which no job needs: %d, of which %s", g.Ends, either(g.Done, "1 exists", "%d exist")))
+	failed := false
 	for i, end := range g.Waiting {
 		if i == shownEnds {
 			w.paragraph("  ", fmt.Sprintf("… and %d more", g.Ends-g.Done-shownEnds))
-			return
+			break
 		}
-		var counts []string
-		total := 0
-		for _, state := range slices.Sorted(maps.Keys(end.WaitsFor)) {
-			counts = append(counts, fmt.Sprintf("%d %s", end.WaitsFor[state], state))
-			total += end.WaitsFor[state]
+		var waits []string
+		for _, a := range end.WaitsFor {
+			failed = failed || a.State == job.Failed.String()
+			names := strings.Join(a.First[:min(len(a.First), shownAwaited)], ", ")
+			if a.Jobs > shownAwaited {
+				names += ", …"
+			}
+			waits = append(waits, fmt.Sprintf("%d %s (%s)", a.Jobs, a.State, names))
 		}
 		text := fmt.Sprintf("%s is %s", end.ID, end.State)
-		if total != 1 || len(end.Jobs) == 0 || end.Jobs[0] != end.ID { // it waits for others
-			named := end.Jobs[:min(len(end.Jobs), shownNames)]
-			text += fmt.Sprintf(", for %s: %s", strings.Join(counts, ", "), strings.Join(named, ", "))
-			if total > len(named) {
-				text += fmt.Sprintf(", … and %d more", total-len(named))
-			}
+		if len(waits) > 0 {
+			text += ": it waits for " + strings.Join(waits, ", ")
 		}
 		w.paragraph("  ", text)
+	}
+	if failed {
+		w.paragraph("", fmt.Sprintf("Why jobs failed: `spate failed %s`", g.Run.ID))
 	}
 }

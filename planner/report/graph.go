@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,9 +19,9 @@ type Graph struct {
 	Levels  []Level `json:"levels"` // the first has jobs without parents
 	Widest  int     `json:"widest"` // number of the level of most jobs, from 1
 	Path    Path    `json:"critical_path"`
-	Ends    int     `json:"ends"`    // jobs that no other needs
-	Done    int     `json:"done"`    // of those, with output
-	Waiting []End   `json:"waiting"` // of the others, at most endsExamined
+	Ends    int     `json:"ends"`      // jobs that no other needs
+	Done    int     `json:"ends_done"` // of those, with output
+	Waiting []End   `json:"waiting"`   // of the others, the first endsExamined
 
 	web *web
 }
@@ -40,34 +42,54 @@ func (l Level) Count(states ...job.State) int {
 	return sum
 }
 
-// Path is the chain of jobs that takes longest: no number of workers makes a run faster.
+// Path is the chain of jobs that takes longest: no number of workers makes a run faster. A job takes what was measured, if
+// this run computed it and has ended; what such jobs took lately, if it has no output; and nothing otherwise. So of a run
+// under way it is the chain that is left.
 type Path struct {
-	// Seconds is what its jobs took in this run; 0 when none of the run's was measured, and the longest chain is shown.
-	Seconds float64 `json:"seconds"`
-	Jobs    []Step  `json:"jobs"`
+	Measured float64  `json:"measured_seconds"`
+	Expected float64  `json:"expected_seconds"`
+	Unknown  []string `json:"unknown_tasks"` // task types of jobs of the graph without output of which none was ever measured: they count for nothing
+	Jobs     []Step   `json:"jobs"`          // when no time is known, the chain of most jobs
 }
+
+// Seconds is how long the path takes, as far as that is known.
+func (p Path) Seconds() float64 { return p.Measured + p.Expected }
 
 // Step is a job of a path.
 type Step struct {
-	ID      string  `json:"id"`
-	Task    string  `json:"task"`
-	State   string  `json:"state"`
-	Seconds float64 `json:"seconds"` // 0 when this run did not compute it, or has not told
+	ID       string  `json:"id"`
+	Task     string  `json:"task"`
+	State    string  `json:"state"`
+	Seconds  float64 `json:"seconds"`           // 0 when it takes nothing any more, or nobody knows
+	Expected bool    `json:"expected,omitzero"` // the seconds were not measured
 }
 
-// End is a job that no other needs and that has no output, and what it waits for: the nearest jobs without output whose
-// own parents have theirs, or that failed.
+// End is a job that no other needs and that has no output, and what it waits for.
 type End struct {
-	ID       string         `json:"id"`
-	State    string         `json:"state"`
-	WaitsFor map[string]int `json:"waits_for"` // jobs by state
-	Jobs     []string       `json:"jobs"`      // of those, failed ones first, at most blockersNamed
+	ID       string  `json:"id"`
+	State    string  `json:"state"`
+	WaitsFor []Await `json:"waits_for"` // failed ones first, and then by state
+}
+
+// Await is jobs of one state for which another waits: the nearest that failed, or of which all parents have output.
+type Await struct {
+	State string   `json:"state"`
+	Jobs  int      `json:"jobs"`
+	First []string `json:"first"` // of those, at most awaitedNamed
+}
+
+// rank puts those first that need somebody.
+func (a Await) rank() int {
+	if a.State == job.Failed.String() {
+		return 0
+	}
+	return 1
 }
 
 // Most of these is looked at or named: a run may have a million ends.
 const (
-	endsExamined  = 100
-	blockersNamed = 20
+	endsExamined = 100
+	awaitedNamed = 20
 )
 
 // Graph reads the shape of a run at now; with id, of that job, its ancestors and its descendants. *NotFoundError: the run
@@ -80,6 +102,7 @@ func (r *Reader) Graph(ctx context.Context, now time.Time, run *planner.Run, id 
 		}
 		w.add(s)
 	}
+	whole := w
 	if id != "" {
 		n, ok := w.ids.Find(id)
 		if !ok {
@@ -87,25 +110,38 @@ func (r *Reader) Graph(ctx context.Context, now time.Time, run *planner.Run, id 
 		}
 		w = w.around(n)
 	}
+	if slices.ContainsFunc(w.things, thing.remains) {
+		runs, err := planner.ReadRuns(ctx, r.Table)
+		if err != nil {
+			return nil, err
+		}
+		w.expect(Paces(runs, run.Name, run.Pool))
+	}
 	g := w.shape()
+	g.Waiting = w.waiting(whole) // jobs outside the part may hold up its ends
 	g.Run, g.Job = refOf(run), id
 	return g, nil
 }
 
 // web is a run's jobs by number, parents before their children.
 type web struct {
-	ids    *job.Interned
-	tasks  *job.Interned
-	things []thing
+	ids     *job.Interned
+	tasks   *job.Interned
+	things  []thing
+	unknown []string // task types of jobs that remain and that nobody has measured
 }
 
 type thing struct {
-	task    int32
-	state   job.State
-	needed  bool // by another job
-	seconds float32
-	parents []int32
+	task     int32
+	state    job.State
+	needed   bool // by another job
+	expected bool // seconds are
+	seconds  float32
+	parents  []int32
 }
+
+// remains reports whether a job is still to be computed, or would have to be.
+func (t thing) remains() bool { return !t.state.HasOutput() && t.seconds == 0 }
 
 // add adds the next job of the manifest.
 func (w *web) add(s Stated) {
@@ -184,22 +220,33 @@ func (w *web) shape() *Graph {
 			g.Ends++
 		}
 	}
-	g.Path = w.criticalPath()
-	for i, t := range w.things {
-		if len(g.Waiting) == endsExamined {
-			break
+	g.Path, g.Waiting = w.criticalPath(), w.waiting(w)
+	return g
+}
+
+// expect gives the jobs that remain the time that such jobs took.
+func (w *web) expect(paces map[string]Pace) {
+	unknown := map[string]bool{}
+	for i := range w.things {
+		t := &w.things[i]
+		if !t.remains() {
+			continue
 		}
-		if !t.needed && !t.state.HasOutput() {
-			g.Waiting = append(g.Waiting, w.waits(int32(i)))
+		task := w.tasks.At(t.task)
+		if pace, ok := paces[task]; ok {
+			t.seconds, t.expected = float32(pace.Seconds), true
+		} else {
+			unknown[task] = true
 		}
 	}
-	return g
+	w.unknown = slices.Sorted(maps.Keys(unknown))
 }
 
 // criticalPath is the chain whose seconds add up to most, of equal ones the one of most jobs.
 func (w *web) criticalPath() Path {
+	path := Path{Unknown: w.unknown}
 	if len(w.things) == 0 {
-		return Path{}
+		return path
 	}
 	type length struct {
 		seconds float64
@@ -221,20 +268,40 @@ func (w *web) criticalPath() Path {
 			last = int32(i)
 		}
 	}
-	path := Path{Seconds: lengths[last].seconds}
 	for n := last; n >= 0; n = before[n] {
 		t := w.things[n]
-		path.Jobs = append(path.Jobs, Step{w.ids.At(n), w.tasks.At(t.task), t.state.String(), float64(t.seconds)})
+		if t.expected {
+			path.Expected += float64(t.seconds)
+		} else {
+			path.Measured += float64(t.seconds)
+		}
+		path.Jobs = append(path.Jobs, Step{w.ids.At(n), w.tasks.At(t.task), t.state.String(), float64(t.seconds), t.expected})
 	}
 	slices.Reverse(path.Jobs)
 	return path
 }
 
+// waiting says what the first ends without output wait for in the whole that the web is a part of, or is.
+func (w *web) waiting(whole *web) []End {
+	ends := []End{}
+	seen := make([]int32, len(whole.things)) // for which end, from 1, a job was looked at
+	for i, t := range w.things {
+		if t.needed || t.state.HasOutput() {
+			continue
+		}
+		if len(ends) == endsExamined {
+			break
+		}
+		if n, ok := whole.ids.Find(w.ids.At(int32(i))); ok {
+			ends = append(ends, whole.waits(n, seen, int32(len(ends)+1)))
+		}
+	}
+	return ends
+}
+
 // waits says what a job without output waits for.
-func (w *web) waits(n int32) End {
-	end := End{ID: w.ids.At(n), State: w.things[n].state.String(), WaitsFor: map[string]int{}}
-	seen := map[int32]bool{n: true}
-	var failed, others []string
+func (w *web) waits(n int32, seen []int32, mark int32) End {
+	awaited := map[job.State]*Await{}
 	for queue := []int32{n}; len(queue) > 0; queue = queue[1:] {
 		t := &w.things[queue[0]]
 		nearest := true
@@ -243,22 +310,29 @@ func (w *web) waits(n int32) End {
 				continue
 			}
 			nearest = false
-			if !seen[p] {
-				seen[p] = true
+			if seen[p] != mark {
+				seen[p] = mark
 				queue = append(queue, p)
 			}
 		}
-		if !nearest {
+		if !nearest || queue[0] == n { // an end does not wait for itself
 			continue
 		}
-		end.WaitsFor[t.state.String()]++
-		if t.state == job.Failed {
-			failed = append(failed, w.ids.At(queue[0]))
-		} else {
-			others = append(others, w.ids.At(queue[0]))
+		a := awaited[t.state]
+		if a == nil {
+			a = &Await{State: t.state.String()}
+			awaited[t.state] = a
+		}
+		if a.Jobs++; len(a.First) < awaitedNamed {
+			a.First = append(a.First, w.ids.At(queue[0]))
 		}
 	}
-	end.Jobs = slices.Concat(failed, others)
-	end.Jobs = end.Jobs[:min(len(end.Jobs), blockersNamed)]
+	end := End{ID: w.ids.At(n), State: w.things[n].state.String(), WaitsFor: []Await{}}
+	for state := range job.Cancelled + 1 {
+		if a := awaited[state]; a != nil {
+			end.WaitsFor = append(end.WaitsFor, *a)
+		}
+	}
+	slices.SortStableFunc(end.WaitsFor, func(a, b Await) int { return cmp.Compare(a.rank(), b.rank()) })
 	return end
 }

@@ -49,13 +49,13 @@ func TestAGraphHasLevelsACriticalPathAndEnds(t *testing.T) {
 	if !slices.Equal(levels, []int{3, 3, 1, 1}) || g.Widest != 1 || g.Levels[1].Count(job.Done, job.Failed) != 3 || g.Levels[1].Tasks["sum"] != 3 {
 		t.Errorf("levels %+v, the widest is %d", g.Levels, g.Widest)
 	}
-	if g.Path.Seconds != 10 || ids(g.Path) != "c g" {
+	if g.Path.Measured != 10 || ids(g.Path) != "c g" {
 		t.Errorf("critical path %+v", g.Path)
 	}
 	if g.Ends != 2 || g.Done != 1 {
 		t.Errorf("%d ends, %d done", g.Ends, g.Done)
 	}
-	want := []End{{ID: "h", State: "blocked", WaitsFor: map[string]int{"failed": 1}, Jobs: []string{"e"}}}
+	want := []End{{ID: "h", State: "blocked", WaitsFor: []Await{{"failed", 1, []string{"e"}}}}}
 	if diff := cmp.Diff(want, g.Waiting); diff != "" {
 		t.Errorf("waiting (-want +got):\n%s", diff)
 	}
@@ -63,8 +63,23 @@ func TestAGraphHasLevelsACriticalPathAndEnds(t *testing.T) {
 
 func TestWithoutTimesTheLongestChainIsTheCriticalPath(t *testing.T) {
 	g := webOf(stated("a", job.Done, 0), stated("b", job.Done, 0), stated("c", job.Done, 0, "a"), stated("d", job.Done, 0, "c", "b")).shape()
-	if g.Path.Seconds != 0 || ids(g.Path) != "a c d" {
+	if g.Path.Seconds() != 0 || ids(g.Path) != "a c d" {
 		t.Errorf("got %+v", g.Path)
+	}
+}
+
+func TestJobsWithoutOutputAreExpectedToTakeWhatSuchJobsTook(t *testing.T) {
+	run := stated("run", job.Failed, 0, "known")
+	run.Task = "unheard"
+	w := webOf(stated("known", job.Done, 4), run, stated("rest", job.Blocked, 0, "run"), stated("cached", job.Cached, 0), stated("done", job.Done, 0))
+	w.expect(map[string]Pace{"sum": {Seconds: 3}})
+	want := Path{Measured: 4, Expected: 3, Unknown: []string{"unheard"}, Jobs: []Step{
+		{ID: "known", Task: "sum", State: "done", Seconds: 4},
+		{ID: "run", Task: "unheard", State: "failed"},
+		{ID: "rest", Task: "sum", State: "blocked", Seconds: 3, Expected: true},
+	}}
+	if diff := cmp.Diff(want, w.criticalPath()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -74,10 +89,18 @@ func TestAnEndWaitsForTheNearestJobsThatCanRunOrFailed(t *testing.T) {
 		stated("middle", job.Waiting, 0, "running", "done"), stated("end", job.Blocked, 0, "middle", "failed", "running"), stated("alone", job.Queued, 0),
 	).shape()
 	want := []End{
-		{ID: "end", State: "blocked", WaitsFor: map[string]int{"failed": 1, "queued": 1}, Jobs: []string{"failed", "running"}},
-		{ID: "alone", State: "queued", WaitsFor: map[string]int{"queued": 1}, Jobs: []string{"alone"}},
+		{ID: "end", State: "blocked", WaitsFor: []Await{{"failed", 1, []string{"failed"}}, {"queued", 1, []string{"running"}}}},
+		{ID: "alone", State: "queued", WaitsFor: []Await{}},
 	}
 	if diff := cmp.Diff(want, g.Waiting); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAnEndOfAPartWaitsForJobsOutsideOfIt(t *testing.T) {
+	whole := webOf(stated("a", job.Done, 0), stated("b", job.Failed, 0), stated("end", job.Blocked, 0, "a", "b"))
+	want := []End{{ID: "end", State: "blocked", WaitsFor: []Await{{"failed", 1, []string{"b"}}}}}
+	if diff := cmp.Diff(want, whole.around(0).waiting(whole)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -135,7 +158,7 @@ func TestNoChainTakesLongerThanTheCriticalPath(t *testing.T) {
 		for _, s := range path.Jobs {
 			sum += s.Seconds
 		}
-		if path.Seconds != longest || sum != longest {
+		if path.Seconds() != longest || sum != longest {
 			t.Fatalf("path %+v takes %v, the longest %v", path, sum, longest)
 		}
 	})
