@@ -174,7 +174,7 @@ func printPath(w page, g *report.Graph) {
 			steps[i] = fmt.Sprintf("%s (%s)", s.ID, s.State)
 		}
 	}
-	if n := len(steps) - shownSteps; n > 0 {
+	if n := len(steps) - shownSteps; n > 1 {
 		steps = slices.Concat(steps[:shownSteps/2], []string{fmt.Sprintf("… %d more …", n)}, steps[len(steps)-shownSteps/2:])
 	}
 	w.paragraph("  ", strings.Join(steps, " → "))

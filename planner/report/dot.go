@@ -64,7 +64,7 @@ func (w *web) dotTasks(d *dot) {
 	}
 	for _, task := range slices.Sorted(maps.Keys(jobs)) {
 		name := w.tasks.At(task)
-		d.line("  %q [fillcolor=white, label=%q];", name, fmt.Sprintf("%s\n%d jobs, %d done", name, jobs[task], done[task]))
+		d.line("  %q [fillcolor=white, label=%q];", name, fmt.Sprintf("%s\n%d of %d done", name, done[task], jobs[task]))
 	}
 	for _, e := range slices.SortedFunc(maps.Keys(edges), func(a, b [2]int32) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {
 		d.line("  %q -> %q [label=\"%d\"];", w.tasks.At(e[0]), w.tasks.At(e[1]), edges[e])
