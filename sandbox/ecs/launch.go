@@ -99,6 +99,9 @@ func (a *account) launch(now time.Time, request launchRequest, most int, reason 
 	if err != nil {
 		return launchAnswer{}, nil, err
 	}
+	if err := request.provide(); err != nil {
+		return launchAnswer{}, nil, err
+	}
 	key := launchKey{cluster: c.name, token: request.ClientToken}
 	fingerprint, err := request.fingerprint()
 	if err != nil {
@@ -164,6 +167,23 @@ func (r *launchRequest) complete() error {
 		return errInvalid("Invalid clientToken: it must be at most %d ASCII characters in the range of 33-126.", maxTokenLength)
 	case len(r.Overrides) > maxOverrideLength:
 		return errInvalid("Container Overrides length must be at most %d", maxOverrideLength)
+	}
+	if len(r.Overrides) == 0 {
+		return nil
+	}
+	var overrides struct {
+		ContainerOverrides []containerOverride `json:"containerOverrides"`
+	}
+	if err := json.Unmarshal(r.Overrides, &overrides); err != nil {
+		return errInvalid("overrides: %v", err)
+	}
+	r.ContainerOverrides = overrides.ContainerOverrides
+	return nil
+}
+
+// provide checks where the tasks are to run, and gives the only provider of a strategy its weight.
+func (r *launchRequest) provide() error {
+	switch {
 	case r.LaunchType != "" && len(r.CapacityProviderStrategy) > 0:
 		return errInvalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
 	case r.LaunchType != "FARGATE" && len(r.CapacityProviderStrategy) == 0:
@@ -183,16 +203,6 @@ func (r *launchRequest) complete() error {
 	} else if weight == 0 && len(r.CapacityProviderStrategy) > 1 {
 		return errInvalid("At least one capacity provider in the strategy must have a weight greater than zero.")
 	}
-	if len(r.Overrides) == 0 {
-		return nil
-	}
-	var overrides struct {
-		ContainerOverrides []containerOverride `json:"containerOverrides"`
-	}
-	if err := json.Unmarshal(r.Overrides, &overrides); err != nil {
-		return errInvalid("overrides: %v", err)
-	}
-	r.ContainerOverrides = overrides.ContainerOverrides
 	return nil
 }
 
