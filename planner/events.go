@@ -103,7 +103,7 @@ func (p *Planner) failed(ctx context.Context, e job.Event, f Failure) error {
 // fail applies a recorded failure to the graph.
 func (p *Planner) fail(a *activeRun, n int32, f Failure) {
 	a.failures[n] = append(a.failures[n], f)
-	if f.Retried {
+	if f.Retried || f.Forgiven {
 		a.attempts[n] = f.Attempt + 1
 		a.retried++
 		p.back(a, n)

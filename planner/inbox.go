@@ -102,6 +102,8 @@ func (l *loop) comply(ctx context.Context, r Request, run *Run) (reply, error) {
 		return l.cancel(ctx, r, run)
 	case RequestSubstitute:
 		return l.substitute(ctx, r, run)
+	case RequestRetry:
+		return l.retry(ctx, r, run)
 	}
 	return refuse("this controller does not know how to %s a run: is it older than who asks?", r.Kind), nil
 }

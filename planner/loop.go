@@ -50,12 +50,14 @@ type loop struct {
 	endeds   chan ended
 	depths   chan map[string]depthReading
 	inboxes  chan inbox
+	revivals chan intake // runs that had ended, loaded to be tried again
 
 	waiting    []*Run               // to be planned
 	planning   map[string]*plan     // by run, of those that are being planned
 	more       bool                 // jobs are left to release
 	retries    map[string]retry     // by run, of those that could not be planned
 	rekeyings  map[string]*rekeying // by request
+	revived    map[string]*intake   // runs that had ended, by id; nil while they are being loaded
 	sweptAt    time.Time
 	background errgroup.Group
 }
@@ -78,10 +80,16 @@ func (p *Planner) Run(ctx context.Context) error {
 		Planner: p, received: make(chan *Run), batches: make(chan eventBatch), intakes: make(chan intake, planningMost),
 		endeds: make(chan ended, 16), depths: make(chan map[string]depthReading),
 		inboxes: make(chan inbox), planning: map[string]*plan{}, retries: map[string]retry{}, rekeyings: map[string]*rekeying{},
+		revivals: make(chan intake), revived: map[string]*intake{},
 	}
 	defer func() {
 		for _, a := range p.active {
 			a.spool.close()
+		}
+		for _, in := range l.revived {
+			if in != nil && in.active != nil {
+				in.active.spool.close()
+			}
 		}
 		close(l.intakes)
 		for in := range l.intakes { // planned, and nobody was there to take it
@@ -168,7 +176,7 @@ func (l *loop) activate(a *activeRun, h *history) {
 		}
 	}
 	l.active[a.ID] = a
-	l.Log.Info().Str("run", a.ID).Str("pool", a.Pool).Bool("begun_before", h != nil).Interface("progress", a.progress(0)).Msg("run taken up")
+	l.Log.Info().Str("run", a.ID).Str("pool", a.Pool).Bool("begun_before", a.releases > 0).Interface("progress", a.progress(0)).Msg("run taken up")
 }
 
 // known reports whether a run is being worked on or will be.
@@ -354,6 +362,8 @@ func (l *loop) work(ctx context.Context) error {
 			}
 		case readings := <-l.depths:
 			l.note(readings, time.Now())
+		case in := <-l.revivals:
+			l.revived[in.run.ID] = &in
 		case in := <-l.inboxes:
 			if err := l.obey(ctx, in); err != nil {
 				return err

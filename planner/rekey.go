@@ -65,7 +65,7 @@ func (p *Planner) replaceable(ctx context.Context, r *Run, req Request, manifest
 	}
 	failed := map[string]bool{} // keys
 	for _, f := range failures {
-		failed[f.JobKey] = !f.Retried
+		failed[f.JobKey] = !f.Retried && !f.Forgiven
 	}
 	var target *job.Planned
 	var twin string

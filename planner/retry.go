@@ -15,9 +15,17 @@ type Verdict struct {
 
 // Judge decides whether a job whose attempts failed as given, in order of attempts, is tried again. A permanent exit
 // code ends it, and so does the same exit code with the same last line a second time: it would end alike a third time.
+// Forgiven failures do not count.
 func Judge(task job.TaskType, failures []Failure) Verdict {
 	if len(failures) == 0 {
 		return Verdict{Retry: true, Reason: "no attempt has failed"}
+	}
+	before, since := 0, ""
+	for failures[0].Forgiven {
+		before, since = failures[0].Attempt, " since the retry"
+		if failures = failures[1:]; len(failures) == 0 {
+			return Verdict{Retry: true, Reason: "no attempt has failed" + since}
+		}
 	}
 	last := failures[len(failures)-1]
 	if last.Final {
@@ -31,10 +39,11 @@ func Judge(task job.TaskType, failures []Failure) Verdict {
 			return Verdict{Reason: fmt.Sprintf("attempts %d and %d ended alike", earlier.Attempt, last.Attempt)}
 		}
 	}
-	if last.Attempt >= task.MaxAttempts {
-		return Verdict{Reason: fmt.Sprintf("attempt %d was the last of %d", last.Attempt, task.MaxAttempts)}
+	spent := last.Attempt - before
+	if spent >= task.MaxAttempts {
+		return Verdict{Reason: fmt.Sprintf("attempt %d was the last of %d%s", spent, task.MaxAttempts, since)}
 	}
-	return Verdict{Retry: true, Reason: fmt.Sprintf("attempt %d of %d failed", last.Attempt, task.MaxAttempts)}
+	return Verdict{Retry: true, Reason: fmt.Sprintf("attempt %d of %d%s failed", spent, task.MaxAttempts, since)}
 }
 
 // sameEnd reports whether two attempts ended with the same exit code and the same last line. Ends without an exit code,

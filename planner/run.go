@@ -123,6 +123,7 @@ type Failure struct {
 	Final     bool      `dynamodbav:"final"`   // whatever the task type says, there is no further attempt
 	Verdict   string    `dynamodbav:"verdict"` // why it was, or was not, tried again
 	Retried   bool      `dynamodbav:"retried"`
+	Forgiven  bool      `dynamodbav:"-"` // somebody had the job tried again after it; only as read
 	ExpiresAt int64     `dynamodbav:"expires_at,omitempty"`
 }
 
@@ -312,6 +313,16 @@ func readFailures(ctx context.Context, t *table.Table, run, prefix string) ([]Fa
 			return nil, fmt.Errorf("read failures of run %s: %w", run, err)
 		}
 		failures = append(failures, f)
+	}
+	if len(failures) == 0 {
+		return nil, nil
+	}
+	forgiven, err := readForgiven(ctx, t, run)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range failures {
+		failures[i].Forgiven = f.Attempt <= forgiven[f.JobKey]
 	}
 	return failures, nil
 }

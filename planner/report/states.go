@@ -80,7 +80,7 @@ func (r *Reader) derived(ctx context.Context, now time.Time, run *planner.Run, y
 	}
 	d := derivation{failed: map[job.Key]string{}, without: map[job.Key]standing{}}
 	for _, f := range failures {
-		if key, err := job.ParseKey(f.JobKey); err == nil && !f.Retried {
+		if key, err := job.ParseKey(f.JobKey); err == nil && !f.Retried && !f.Forgiven {
 			d.failed[key] = f.Cause + "; " + f.Verdict
 		}
 	}
