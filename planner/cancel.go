@@ -90,7 +90,7 @@ func (l *loop) cancelActive(ctx context.Context, r Request, a *activeRun) (reply
 	p := progress(a.graph)
 	text := fmt.Sprintf("the run %s: %s will not run", word, jobs(p.Cancelled))
 	if p.Queued > 0 {
-		text += fmt.Sprintf("; workers drop those of %d more that they have not started", p.Queued)
+		text += fmt.Sprintf("; %d on the queue or running: workers drop what they have not started", p.Queued)
 	}
 	return done("%s", text), nil
 }

@@ -31,6 +31,9 @@ type Request struct {
 // MaxRequestJobs is the most jobs of one Request, so that its item stays far below DynamoDB's 400 KB.
 const MaxRequestJobs = 1000
 
+// maxRequestText is the most bytes of who asks, and of why.
+const maxRequestText = 1024
+
 // ID is the request's, once Ask has given it one.
 func (r Request) ID() string { return r.SK }
 
@@ -66,6 +69,9 @@ func Ask(ctx context.Context, t *table.Table, r Request) (id string, err error) 
 	}
 	if len(r.Jobs) > MaxRequestJobs {
 		return "", fmt.Errorf("%d jobs, a request takes %d", len(r.Jobs), MaxRequestJobs)
+	}
+	if len(r.By) > maxRequestText || len(r.Reason) > maxRequestText {
+		return "", fmt.Errorf("a reason, or who asks, has more than %d characters", maxRequestText)
 	}
 	for _, id := range r.Jobs {
 		if err := job.CheckID(id); err != nil {

@@ -150,6 +150,7 @@ tasks:
   noisy: {command: [live-noisy]}
   random: {command: [live-noisy], deterministic: false}
   chatty: {command: [live-chatty], permanent_exit_codes: [65]}
+  gated: {command: [live-gated], permanent_exit_codes: [65]}
 `
 
 // livePrograms are the task types' programs.
@@ -171,9 +172,13 @@ func livePrograms() map[string]string {
 		"live-noisy": `echo >> @DIR@/noise; echo "seed 17" > out/report.txt; echo "drawn $(($(wc -l < @DIR@/noise)))" >> out/report.txt; echo 1 > out/same.txt`,
 		// chatty prints 3,000 lines and ends with the parameter exit.
 		"live-chatty": `seq -f 'line %.0f' 1 3000; exit $(sed -n 's/.*"exit":\([0-9]*\).*/\1/p' params.json)`,
-		// slow waits for the gate that its parameter gate names, a minute at most.
+		// gated fails for good while the gate that its parameter gate names is closed.
+		"live-gated": `gate=@DIR@/gates/$(sed -n 's/.*"gate":"\([^"]*\)".*/\1/p' params.json)
+[ -e "$gate" ] || { echo "no licence"; exit 65; }
+echo 1 > out/value.txt`,
+		// slow waits for the gate that its parameter gate names, a minute at most; GATE.waiting says that it does.
 		"live-slow": `gate=@DIR@/gates/$(sed -n 's/.*"gate":"\([^"]*\)".*/\1/p' params.json)
-echo waiting; i=0
+echo waiting; : > "$gate.waiting"; i=0
 until [ -e "$gate" ]; do i=$((i+1)); [ $i -lt 1200 ]; sleep 0.05; done
 echo 1 > out/value.txt; echo open`,
 	}

@@ -34,7 +34,9 @@ type commands struct {
 	Status     statusCommand     `cmd:"" help:"Show pools and the runs that are under way, or one run."`
 	Runs       runsCommand       `cmd:"" help:"List runs, the newest first."`
 	Failed     failedCommand     `cmd:"" help:"Show what failed in a run, grouped by cause."`
+	Retry      retryCommand      `cmd:"" help:"Try a run's failed jobs again."`
 	Substitute substituteCommand `cmd:"" help:"Let another output stand in for that of a job that failed."`
+	Cancel     cancelCommand     `cmd:"" help:"Cancel a run: nothing more of it is started."`
 	Logs       logsCommand       `cmd:"" help:"Show what a job printed."`
 	Compare    compareCommand    `cmd:"" help:"Show what two runs differ in: which jobs changed, why, and which outputs."`
 	Why        whyCommand        `cmd:"" help:"Explain why a job ran, or did not; or what a key stands for."`

@@ -130,6 +130,7 @@ type runView struct {
 	Substitutions []planner.Substitution `json:"substitutions,omitempty"`
 	Progress      planner.Progress       `json:"progress"`
 	Failures      []failureView          `json:"failures,omitempty"`
+	Audit         []auditView            `json:"audit,omitempty"` // what was asked about it
 
 	Tasks map[string]planner.TaskFigures `json:"tasks,omitempty"` // what the jobs took, by task type
 	Cost  *report.RunCost                `json:"cost,omitempty"`  // an estimate
@@ -154,6 +155,7 @@ type failureView struct {
 	LastLines []string  `json:"last_lines"`
 	Verdict   string    `json:"verdict"`
 	Retried   bool      `json:"retried"`
+	Forgiven  bool      `json:"forgiven"` // somebody had it tried again
 	Worker    string    `json:"worker"`
 	At        time.Time `json:"at"`
 }
@@ -185,7 +187,7 @@ func runsJSON(now time.Time, bucket string, runs []*planner.Run) []runView {
 func failuresJSON(failures []planner.Failure) []failureView {
 	views := make([]failureView, len(failures))
 	for i, f := range failures {
-		views[i] = failureView{f.Job, f.JobKey, f.Attempt, f.ExitCode, f.Cause, f.LastLines, f.Verdict, f.Retried, f.Worker, f.At}
+		views[i] = failureView{f.Job, f.JobKey, f.Attempt, f.ExitCode, f.Cause, f.LastLines, f.Verdict, f.Retried, f.Forgiven, f.Worker, f.At}
 	}
 	return views
 }

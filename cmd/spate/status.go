@@ -192,6 +192,10 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	if err != nil {
 		return err
 	}
+	audits, err := planner.ReadAudits(ctx, in.runs, r.ID)
+	if err != nil {
+		return err
+	}
 	reader, err := in.reader()
 	if err != nil {
 		return err
@@ -202,6 +206,7 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	}
 	if asJSON {
 		v := runJSON(time.Now(), in.cfg.Bucket, r)
+		v.Audit = auditsJSON(audits)
 		v.Failures = failuresJSON(failures)
 		if v.Tasks = r.Tasks; known {
 			v.Cost = &cost
@@ -213,6 +218,7 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	if known {
 		printCost(w, cost)
 	}
+	printAudits(w, time.Now(), audits)
 	if url := results(in.cfg.Bucket, r); url != "" {
 		w.paragraph("  ", "results: "+url)
 	}
@@ -293,7 +299,7 @@ const printedFailures = 10
 func printFailures(w page, failures []planner.Failure) {
 	shown := 0
 	for _, f := range failures {
-		if f.Retried {
+		if f.Retried || f.Forgiven {
 			continue
 		}
 		if shown++; shown > printedFailures {

@@ -14,6 +14,7 @@ import (
 type substituteCommand struct {
 	configFlag
 	outputFlag
+	askFlags
 	RunID  string `arg:"" name:"run" help:"Run, by its id, the beginning of it, or its name, which is the newest run of that name."`
 	Job    string `arg:"" help:"Id of the job that failed, or is blocked."`
 	From   string `help:"Output that stands in: its key, 8 or more of the first digits, or last-good." required:"" placeholder:"KEY"`
@@ -70,20 +71,20 @@ func (c *substituteCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	audit, err := ask(ctx, in, planner.Request{
+	answers, err := c.ask(ctx, in, planner.Request{
 		Run: run.ID, Kind: planner.RequestSubstitute, Jobs: []string{found.Job.ID}, From: key.String(), Reason: c.Reason,
 	})
 	if err != nil {
 		return err
 	}
 	if !c.Watch && c.json() {
-		return printJSON(p.stdout, substitutionView{run.ID, found.Job.ID, key, audit.Answer, differences})
+		return printJSON(p.stdout, substitutionView{run.ID, found.Job.ID, key, answers[0].Answer, differences})
 	}
 	w := pageOn(p.stdout)
 	if c.Watch {
 		w = pageOn(p.stderr)
 	}
-	printSubstitution(w, audit.Answer, differences)
+	printSubstitution(w, answers[0].Answer, differences)
 	if c.Watch {
 		return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
 	}
