@@ -164,11 +164,7 @@ func (l *loop) reactivate(ctx context.Context, a *activeRun) error {
 
 // dismiss forgets a loaded run that does not become active.
 func (l *loop) dismiss(a *activeRun) {
-	for n := range int32(a.graph.Nodes()) {
-		if a.graph.State(n) == job.Queued {
-			l.land(a, n)
-		}
-	}
+	l.detach(a)
 	a.spool.close()
 }
 
@@ -235,56 +231,57 @@ func (a *activeRun) lastFailed(n int32) int {
 }
 
 // retriable are the failed nodes of the jobs with these ids, of all when there are none, and what is to be said about
-// ids that are of no failed job.
+// the others. A job whose place another output took, which is gone, is none: nobody makes it in this run.
 func (a *activeRun) retriable(ids []string) (nodes []int32, others string, err error) {
-	if len(ids) == 0 {
-		for n := range int32(a.graph.Nodes()) {
-			if a.graph.State(n) == job.Failed {
-				nodes = append(nodes, n)
-			}
-		}
-		return nodes, "", nil
-	}
 	wanted := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		wanted[id] = true
 	}
-	chosen := map[int32]bool{}
-	var fine []string
+	seen := map[int32]bool{}
+	var fine, gone []string
 	in := a.spool.reader()
 	for i := range a.graph.Jobs() {
-		if len(wanted) == 0 {
+		n := a.graph.NodeOf(i)
+		failed := a.graph.State(n) == job.Failed
+		if len(ids) == 0 && (!failed || seen[n]) {
+			continue
+		}
+		if len(ids) > 0 && len(wanted) == 0 {
 			break
 		}
-		id, err := in.id(i)
-		if err != nil {
-			return nil, "", err
+		id := ""
+		if len(ids) > 0 || a.standsIn[n] {
+			if id, err = in.id(i); err != nil {
+				return nil, "", err
+			}
 		}
-		if !wanted[id] {
+		if len(ids) > 0 && !wanted[id] {
 			continue
 		}
 		delete(wanted, id)
-		n := a.graph.NodeOf(i)
 		switch {
-		case a.graph.State(n) != job.Failed:
+		case !failed:
 			fine = append(fine, fmt.Sprintf("%s (%s)", id, a.graph.State(n)))
-		case !chosen[n]:
-			chosen[n] = true
+		case a.standsIn[n]:
+			gone = append(gone, id)
+		case !seen[n]:
 			nodes = append(nodes, n)
 		}
+		seen[n] = true
 	}
-	var parts []string
-	if len(fine) > 0 {
-		parts = append(parts, "not failed: "+some(fine))
-	}
-	if len(wanted) > 0 {
-		var unknown []string
-		for _, id := range ids {
-			if wanted[id] {
-				unknown = append(unknown, id)
-			}
+	var unknown, parts []string
+	for _, id := range ids {
+		if wanted[id] {
+			unknown = append(unknown, id)
 		}
-		parts = append(parts, "not in the run: "+some(unknown))
+	}
+	for _, p := range []struct {
+		what string
+		ids  []string
+	}{{"not failed: ", fine}, {"what stood in is gone, and another must: ", gone}, {"not in the run: ", unknown}} {
+		if len(p.ids) > 0 {
+			parts = append(parts, p.what+some(p.ids))
+		}
 	}
 	return nodes, strings.Join(parts, "; "), nil
 }

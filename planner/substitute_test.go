@@ -225,6 +225,9 @@ func TestARunFailsWhenWhatStoodInIsGone(t *testing.T) {
 		if want := "stood in for it, is gone"; r.State != job.RunFailed || !strings.Contains(r.Reason, want) || r.Progress.Failed != 1 {
 			t.Errorf("the run is %s: %s; %+v", r.State, r.Reason, r.Progress)
 		}
+		if a := w.retry("new"); !a.Refused || a.Answer != "nothing to retry: what stood in is gone, and another must: bad" {
+			t.Errorf("retried: %+v", a)
+		}
 	})
 }
 
