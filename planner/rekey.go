@@ -93,7 +93,7 @@ func (p *Planner) replaceable(ctx context.Context, r *Run, req Request, manifest
 		}
 	}
 	if target == nil {
-		return nil, reject("run %s has no job %s", r.ID, req.Jobs[0])
+		return nil, reject("the run has no job %s", req.Jobs[0])
 	}
 	if target.Substituted != nil && target.Substituted.Request == req.ID() {
 		return target, nil

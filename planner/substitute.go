@@ -145,7 +145,7 @@ func (l *loop) refuseSubstitute(r Request, run *Run) (key job.Key, why string) {
 	case len(r.Jobs) != 1:
 		return key, fmt.Sprintf("%s named: one output stands in for one job", jobs(len(r.Jobs)))
 	case run.State != job.RunActive && run.State != job.RunFailed:
-		return key, fmt.Sprintf("run %s is %s: an output can stand in for another while the run is active, or once it has failed", run.ID, run.State)
+		return key, fmt.Sprintf("the run is %s: an output can stand in for another while it is active, or once it has failed", run.State)
 	case run.Reproduction != nil:
 		return key, "a reproduction computes jobs again to compare them: no other output can stand in"
 	case l.pools[run.Pool] == nil:

@@ -185,13 +185,13 @@ func TestWhatCannotStandInIsRefused(t *testing.T) {
 		for want, change := range map[string]func(r *Request){
 			"there is no output 000000000000":                          func(r *Request) { r.From = unknown },
 			"want 64 hexadecimal digits":                               func(r *Request) { r.From = "last-good" },
-			"run new has no job nobody":                                func(r *Request) { r.Jobs = []string{"nobody"} },
+			"the run has no job nobody":                                func(r *Request) { r.Jobs = []string{"nobody"} },
 			"job good has an output":                                   func(r *Request) { r.Jobs = []string{"good"} },
 			"is the job's own key":                                     func(r *Request) { r.From = is["bad"].String() },
 			is["good"].Short() + " is the key of job good of this run": func(r *Request) { r.From = is["good"].String() },
 			"reason is empty":                                          func(r *Request) { r.Reason = "" },
 			"2 jobs named":                                             func(r *Request) { r.Jobs = []string{"bad", "south"} },
-			"run old is succeeded":                                     func(r *Request) { r.Run = "old" },
+			"the run is succeeded":                                     func(r *Request) { r.Run = "old" },
 		} {
 			r := w.substituteBad()
 			change(&r)

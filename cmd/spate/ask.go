@@ -136,9 +136,12 @@ func printAudits(w page, now time.Time, audits []planner.Audit) {
 		if r.Reason != "" {
 			text += fmt.Sprintf(" (%s)", r.Reason)
 		}
-		if a.Refused {
-			text += ", refused"
+		switch {
+		case a.Refused:
+			text += ", refused: " + a.Answer
+		case r.Kind != planner.RequestSubstitute: // a run's remarks tell its substitutions
+			text += ": " + a.Answer
 		}
-		w.paragraph("  ", text+": "+a.Answer)
+		w.paragraph("  ", text)
 	}
 }
