@@ -36,6 +36,10 @@ race: ## Run the tests of packages under the race detector, the long ones shorte
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem $(PKGS)
 
+.PHONY: mutate
+mutate: ## Take each limit that the sandbox models away and see the test that misses it (some minutes)
+	go test -C test/mutation -count=1 -timeout 60m -run TestEachLimitIsMissedByItsTest -mutate
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|/[^/]+:func | |' | sort -u | \

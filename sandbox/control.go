@@ -20,6 +20,7 @@ const (
 	statePath     = "/_sandbox/state"
 	accountPath   = "/_sandbox/account"
 	interruptPath = "/_sandbox/interrupt"
+	splitPath     = "/_sandbox/split"
 	redisPath     = "/_sandbox/redis"
 )
 
@@ -92,6 +93,24 @@ func (s *Sandbox) serveInterrupt(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]int{"interrupted": s.Interrupt(count)})
+}
+
+// SplitStream closes the open shards of a table's stream and gives each two children, as the service does from time to
+// time. It fails when there is no such table or its stream is off.
+func (s *Sandbox) SplitStream(table string) error { return s.tables.SplitStream(table) }
+
+// serveSplit splits a stream's shards: POST /_sandbox/split?table=NAME.
+func (s *Sandbox) serveSplit(w http.ResponseWriter, r *http.Request) {
+	table := r.URL.Query().Get("table")
+	err := errors.New("want POST " + splitPath + "?table=NAME")
+	if r.Method == http.MethodPost && table != "" {
+		err = s.SplitStream(table)
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // serveFaults lists, adds and removes rules.

@@ -175,6 +175,7 @@ func (s *Sandbox) openServices() error {
 			statePath:     http.HandlerFunc(s.serveState),
 			accountPath:   http.HandlerFunc(s.serveAccount),
 			interruptPath: http.HandlerFunc(s.serveInterrupt),
+			splitPath:     http.HandlerFunc(s.serveSplit),
 			redisPath:     http.HandlerFunc(s.serveRedis),
 		},
 		objects: s.faults.Wrap(s3Faults(s.objects), s.objects),

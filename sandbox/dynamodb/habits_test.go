@@ -64,13 +64,14 @@ func putKey(pk, sk string) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk}}
 }
 
-// until calls do until it fails, and returns how often it did not.
+// until calls do until it fails, and returns how often it did not: a thousand times at most.
 func until(do func(i int) error) int {
-	for i := 0; ; i++ {
+	for i := range 1000 {
 		if err := do(i); err != nil {
 			return i
 		}
 	}
+	return 1000
 }
 
 func TestATableIsThrottledBeyondItsCapacity(t *testing.T) {
@@ -99,7 +100,7 @@ func TestATableIsThrottledBeyondItsCapacity(t *testing.T) {
 
 func TestOnePartitionIsThrottledAlone(t *testing.T) {
 	habits := dynamodb.Prompt()
-	habits.PartitionWrites = limit.Rate{Burst: 3, PerSecond: 1}
+	habits.PartitionWrites, habits.PartitionReads = limit.Rate{Burst: 3, PerSecond: 1}, limit.Rate{Burst: 5, PerSecond: 1}
 	inBubble(t, habits, func(t *testing.T, b *bench, _ *sandbox.Sandbox) {
 		b.createTable(t, types.ScalarAttributeTypeS, "")
 		put := func(pk string) func(int) error {
@@ -109,7 +110,16 @@ func TestOnePartitionIsThrottledAlone(t *testing.T) {
 			}
 		}
 		if hot, cold := until(put("hot")), put("cold")(0); hot != 3 || cold != nil {
-			t.Errorf("%d, %v", hot, cold)
+			t.Errorf("written: %d, %v", hot, cold)
+		}
+		get := func(pk string) func(int) error {
+			return func(i int) error {
+				_, err := b.tables.GetItem(t.Context(), &client.GetItemInput{TableName: aws.String("things"), Key: putKey(pk, fmt.Sprint(i)), ConsistentRead: aws.Bool(true)})
+				return err
+			}
+		}
+		if hot, cold := until(get("hot")), get("cold")(0); hot != 5 || cold != nil {
+			t.Errorf("read: %d, %v", hot, cold)
 		}
 	})
 }

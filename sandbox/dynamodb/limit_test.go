@@ -74,3 +74,24 @@ func TestGetRecordsReturnsAboutOneMegabyte(t *testing.T) {
 		t.Errorf("%d records in the rest, want 3", len(rest))
 	}
 }
+
+func TestGetRecordsReturnsAThousandRecordsAtMost(t *testing.T) {
+	b := newBench(t, dynamodb.Options{StreamShards: 1})
+	b.createTable(t, "", types.StreamViewTypeKeysOnly)
+	for first := 0; first < 1025; first += 25 {
+		requests := make([]types.WriteRequest, 25)
+		for i := range requests {
+			requests[i].PutRequest = &types.PutRequest{Item: item{"pk": str(fmt.Sprint(first + i))}}
+		}
+		if _, err := b.tables.BatchWriteItem(t.Context(), &client.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{"things": requests}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	iterator := b.iterator(t, b.shards(t)[0].ShardId, streamtypes.ShardIteratorTypeTrimHorizon, nil)
+	out, err := b.streams.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
+	if err != nil || len(out.Records) != 1000 {
+		t.Fatalf("%d records, %v", len(out.Records), err)
+	}
+	_, err = b.streams.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: iterator, Limit: aws.Int32(1001)})
+	wantCode(t, err, "ValidationException", "less than or equal to 1000")
+}

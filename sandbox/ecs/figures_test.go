@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -131,7 +132,7 @@ func TestCallsAreThrottledByTheirKind(t *testing.T) {
 	withServer(t, figures, func(t *testing.T, s *Server) {
 		until := func(call func() error) int {
 			n := 0
-			for call() == nil {
+			for n < 1000 && call() == nil {
 				n++
 			}
 			return n
@@ -171,7 +172,7 @@ func throttle(err error) error {
 
 func TestTheQuotaOfVCPUsIsPerProviderAndCountsWhatRuns(t *testing.T) {
 	figures := Instant()
-	figures.OnDemand.VCPUs = 6
+	figures.OnDemand.VCPUs, figures.Spot.VCPUs = 6, 12
 	withServer(t, figures, func(t *testing.T, s *Server) {
 		answer, err := s.runTask(t.Context(), networked(10, onDemandProvider, "a"))
 		if err != nil || len(answer.Tasks) != 6 || len(answer.Failures) != 4 || answer.Failures[0].Reason != reasonVCPUs {
@@ -181,8 +182,10 @@ func TestTheQuotaOfVCPUsIsPerProviderAndCountsWhatRuns(t *testing.T) {
 		if fault := faultOf(t, err, "ClientException"); fault.Message != reasonVCPUs {
 			t.Errorf("message %q", fault.Message)
 		}
-		if spot, err := s.runTask(t.Context(), networked(10, spotProvider, "a")); err != nil || len(spot.Tasks) != 10 {
-			t.Errorf("Spot has a quota of its own: %d tasks, %v", len(spot.Tasks), err)
+		for _, want := range []int{10, 2} {
+			if spot, err := s.runTask(t.Context(), networked(10, spotProvider, "a")); err != nil || len(spot.Tasks) != want {
+				t.Errorf("Spot has a quota of its own: %d tasks, %v; want %d", len(spot.Tasks), err, want)
+			}
 		}
 		if _, err := s.stopTask(t.Context(), stopInput{Cluster: "hpc", Task: answer.Tasks[0].TaskARN}); err != nil {
 			t.Fatal(err)
@@ -221,11 +224,18 @@ func TestSubnetsRunOutOfAddressesAndOfCapacity(t *testing.T) {
 		if n, reason := reasons(networked(1, onDemandProvider, "a")); n != 0 || !strings.Contains(reason, "a does not have enough free addresses") {
 			t.Errorf("%d, %q", n, reason)
 		}
-		figures.Interfaces = 15
+		figures.Addresses = 4
 		if err := s.SetFigures(figures); err != nil {
 			t.Fatal(err)
 		}
-		if n, reason := reasons(networked(1, onDemandProvider, "c")); n != 0 || reason != "RESOURCE:ENI" {
+		if n, reason := reasons(networked(5, onDemandProvider, "c")); n != 4 || !strings.Contains(reason, "c does not have enough free addresses") {
+			t.Errorf("%d, %q", n, reason)
+		}
+		figures.Interfaces = 19
+		if err := s.SetFigures(figures); err != nil {
+			t.Fatal(err)
+		}
+		if n, reason := reasons(networked(1, onDemandProvider, "d")); n != 0 || reason != "RESOURCE:ENI" {
 			t.Errorf("%d, %q", n, reason)
 		}
 	})
@@ -370,6 +380,50 @@ func TestASpotTaskIsInterruptedWithTwoMinutesAtMost(t *testing.T) {
 		}
 		if n := s.Interrupt(100); n != 15 {
 			t.Errorf("%d interrupted: On-Demand is not", n)
+		}
+	})
+}
+
+// deaf is a runtime of functions that do not heed SIGTERM.
+func deaf() *FunctionRuntime {
+	return &FunctionRuntime{Run: func(_ context.Context, task FunctionTask) int {
+		<-task.Killed.Done()
+		return 1
+	}}
+}
+
+func TestAnInterruptedTaskIsKilledWhenItsTimeIsUp(t *testing.T) {
+	withServer(t, Instant(), func(t *testing.T, s *Server) {
+		s.options.Runtime = deaf()
+		register := func(stopTimeout int) error {
+			_, err := s.account.register(time.Now(), fmt.Appendf(nil, `{"family":"worker","cpu":"1024","networkMode":"awsvpc",
+				"containerDefinitions":[{"name":"main","image":"registry/worker:1","command":["run"],"stopTimeout":%d}]}`, stopTimeout))
+			return err
+		}
+		if err := register(121); err == nil || !strings.Contains(err.Error(), "between 0 and 120 seconds") {
+			t.Errorf("a stopTimeout of 121 s: %v", err)
+		}
+		if err := register(120); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := s.runTask(t.Context(), networked(1, spotProvider, "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := s.Interrupt(1); n != 1 {
+			t.Fatalf("%d interrupted", n)
+		}
+		time.Sleep(2*time.Minute - time.Second)
+		synctest.Wait()
+		if got := s.mustDescribe(t, answer.Tasks[0].TaskARN); got.LastStatus != stopping || got.StopCode != spotInterruption {
+			t.Errorf("before its time is up: %s, %s", got.LastStatus, got.StopCode)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		got := s.mustDescribe(t, answer.Tasks[0].TaskARN)
+		if code := got.Containers[0].ExitCode; got.LastStatus != stopped || code == nil || *code != 137 {
+			t.Errorf("after it: %+v", got)
 		}
 	})
 }

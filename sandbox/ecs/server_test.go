@@ -243,3 +243,30 @@ func TestListingsFilterAndPage(t *testing.T) {
 		}
 	})
 }
+
+func TestListingsHaveAHundredTasksAPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, &fakeRuntime{}, 0)
+		defer s.Close(0)
+		for range 11 {
+			for {
+				if _, err := s.runTask(t.Context(), testRequest(10)); err == nil {
+					break
+				}
+				time.Sleep(time.Second)
+			}
+		}
+		page, err := s.listTasks(t.Context(), listTasksInput{Cluster: "hpc"})
+		if err != nil || len(page.TaskARNs) != 100 || page.NextToken == "" {
+			t.Fatalf("%d tasks on a page, %v", len(page.TaskARNs), err)
+		}
+		if out, err := s.describeTasks(t.Context(), describeTasksInput{Cluster: "hpc", Tasks: page.TaskARNs}); err != nil || len(out.Tasks) != 100 {
+			t.Errorf("%d described, %v", len(out.Tasks), err)
+		}
+		_, err = s.describeTasks(t.Context(), describeTasksInput{Cluster: "hpc", Tasks: append(page.TaskARNs, page.TaskARNs[0])})
+		wantFault(t, err, "InvalidParameterException")
+		tooMany := 101
+		_, err = s.listTasks(t.Context(), listTasksInput{Cluster: "hpc", pageInput: pageInput{MaxResults: &tooMany}})
+		wantFault(t, err, "InvalidParameterException")
+	})
+}

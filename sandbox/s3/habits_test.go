@@ -90,6 +90,22 @@ func code(err error) string {
 	return fmt.Sprint(err)
 }
 
+func TestKeysAndMetadataHaveALargestSize(t *testing.T) {
+	inBubble(t, s3.Habits{}, func(t *testing.T, b bubble) {
+		put := func(keyBytes, metadataBytes int) string {
+			_, err := b.objects.PutObject(t.Context(), &awss3.PutObjectInput{
+				Bucket: bucket, Key: aws.String(strings.Repeat("k", keyBytes)), Body: strings.NewReader("x"),
+				Metadata: map[string]string{"m": strings.Repeat("v", metadataBytes-1)},
+			})
+			return code(err)
+		}
+		got := []string{put(1024, 2048), put(1025, 1), put(1, 2049)}
+		if diff := cmp.Diff([]string{"<nil>", "KeyTooLongError", "MetadataTooLarge"}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // told takes all notifications off the queue.
 func (b bubble) told(t *testing.T) []string {
 	t.Helper()
@@ -116,7 +132,7 @@ func (b bubble) told(t *testing.T) []string {
 func TestAPrefixThatIsAskedTooMuchSlowsDown(t *testing.T) {
 	inBubble(t, s3.Habits{Writes: limit.Rate{Burst: 5, PerSecond: 5}, Reads: limit.Rate{Burst: 7, PerSecond: 7}}, func(t *testing.T, b bubble) {
 		puts := func(prefix string) (n int) {
-			for ; ; n++ {
+			for ; n < 1000; n++ {
 				if err := b.put(t.Context(), fmt.Sprintf("%s/%d", prefix, n)); err != nil {
 					if code(err) != "SlowDown" {
 						t.Fatal(err)
@@ -124,13 +140,15 @@ func TestAPrefixThatIsAskedTooMuchSlowsDown(t *testing.T) {
 					return n
 				}
 			}
+			return n
 		}
 		gets := func(prefix string) (n int) {
-			for ; ; n++ {
+			for ; n < 1000; n++ {
 				if _, err := b.objects.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: bucket, Key: aws.String(prefix + "/0")}); err != nil {
 					return n
 				}
 			}
+			return n
 		}
 		got := []int{puts("outputs/aa"), puts("outputs/bb"), gets("outputs/aa")}
 		time.Sleep(time.Second)

@@ -16,8 +16,8 @@
 //
 // Failures reach clients in SQS's own codes, with the query protocol's older code
 // in the x-amzn-query-error header. Left out: FIFO queues, queue policies and
-// tags, encryption, the older query protocol itself. Depth attributes are exact,
-// which AWS's are not.
+// tags, encryption, the older query protocol itself. How far depths lag, and what
+// comes twice or in another order, is for [Habits] to say.
 //
 // Its neighbours: sandbox routes requests here; sandbox/s3 sends bucket
 // notifications through [Server.Push].

@@ -62,6 +62,66 @@ func TestAFullFlightGivesNothing(t *testing.T) {
 	}
 }
 
+func TestADefaultQueueHasAHundredAndTwentyThousandInFlight(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	q := testQueue(start)
+	for i := range 120_001 {
+		q.add(start, &message{id: fmt.Sprint(i), sent: start}, 0)
+	}
+	if got := q.take(start, 200_000, time.Minute, false); len(got) != 120_000 {
+		t.Errorf("took %d", len(got))
+	}
+}
+
+func TestVisibilityEndsTwelveHoursAfterTheReceive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Region: "us-east-1", AccountID: "1", Log: zerolog.Nop()})
+		if _, err := s.createQueue(t.Context(), createQueueInput{QueueName: "jobs"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.sendMessage(t.Context(), sendInput{QueueURL: "jobs", outgoing: outgoing{MessageBody: "x"}}); err != nil {
+			t.Fatal(err)
+		}
+		receive := func(visibility int) (receiveOutput, error) {
+			return s.receiveMessage(t.Context(), receiveInput{QueueURL: "jobs", VisibilityTimeout: &visibility})
+		}
+		if _, err := receive(12*60*60 + 1); err == nil {
+			t.Error("received for more than 12 hours")
+		}
+		got, err := receive(12 * 60 * 60)
+		if err != nil || len(got.Messages) != 1 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		extend := func(seconds int) error {
+			_, err := s.changeMessageVisibility(t.Context(), visibilityInput{
+				QueueURL: "jobs", ReceiptHandle: got.Messages[0].ReceiptHandle, VisibilityTimeout: &seconds,
+			})
+			return err
+		}
+		time.Sleep(11*time.Hour + 55*time.Minute)
+		if err := extend(5 * 60); err != nil {
+			t.Errorf("to 12 hours: %v", err)
+		}
+		if err := extend(5*60 + 1); err == nil {
+			t.Error("beyond 12 hours: no error")
+		}
+	})
+}
+
+func TestALongPollIsOfTwentySecondsAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Region: "us-east-1", AccountID: "1", Log: zerolog.Nop()})
+		if _, err := s.createQueue(t.Context(), createQueueInput{QueueName: "jobs"}); err != nil {
+			t.Fatal(err)
+		}
+		for wait, isServed := range map[int]bool{20: true, 21: false, -1: false} {
+			if _, err := s.receiveMessage(t.Context(), receiveInput{QueueURL: "jobs", WaitTimeSeconds: &wait}); (err == nil) != isServed {
+				t.Errorf("%d seconds: %v", wait, err)
+			}
+		}
+	})
+}
+
 func TestAZeroVisibilityGivesEachMessageOnceACall(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	q := testQueue(start)
