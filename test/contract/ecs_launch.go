@@ -143,13 +143,13 @@ func strategy(items ...types.CapacityProviderStrategyItem) func(*ecs.RunTaskInpu
 	return func(in *ecs.RunTaskInput) { in.LaunchType, in.CapacityProviderStrategy = "", items }
 }
 
-func item(provider string, base, weight int32) types.CapacityProviderStrategyItem {
+func share(provider string, base, weight int32) types.CapacityProviderStrategyItem {
 	return types.CapacityProviderStrategyItem{CapacityProvider: &provider, Base: base, Weight: weight}
 }
 
 func typeOrStrategy(p *probe) {
 	refused(p.work().try(func(in *ecs.RunTaskInput) {
-		in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{item("FARGATE", 0, 1)}
+		in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{share("FARGATE", 0, 1)}
 	}), invalid())
 }
 
@@ -169,12 +169,12 @@ func (w *work) providers(count int32, items ...types.CapacityProviderStrategyIte
 }
 
 func strategyNamesTheProvider(p *probe) {
-	counts := p.work().providers(2, item("FARGATE_SPOT", 0, 1))
+	counts := p.work().providers(2, share("FARGATE_SPOT", 0, 1))
 	require(counts["FARGATE_SPOT"] == 2, "tasks by provider: %v", counts)
 }
 
 func strategySpreads(p *probe) {
-	counts := p.work().providers(8, item("FARGATE", 2, 1), item("FARGATE_SPOT", 0, 2))
+	counts := p.work().providers(8, share("FARGATE", 2, 1), share("FARGATE_SPOT", 0, 2))
 	require(counts["FARGATE"] == 4 && counts["FARGATE_SPOT"] == 4, "base 2 and weights 1 to 2 of 8 gave %v", counts)
 }
 
@@ -184,7 +184,7 @@ func (w *work) flood(provider string) error {
 	for range 60 {
 		in := w.request()
 		in.Count = aws.Int32(10)
-		strategy(item(provider, 0, 1))(in)
+		strategy(share(provider, 0, 1))(in)
 		if _, err := client.RunTask(w.ctx, in); err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func launchesAreThrottled(p *probe) {
 func spotHasItsOwnBucket(p *probe) {
 	w := p.work("sleep", "1")
 	refused(w.flood("FARGATE"), codes("ThrottlingException"))
-	w.launch(10, strategy(item("FARGATE_SPOT", 0, 1)))
+	w.launch(10, strategy(share("FARGATE_SPOT", 0, 1)))
 }
 
 func unknownECSOperation(p *probe) {
