@@ -53,7 +53,7 @@ func TestTheGuideShowsThePortfolioOfTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := t.TempDir()
-	runAll(t, jobLines(t, p), root)
+	runAll(t, jobLines(t, p), root, nil)
 	var computed model.Portfolio
 	if err := json.Unmarshal(read(t, root, portfolio.PortfolioJob, "out", model.PortfolioJSON), &computed); err != nil {
 		t.Fatal(err)

@@ -10,35 +10,52 @@ import (
 )
 
 // drawn replaces what a generated portfolio is made of by anything that is allowed: terms of every kind, covers of any
-// perils in any currency, rates and retrocession. A cedant's deals keep one currency and one set of perils.
-func drawn(t *rapid.T, p portfolio.Portfolio) portfolio.Portfolio {
-	p.Rates = model.Rates{"USD": 1, "EUR": rapid.Float64Range(0.5, 2).Draw(t, "EUR"), "JPY": rapid.Float64Range(0.004, 0.02).Draw(t, "JPY")}
+// perils in any currency, cedants' own event losses, rates and retrocession. A cedant's deals keep one set of perils and
+// one source of losses.
+func drawn(t *rapid.T, p portfolio.Portfolio) (portfolio.Portfolio, tables) {
+	p.Rates = model.Rates{"USD": 1, "EUR": rapid.Float64Range(0.5, 2).Draw(t, "EUR"), "JPY": rapid.Float64Range(0.05, 0.2).Draw(t, "JPY")}
 	unit := map[model.Currency]int64{"USD": 1e6, "EUR": 1e6, "JPY": 1e8}
 	type cover struct {
-		perils   []string
-		currency model.Currency
+		perils []string
+		elt    []model.Event // for an event loss table in millions
 	}
-	covers := map[string]cover{}
+	covers, elts := map[string]cover{}, tables{}
 	p.Deals = slices.Clone(p.Deals)
 	for i := range p.Deals {
 		deal := &p.Deals[i]
 		c, ok := covers[deal.Cedant]
 		if !ok {
-			c.currency = rapid.SampledFrom([]model.Currency{"USD", "EUR", "JPY"}).Draw(t, "currency")
+			own := rapid.IntRange(0, 2).Draw(t, "own losses") == 0
 			for _, peril := range p.Perils {
 				if rapid.Bool().Draw(t, "covered") || len(c.perils) == 0 && peril.Name == p.Perils[len(p.Perils)-1].Name {
 					c.perils = append(c.perils, peril.Name)
+					if own {
+						c.elt = append(c.elt, drawnLosses(t, peril.Events)...)
+					}
 				}
 			}
 			covers[deal.Cedant] = c
 		}
-		deal.Perils, deal.Terms.Currency = c.perils, c.currency
-		deal.Terms.Terms = drawnTerms(t, unit[c.currency])
+		currency := rapid.SampledFrom([]model.Currency{"USD", "EUR", "JPY"}).Draw(t, "currency")
+		deal.Perils, deal.Terms.Currency = c.perils, currency
+		deal.Terms.Terms = drawnTerms(t, unit[currency])
 		deal.Terms.MarketShare = rapid.Float64Range(0.0005, 0.2).Draw(t, "market share")
 		u := *deal.Terms.Uncertainty
 		u.Variation = rapid.Float64Range(0.01, 3).Draw(t, "variation")
 		if deal.Terms.Uncertainty = &u; rapid.IntRange(0, 4).Draw(t, "certain") == 0 {
 			deal.Terms.Uncertainty = nil
+		}
+		if len(c.elt) > 0 {
+			address := "s3://losses/" + deal.ID
+			var err error
+			if p, err = p.WithELT(deal.ID, address); err != nil {
+				t.Fatal(err)
+			}
+			elts[address] = slices.Clone(c.elt)
+			for j := range elts[address] {
+				e := &elts[address][j]
+				e.Mean, e.SD, e.Max = e.Mean*float64(unit[currency]), e.SD*float64(unit[currency]), e.Max*float64(unit[currency])
+			}
 		}
 	}
 	p.Retrocession = nil
@@ -48,7 +65,22 @@ func drawn(t *rapid.T, p portfolio.Portfolio) portfolio.Portfolio {
 		top = terms.Attachment + terms.Limit
 		p.Retrocession = append(p.Retrocession, terms)
 	}
-	return p
+	return p, elts
+}
+
+// drawnLosses are a cedant's losses by some of a peril's events, in millions; at least one.
+func drawnLosses(t *rapid.T, events []model.Event) []model.Event {
+	var losses []model.Event
+	for i, e := range events {
+		if i > 0 && rapid.IntRange(0, 3).Draw(t, "not touched") == 0 {
+			continue
+		}
+		loss := model.Event{ID: e.ID, Rate: e.Rate, Mean: rapid.Float64Range(0.001, 500).Draw(t, "mean")}
+		loss.SD = loss.Mean * rapid.SampledFrom([]float64{0, 0.3, 2}).Draw(t, "variation")
+		loss.Max = loss.Mean * rapid.SampledFrom([]float64{0, 1, 1.5}).Draw(t, "largest")
+		losses = append(losses, loss)
+	}
+	return losses
 }
 
 // drawnTerms are any terms that are allowed, in the order of magnitude of unit.
@@ -87,6 +119,10 @@ func kindsOf(p portfolio.Portfolio, figures model.Portfolio) []string {
 		has("part placed", terms.Share < 1)
 		has("inuring", len(d.Inuring) > 0)
 		has("no uncertainty", terms.Uncertainty == nil)
+		has("own losses", d.ELT != "")
+		for _, other := range p.Deals {
+			has("inuring in another currency", slices.Contains(d.Inuring, other.ID) && other.Terms.Currency != terms.Currency)
+		}
 		has("all perils", len(d.Perils) == len(p.Perils))
 		has("in "+string(terms.Currency), true)
 	}

@@ -50,19 +50,53 @@ func (c *plainContract) yearToDate() (paid, reinstated int64) {
 
 func rounded(x float64) int64 { return int64(math.Round(x)) }
 
-// secondary is the factor of secondary uncertainty: lognormal with mean 1.
-func secondary(u *model.Uncertainty, o model.Occurrence) float64 {
-	if u == nil {
-		return 1
-	}
+// tables are the events of event loss tables, by their address.
+type tables map[string][]model.Event
+
+// lognormal is an amount by its mean and its coefficient of variation, drawn for one occurrence and correlation group.
+func lognormal(mean, variation float64, u *model.Uncertainty, o model.Occurrence) float64 {
 	const purpose = 4
-	variance := draw.Log(1 + float64(u.Variation*u.Variation))
+	variance := draw.Log(1 + float64(variation*variation))
 	z := draw.Normal(u.Seed, uint64(o.Event), uint64(o.ID), u.Group, purpose)
-	return draw.Exp(float64(-variance/2) + float64(math.Sqrt(variance)*z))
+	return draw.Exp((draw.Log(mean) - float64(variance/2)) + float64(math.Sqrt(variance)*z))
+}
+
+// shared is what a cedant bears of the industry's loss, in the deal's currency.
+func shared(p portfolio.Portfolio, d portfolio.Deal, o model.Occurrence) int64 {
+	factor := 1.0 // secondary uncertainty
+	if u := d.Terms.Uncertainty; u != nil {
+		factor = lognormal(1, u.Variation, u, o)
+	}
+	return rounded(float64(converted(p, o.Loss, o.Currency, d.Terms.Currency)) * d.Terms.MarketShare * factor)
+}
+
+// own is what an occurrence costs a cedant with an event loss table.
+func own(elt []model.Event, u *model.Uncertainty, o model.Occurrence) int64 {
+	for _, e := range elt {
+		if e.ID != o.Event {
+			continue
+		}
+		loss := e.Mean
+		if e.SD > 0 {
+			loss = lognormal(e.Mean, e.SD/e.Mean, u, o)
+		}
+		if e.Max > 0 {
+			loss = min(loss, e.Max)
+		}
+		return rounded(loss)
+	}
+	return 0
+}
+
+func converted(p portfolio.Portfolio, amount int64, from, to model.Currency) int64 {
+	if from == to {
+		return amount
+	}
+	return rounded(float64(amount) * p.Rates[from] / p.Rates[to])
 }
 
 // plainLoop computes the portfolio year by year, occurrence by occurrence, deal by deal.
-func plainLoop(t testing.TB, p portfolio.Portfolio) plainResult {
+func plainLoop(t testing.TB, p portfolio.Portfolio, elts tables) plainResult {
 	t.Helper()
 	var all []model.Occurrence
 	var book model.Book
@@ -82,7 +116,6 @@ func plainLoop(t testing.TB, p portfolio.Portfolio) plainResult {
 	slices.SortFunc(book.Industry, func(a, b model.IndustryLosses) int { return cmp.Compare(a.Peril, b.Peril) })
 	book.Rates = p.Rates
 
-	toUSD := func(amount int64, from model.Currency) int64 { return rounded(float64(amount) * p.Rates[from]) }
 	var deals, retrocession []plainContract
 	var gross, ceded, net []string
 	period := int64(0)
@@ -96,29 +129,32 @@ func plainLoop(t testing.TB, p portfolio.Portfolio) plainResult {
 				retrocession = append(retrocession, plainContract{terms: terms})
 			}
 		}
-		paid := map[string]int64{}
+		paid, currencies := map[string]int64{}, map[string]model.Currency{}
 		losses, premiums := map[model.Currency]int64{}, map[model.Currency]int64{}
 		for i, d := range p.Deals {
 			if !slices.Contains(d.Perils, perilOf[o.ID]) {
 				continue
 			}
-			industry := o.Loss
-			if o.Currency != d.Terms.Currency {
-				industry = rounded(float64(o.Loss) * p.Rates[o.Currency] / p.Rates[d.Terms.Currency])
+			subject := shared(p, d, o)
+			if d.ELT != "" {
+				subject = own(elts[d.ELT], d.Terms.Uncertainty, o)
 			}
-			subject := rounded(float64(industry) * d.Terms.MarketShare * secondary(d.Terms.Uncertainty, o))
+			inuring := map[model.Currency]int64{}
 			for _, id := range d.Inuring {
-				subject -= paid[id]
+				inuring[currencies[id]] += paid[id]
+			}
+			for currency, recovered := range inuring {
+				subject -= converted(p, recovered, currency, d.Terms.Currency)
 			}
 			loss, premium := deals[i].recover(max(subject, 0))
-			paid[d.ID] = loss
+			paid[d.ID], currencies[d.ID] = loss, d.Terms.Currency
 			losses[d.Terms.Currency] += loss
 			premiums[d.Terms.Currency] += premium
 		}
 		var grossLoss, grossPremium, cededLoss, cededPremium int64
 		for _, currency := range slices.Sorted(maps.Keys(losses)) {
-			grossLoss += toUSD(losses[currency], currency)
-			grossPremium += toUSD(premiums[currency], currency)
+			grossLoss += converted(p, losses[currency], currency, "USD")
+			grossPremium += converted(p, premiums[currency], currency, "USD")
 			if losses[currency] > 0 || premiums[currency] > 0 {
 				book.Losses = append(book.Losses, model.PeriodLoss{
 					Period: o.Period, Occurrence: o.ID, Currency: currency, Loss: losses[currency], Premium: premiums[currency],

@@ -20,8 +20,8 @@ import (
 )
 
 // runAll runs every job of the job list as a worker would: one after the other, each in a directory of its own, its
-// needs staged under their names, knowing nothing but its environment. It returns the directory of all outputs.
-func runAll(t testing.TB, jobs []byte, root string) {
+// needs and inputs staged under their names, knowing nothing but its environment. All outputs are below root.
+func runAll(t testing.TB, jobs []byte, root string, elts tables) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(jobs))
 	for decoder.More() {
@@ -29,6 +29,7 @@ func runAll(t testing.TB, jobs []byte, root string) {
 			ID     string                    `json:"id"`
 			Task   string                    `json:"task"`
 			Params json.RawMessage           `json:"params"`
+			Inputs map[string]string         `json:"inputs"`
 			Needs  map[string]portfolio.Need `json:"needs"`
 			Labels map[string]string         `json:"labels"`
 		}
@@ -41,14 +42,18 @@ func runAll(t testing.TB, jobs []byte, root string) {
 			t.Fatal(err)
 		}
 		for name, need := range job.Needs {
-			if len(need.Files) != 1 {
-				t.Fatalf("job %s needs %d files as %s, want one", job.ID, len(need.Files), name)
-			}
 			if err := os.Mkdir(filepath.Join(in, name), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Link(filepath.Join(root, need.Job, "out", need.Files[0]), filepath.Join(in, name, need.Files[0])); err != nil {
-				t.Fatalf("job %s comes before a job that it needs: %v", job.ID, err)
+			for _, file := range need.Files {
+				if err := os.Link(filepath.Join(root, need.Job, "out", file), filepath.Join(in, name, file)); err != nil {
+					t.Fatalf("job %s comes before a job that it needs: %v", job.ID, err)
+				}
+			}
+		}
+		for name, address := range job.Inputs {
+			if err := os.WriteFile(filepath.Join(in, name), model.WriteMelt(elts[address]), 0o600); err != nil {
+				t.Fatal(err)
 			}
 		}
 		params := filepath.Join(work, "params.json")
@@ -75,9 +80,9 @@ func read(t testing.TB, elements ...string) []byte {
 }
 
 // compare checks what the root wrote against one plain loop.
-func compare(t testing.TB, root string, p portfolio.Portfolio) model.Portfolio {
+func compare(t testing.TB, root string, p portfolio.Portfolio, elts tables) model.Portfolio {
 	t.Helper()
-	want := plainLoop(t, p)
+	want := plainLoop(t, p, elts)
 	document, err := json.MarshalIndent(want.figures, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -107,8 +112,8 @@ func TestTheRollupEqualsOnePlainLoopOverAllDeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := t.TempDir()
-	runAll(t, jobLines(t, p), root)
-	got := compare(t, root, p)
+	runAll(t, jobLines(t, p), root, nil)
+	got := compare(t, root, p, nil)
 	if got.AAL <= 0 || got.OEP250 <= 0 || got.OEP250 > got.AEP250 || got.Ceded.AAL <= 0 || got.Ceded.ReinstatementPremium <= 0 {
 		t.Errorf("the portfolio does not lose money plausibly: %+v", got)
 	}
@@ -130,20 +135,21 @@ func TestAnySmallPortfolioEqualsOnePlainLoop(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
+		var elts tables
 		if rapid.IntRange(0, 3).Draw(rt, "drawn") > 0 {
-			p = drawn(rt, p)
+			p, elts = drawn(rt, p)
 		}
 		runs++
 		root := filepath.Join(dir, strconv.Itoa(runs))
-		runAll(t, jobLines(t, p), root)
-		for _, kind := range kindsOf(p, compare(t, root, p)) {
+		runAll(t, jobLines(t, p), root, elts)
+		for _, kind := range kindsOf(p, compare(t, root, p, elts)) {
 			met[kind] = true
 		}
 		if t.Failed() {
 			rt.FailNow()
 		}
 	})
-	const kinds = 14
+	const kinds = 16
 	if !t.Failed() && len(met) != kinds {
 		t.Errorf("met %d kinds of %d: %v", len(met), kinds, slices.Sorted(maps.Keys(met)))
 	}
@@ -155,8 +161,8 @@ func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	once, again := t.TempDir(), t.TempDir()
-	runAll(t, jobLines(t, p), once)
-	runAll(t, jobLines(t, p.Relabel(map[string]string{"as_of": "another day"})), again)
+	runAll(t, jobLines(t, p), once, nil)
+	runAll(t, jobLines(t, p.Relabel(map[string]string{"as_of": "another day"})), again, nil)
 	files := 0
 	for _, job := range p.Jobs() {
 		entries, err := os.ReadDir(filepath.Join(once, job.ID, "out"))
@@ -170,7 +176,7 @@ func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
 			}
 		}
 	}
-	if want := 4 + 1 + 2*40 + 2 + 6; files != want {
+	if want := 2*4 + 1 + 2*40 + 2 + 6; files != want {
 		t.Errorf("%d output files, want %d", files, want)
 	}
 }

@@ -32,6 +32,7 @@ type order struct {
 	out         string
 	info, scope string
 	melts       map[string]string
+	elts        [][2]string // deal and address
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -47,8 +48,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.asOf, "as-of", "2026-11-21", "date label of the run")
 	flags.StringVar(&o.out, "out", "", "directory to write to (required)")
 	flags.StringVar(&o.info, "reinsinfo", "", "reinsurance information file (OED) to read the deals from; with --reinsscope")
-	flags.StringVar(&o.scope, "reinsscope", "", "reinsurance scope file (OED) with MarketShare, Variation and Perils")
+	flags.StringVar(&o.scope, "reinsscope", "", "reinsurance scope file (OED) with Perils and either MarketShare and Variation or EventLosses")
 	flags.Func("melt", "PERIL=s3://bucket/key: read this peril's events from a table that rollup import wrote", o.addMelt)
+	flags.Func("elt", "DEAL=s3://bucket/key: take this deal's losses by event from a table that rollup import wrote", o.addELT)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -96,6 +98,15 @@ func (o *order) addMelt(value string) error {
 	return fmt.Errorf("no peril is called %s", name)
 }
 
+func (o *order) addELT(value string) error {
+	id, address, ok := strings.Cut(value, "=")
+	if !ok {
+		return errors.New("expected DEAL=s3://bucket/key")
+	}
+	o.elts = append(o.elts, [2]string{id, address})
+	return nil
+}
+
 func (o *order) portfolio() (portfolio.Portfolio, error) {
 	p, err := portfolio.Generate(o.options)
 	if err != nil {
@@ -108,6 +119,11 @@ func (o *order) portfolio() (portfolio.Portfolio, error) {
 		}
 	}
 	p.Melts = o.melts
+	for _, elt := range o.elts {
+		if p, err = p.WithELT(elt[0], elt[1]); err != nil {
+			return portfolio.Portfolio{}, err
+		}
+	}
 	p, _ = p.Change(o.change, o.options.Seed)
 	return p.Relabel(map[string]string{"as_of": o.asOf}), nil
 }

@@ -77,6 +77,24 @@ func TestDealsMayComeFromFilesAndEventsFromS3(t *testing.T) {
 	}
 }
 
+func TestADealMayHaveItsCedantsOwnLosses(t *testing.T) {
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"--deals", "20", "--elt", "deal-00017=s3://spate-data/elt.csv", "--out", dir}, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &stderr)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "jobs.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(content)) {
+		own := strings.Contains(line, `"inputs":{"elt.csv":"s3://spate-data/elt.csv"}`)
+		if is := strings.HasPrefix(line, `{"id":"deal-00017"`); own != is || is == strings.Contains(line, "market_share") && strings.Contains(line, "price-deal") {
+			t.Errorf("own losses or a market share are wrong: %s", line)
+		}
+	}
+}
+
 func TestGenerateRefusesWhatItCannotDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
@@ -89,6 +107,9 @@ func TestGenerateRefusesWhatItCannotDo(t *testing.T) {
 		"no file":      {[]string{"--reinsinfo", "x", "--reinsscope", "y", "--out", t.TempDir()}, 1, "no such file"},
 		"no peril":     {[]string{"--melt", "flood=s3://a/b", "--out", t.TempDir()}, 2, "no peril is called flood"},
 		"no address":   {[]string{"--melt", "us-hurricane", "--out", t.TempDir()}, 2, "expected PERIL=s3://bucket/key"},
+		"no deal":      {[]string{"--elt", "deal-7=s3://a/b", "--out", t.TempDir()}, 1, "event losses of deal-7: there is no such deal"},
+		"no losses":    {[]string{"--elt", "deal-00007=b.csv", "--out", t.TempDir()}, 1, "event losses of deal-00007: b.csv is not an address in S3"},
+		"only a deal":  {[]string{"--elt", "deal-00007", "--out", t.TempDir()}, 2, "expected DEAL=s3://bucket/key"},
 		"no analyses":  {[]string{"--analyses", "-1", "--out", t.TempDir()}, 2, "--analyses -1 is below 0"},
 		"no deals":     {[]string{"--deals", "0", "--out", t.TempDir()}, 1, "deals 0 outside 1 to 1000000"},
 	} {

@@ -14,6 +14,8 @@ const (
 	LossesFile      = "losses.csv"      // output of price-deal and combine
 	SummaryFile     = "summary.json"    // output of price-deal
 	MeltFile        = "melt.csv"        // input of simulate-events
+	EventsFile      = "events.csv"      // output of simulate-events: the peril's catalogue
+	ELTFile         = "elt.csv"         // input of price-deal: the cedant's own losses by event
 )
 
 // Names of the input directories: each holds the file of one job that came before.
@@ -39,29 +41,28 @@ func InuringDir(priority, n int) string {
 // those whose occurrence tables are staged.
 type DealParams struct {
 	Terms
-	Currency        Currency     `json:"currency"`              // of the terms, and of what the deal pays
-	InuringPriority int          `json:"inuring_priority"`      // from 1: the deal applies after the recoveries of contracts with a lower one
-	MarketShare     float64      `json:"market_share"`          // part of the industry's loss that the cedant bears, above 0, at most 1
-	Uncertainty     *Uncertainty `json:"uncertainty,omitempty"` // of that part; none if absent
-	Periods         int          `json:"periods"`               // simulated years of the occurrence tables
+	Currency        Currency     `json:"currency"`               // of the terms, and of what the deal pays
+	InuringPriority int          `json:"inuring_priority"`       // from 1: the deal applies after the recoveries of contracts with a lower one
+	MarketShare     float64      `json:"market_share,omitempty"` // part of the industry's loss that the cedant bears, above 0, at most 1; absent where it has an event loss table
+	Uncertainty     *Uncertainty `json:"uncertainty,omitempty"`  // of that part; none if absent
+	Periods         int          `json:"periods"`                // simulated years of the occurrence tables
 }
 
 const mostPriority = 99
 
-func (p DealParams) validate() error {
+// validate takes whether the cedant has an event loss table of its own.
+func (p DealParams) validate(own bool) error {
 	if err := p.Terms.validate(); err != nil {
 		return err
 	}
+	if err := p.validateSource(own); err != nil {
+		return err
+	}
 	switch {
-	case !(p.MarketShare > 0 && p.MarketShare <= 1):
-		return badParam("market_share %v outside 0 to 1", p.MarketShare)
 	case p.InuringPriority < 1 || p.InuringPriority > mostPriority:
 		return badParam("inuring_priority %d outside 1 to %d", p.InuringPriority, mostPriority)
 	case p.Periods < 1 || p.Periods > MaxPeriods:
 		return badParam("periods %d outside 1 to %d", p.Periods, MaxPeriods)
-	}
-	if err := p.Uncertainty.validate(); err != nil {
-		return err
 	}
 	return p.Currency.validate("currency")
 }
@@ -69,29 +70,29 @@ func (p DealParams) validate() error {
 // Cover is what a deal is applied to.
 type Cover struct {
 	Occurrences []Occurrence // of all perils covered, ascending by ID
+	ELT         []Event      // the cedant's own losses by event, in the deal's currency; nil: a part of the industry's
 	Inuring     []PeriodLoss // recoveries of contracts with a lower priority, added by occurrence and currency
 	Rates       Rates        // needed where currencies other than the deal's occur
 }
 
 // Price returns the deal's losses and reinstatement premiums, ascending by occurrence, without the occurrences that cost
 // nothing. For each, in the order in which they happen: the industry's loss in the deal's currency, times the cedant's
-// market share, times the factor of secondary uncertainty, less the inuring recoveries for the same occurrence; to that,
-// the terms apply. Amounts are rounded to whole units of money after each of these steps. Errors are *InputError.
+// market share, times the factor of secondary uncertainty (or a loss drawn from the cedant's own event loss table), less
+// the inuring recoveries for the same occurrence; to that, the terms apply. Amounts are rounded to whole units of money after each of these steps. Errors are *InputError.
 func (p DealParams) Price(c Cover) ([]PeriodLoss, error) {
 	var losses []PeriodLoss
 	var year Year
 	period := int64(0)
-	spread := newSpread(p.Uncertainty)
+	subject := p.subject(c)
 	inuring := c.Inuring
 	for _, o := range c.Occurrences {
 		if o.Period != period {
 			period, year = o.Period, p.Year()
 		}
-		industry, err := c.Rates.Convert(o.Loss, o.Currency, p.Currency)
+		loss, err := subject(o)
 		if err != nil {
 			return nil, err
 		}
-		loss := spread.loss(o, float64(industry)*p.MarketShare, float64(p.Attachment))
 		for len(inuring) > 0 && inuring[0].Occurrence <= o.ID {
 			if inuring[0].Occurrence == o.ID {
 				recovered, err := c.Rates.Convert(inuring[0].Loss, inuring[0].Currency, p.Currency)
@@ -108,6 +109,23 @@ func (p DealParams) Price(c Cover) ([]PeriodLoss, error) {
 		}
 	}
 	return losses, nil
+}
+
+// subject returns what tells the cedant's loss from an occurrence, before what inures to the deal's benefit. Losses that
+// do not exceed the attachment may be told as 0.
+func (p DealParams) subject(c Cover) func(Occurrence) (int64, error) {
+	if c.ELT != nil {
+		own := newDrawer(c.ELT, p.Uncertainty)
+		return func(o Occurrence) (int64, error) { return own.loss(o), nil }
+	}
+	spread := newSpread(p.Uncertainty)
+	return func(o Occurrence) (int64, error) {
+		industry, err := c.Rates.Convert(o.Loss, o.Currency, p.Currency)
+		if err != nil {
+			return 0, err
+		}
+		return spread.loss(o, float64(industry)*p.MarketShare, float64(p.Attachment)), nil
+	}
 }
 
 // A DealSummary is what a person asks about one deal. Amounts are in its currency.
@@ -166,14 +184,15 @@ func premiumOf(losses []PeriodLoss) float64 {
 	return float64(sum)
 }
 
-// priceTask reads occurrences-*/occurrences.csv, inuring-*/losses.csv and rates/rates.csv, and writes losses.csv and
-// summary.json.
+// priceTask reads occurrences-*/occurrences.csv, inuring-*/losses.csv, rates/rates.csv and, with occurrences-*/events.csv,
+// elt.csv. It writes losses.csv and summary.json.
 func priceTask(params []byte, inputs map[string][]byte) (map[string][]byte, error) {
 	var p DealParams
 	if err := decodeParams(params, &p); err != nil {
 		return nil, err
 	}
-	if err := p.validate(); err != nil {
+	_, own := inputs[ELTFile]
+	if err := p.validate(own); err != nil {
 		return nil, err
 	}
 	cover, err := p.readCover(inputs)
@@ -200,14 +219,18 @@ func (p DealParams) readCover(inputs map[string][]byte) (Cover, error) {
 	if err != nil {
 		return Cover{}, err
 	}
+	elt, err := p.readELT(inputs)
+	if err != nil {
+		return Cover{}, err
+	}
 	occurrences := mergePerils(perils)
 	var inuring [][]PeriodLoss
 	for _, name := range sortedNames(inputs) {
 		switch {
-		case name == ratesInput || isOccurrences(name):
+		case name == ratesInput || name == ELTFile || isOccurrences(name) || isEvents(name):
 			continue
 		case !strings.HasPrefix(name, InuringPrefix) || !strings.HasSuffix(name, lossesSuffix):
-			return Cover{}, &InputError{File: name, Reason: "is not an input of price-deal: occurrences-*/occurrences.csv, inuring-*/losses.csv and rates/rates.csv are"}
+			return Cover{}, &InputError{File: name, Reason: "is not an input of price-deal: occurrences-*/occurrences.csv and events.csv, elt.csv, inuring-*/losses.csv and rates/rates.csv are"}
 		}
 		if err := p.checkPriority(name); err != nil {
 			return Cover{}, err
@@ -219,7 +242,7 @@ func (p DealParams) readCover(inputs map[string][]byte) (Cover, error) {
 		inuring = append(inuring, losses)
 	}
 	recovered, err := Combine(inuring)
-	return Cover{Occurrences: occurrences, Inuring: recovered, Rates: rates}, err
+	return Cover{Occurrences: occurrences, ELT: elt, Inuring: recovered, Rates: rates}, err
 }
 
 // checkPriority reports recoveries that do not come before the deal.

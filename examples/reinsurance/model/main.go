@@ -29,8 +29,8 @@ const (
 )
 
 // Main runs the task named by the first argument, or else by TASK_NAME, and returns the process's exit code. It reads
-// SPATE_PARAMS, SPATE_INPUT_DIR and SPATE_OUTPUT_DIR by getenv and writes to stderr why it fails, with a line for each wrong row of a table. Output files
-// are written only after the whole computation has succeeded.
+// SPATE_PARAMS, SPATE_INPUT_DIR and SPATE_OUTPUT_DIR by getenv and writes to stderr why it fails, with a line for each wrong
+// row of a table. Output files are written only after the whole computation has succeeded.
 func Main(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
 	task := getenv("TASK_NAME")
 	if len(args) > 0 {

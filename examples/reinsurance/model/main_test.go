@@ -96,8 +96,8 @@ func TestBadInputEndsWithExitCode65AndSaysWhere(t *testing.T) {
 	}{
 		"no occurrences":      {"price-deal", someDeal, nil, "price-deal: inputs: no occurrences-*/occurrences.csv: which events does it cover?"},
 		"unknown occurrence":  {"price-deal", someDeal, events(map[string]string{"inuring-1-1/losses.csv": lossHeader + "1,1200100,USD,5,0\n2,2210101,USD,5,0\n"}), "price-deal: inuring-1-1/losses.csv:3:3: occurrence 2210101 is not in any occurrences.csv"},
-		"unexpected input":    {"price-deal", someDeal, events(map[string]string{"notes/notes.txt": "?"}), "price-deal: notes/notes.txt: is not an input of price-deal: occurrences-*/occurrences.csv, inuring-*/losses.csv and rates/rates.csv are"},
-		"a file by itself":    {"price-deal", someDeal, events(map[string]string{"notes.txt": "?"}), "price-deal: notes.txt: is not an input of price-deal: occurrences-*/occurrences.csv, inuring-*/losses.csv and rates/rates.csv are"},
+		"unexpected input":    {"price-deal", someDeal, events(map[string]string{"notes/notes.txt": "?"}), "price-deal: notes/notes.txt: is not an input of price-deal: occurrences-*/occurrences.csv and events.csv, elt.csv, inuring-*/losses.csv and rates/rates.csv are"},
+		"a file by itself":    {"price-deal", someDeal, events(map[string]string{"notes.txt": "?"}), "price-deal: notes.txt: is not an input of price-deal: occurrences-*/occurrences.csv and events.csv, elt.csv, inuring-*/losses.csv and rates/rates.csv are"},
 		"same priority":       {"price-deal", someDeal, events(map[string]string{"inuring-2-1/losses.csv": lossHeader}), "price-deal: inuring-2-1/losses.csv: priority 2 does not come before this deal's, 2"},
 		"no priority":         {"price-deal", someDeal, events(map[string]string{"inuring-x/losses.csv": lossHeader}), "price-deal: inuring-x/losses.csv: does not name the inuring priority, as in inuring-1-1/losses.csv"},
 		"bad occurrences":     {"price-deal", someDeal, map[string]string{hurricanes: "period,occurrence,event,currency,loss\n1,1200100,1,USD,x\n"}, `price-deal: ` + hurricanes + `:2:17: loss "x" is not a whole number`},

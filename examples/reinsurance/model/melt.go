@@ -14,11 +14,11 @@ const meltHeader = "EventId,EventRate,MeanLoss,SDLoss,MaxLoss"
 // ReadMelt reads a catalogue of events from the columns of a moment event loss table that the model uses, as WriteMelt
 // writes it. Rows must ascend by EventId; a MaxLoss of 0 is none. Errors hold an *InputError for each row that is wrong.
 func ReadMelt(file string, content []byte) ([]Event, error) {
-	return readEvents(file, content, func(*table, Event) {})
+	return readEvents(file, content, Event.problem)
 }
 
-// readEvents reads events, each of which may be rejected by further checks.
-func readEvents(file string, content []byte, check func(*table, Event)) ([]Event, error) {
+// readEvents reads events with which problem finds nothing wrong in any column.
+func readEvents(file string, content []byte, problem func(Event) (column, reason string)) ([]Event, error) {
 	t, err := openTable(file, content, meltHeader)
 	if err != nil {
 		return nil, err
@@ -35,12 +35,11 @@ func readEvents(file string, content []byte, check func(*table, Event)) ([]Event
 			continue
 		}
 		last = e.ID
-		if column, reason := e.problem(); reason != "" {
+		if column, reason := problem(e); reason != "" {
 			field := slices.Index(strings.Split(meltHeader, ","), column)
 			t.reject(field, "%s %s %s", column, sheet.Quote(t.fields[field]), reason)
 			continue
 		}
-		check(t, e)
 		events = append(events, e)
 	}
 	return events, t.err()
@@ -59,10 +58,12 @@ func WriteMelt(events []Event) []byte {
 	return out
 }
 
-// MeltOptions choose among the rows of a moment event loss table that holds more than one row an event.
+// MeltOptions choose among the rows of a moment event loss table that holds more than one row an event, and say what its
+// events must be.
 type MeltOptions struct {
-	SummaryID  int64 // 0: the table must hold one SummaryId only
-	SampleType int64 // 1 for analytical means, 2 for sampled ones; 0: the table must hold one SampleType only
+	SummaryID  int64     // 0: the table must hold one SummaryId only
+	SampleType int64     // 1 for analytical means, 2 for sampled ones; 0: the table must hold one SampleType only
+	Catalogue  Catalogue // that the events must be in, where the table is a cedant's; nil: the table is a catalogue itself
 }
 
 const mostSampleType = 2
@@ -110,9 +111,11 @@ func ImportMelt(file string, content []byte, o MeltOptions) ([]Event, error) {
 			continue
 		}
 		lines[e.ID] = s.Line()
-		if column, reason := e.problem(); reason != "" {
+		column, reason := o.Catalogue.problem(e)
+		switch {
+		case reason != "":
 			s.Reject(column, "%s", reason)
-		} else if s.Has("MaxLoss") && e.Max == 0 {
+		case s.Has("MaxLoss") && e.Max == 0:
 			s.Reject("MaxLoss", "is below the mean, %s", decimal(e.Mean))
 		}
 		events = append(events, e)

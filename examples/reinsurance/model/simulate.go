@@ -111,7 +111,7 @@ func number(year []Occurrence) error {
 	return nil
 }
 
-// simulateTask writes occurrences.csv. Its only input is melt.csv, the events of a peril whose parameters have none.
+// simulateTask writes occurrences.csv and events.csv. Its only input is melt.csv, the events of a peril whose parameters have none.
 func simulateTask(params []byte, inputs map[string][]byte) (map[string][]byte, error) {
 	var p SimulateParams
 	if err := decodeParams(params, &p); err != nil {
@@ -133,7 +133,7 @@ func simulateTask(params []byte, inputs map[string][]byte) (map[string][]byte, e
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{OccurrencesFile: WriteOccurrences(occurrences)}, nil
+	return map[string][]byte{OccurrencesFile: WriteOccurrences(occurrences), EventsFile: WriteMelt(p.Peril.Events)}, nil
 }
 
 func noInputs(task string, inputs map[string][]byte) error {

@@ -11,18 +11,11 @@ import (
 // programme, see the same loss wherever they are computed; groups are independent of each other.
 type Uncertainty struct {
 	Seed      uint64  `json:"seed"`
-	Variation float64 `json:"variation"` // coefficient of variation, above 0, at most 5
-	Group     uint64  `json:"group"`     // correlation group
+	Variation float64 `json:"variation,omitempty"` // coefficient of variation, above 0, at most 5; absent where the cedant has an event loss table
+	Group     uint64  `json:"group"`               // correlation group
 }
 
 const mostSecondaryVariation = 5
-
-func (u *Uncertainty) validate() error {
-	if u != nil && !(u.Variation > 0 && u.Variation <= mostSecondaryVariation) {
-		return badParam("variation %v outside 0 to %d", u.Variation, mostSecondaryVariation)
-	}
-	return nil
-}
 
 // A spread draws the factors of an Uncertainty; of none, the factor is 1.
 type spread struct {

@@ -56,6 +56,7 @@ type Deal struct {
 	Terms   model.DealParams
 	Perils  []string // names of those covered
 	Inuring []string // ids of earlier deals whose recoveries are deducted from the cedant's loss first
+	ELT     string   // where the cedant's own losses by event are, an S3 address; a part of the industry's if empty
 }
 
 // Generate invents a portfolio. The cedants together bear 55 % of the industry's loss, whatever the number of deals.

@@ -31,14 +31,14 @@ type Job struct {
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
-// A Need is a file of another job's output.
+// A Need is some files of another job's output.
 type Need struct {
 	Job   string   `json:"job"`
 	Files []string `json:"files"`
 }
 
-func need(job, file string) Need {
-	return Need{Job: job, Files: []string{file}}
+func need(job string, files ...string) Need {
+	return Need{Job: job, Files: files}
 }
 
 // Jobs returns all jobs, each after those it needs.
@@ -54,10 +54,10 @@ func (p Portfolio) Jobs() []Job {
 		currencies[peril.Name] = peril.Currency
 	}
 	jobs = append(jobs, Job{ID: RatesJob, Task: model.TaskExchange, Params: model.ExchangeParams{Rates: p.Rates}})
-	priorities := map[string]int{}
+	earlier := map[string]model.DealParams{}
 	for _, d := range p.Deals {
-		priorities[d.ID] = d.Terms.InuringPriority
-		jobs = append(jobs, d.job(currencies, priorities))
+		earlier[d.ID] = d.Terms
+		jobs = append(jobs, d.job(currencies, earlier))
 	}
 	combining := p.combineJobs()
 	jobs = append(jobs, combining...)
@@ -97,24 +97,34 @@ func (p Portfolio) simulation(peril model.Peril) Job {
 	return job
 }
 
-// job returns the deal's job, given the perils' currencies and the inuring priorities of the deals before it. It needs
-// exchange rates only where currencies meet.
-func (d Deal) job(currencies map[string]model.Currency, priorities map[string]int) Job {
+// job returns the deal's job, given the perils' currencies and the terms of the deals before it. It needs exchange rates
+// only where currencies meet, and the perils' catalogues only to check its own event losses.
+func (d Deal) job(currencies map[string]model.Currency, earlier map[string]model.DealParams) Job {
 	needs := map[string]Need{}
+	files := []string{model.OccurrencesFile}
+	var inputs map[string]string
+	if d.ELT != "" {
+		files = append(files, model.EventsFile)
+		inputs = map[string]string{model.ELTFile: d.ELT}
+	}
+	meet := false
 	for _, peril := range d.Perils {
 		id := OccurrencesJob(peril)
-		needs[id] = need(id, model.OccurrencesFile)
-		if currencies[peril] != d.Terms.Currency {
-			needs[model.RatesDir] = need(RatesJob, model.RatesFile)
-		}
+		needs[id] = need(id, files...)
+		meet = meet || d.ELT == "" && currencies[peril] != d.Terms.Currency
 	}
 	for i, id := range d.Inuring {
-		needs[model.InuringDir(priorities[id], i+1)] = need(id, model.LossesFile)
+		needs[model.InuringDir(earlier[id].InuringPriority, i+1)] = need(id, model.LossesFile)
+		meet = meet || earlier[id].Currency != d.Terms.Currency
+	}
+	if meet {
+		needs[model.RatesDir] = need(RatesJob, model.RatesFile)
 	}
 	return Job{
 		ID:     d.ID,
 		Task:   model.TaskPrice,
 		Params: d.Terms,
+		Inputs: inputs,
 		Needs:  needs,
 		Labels: map[string]string{"cedant": d.Cedant, "layer": strconv.Itoa(d.Layer)},
 	}

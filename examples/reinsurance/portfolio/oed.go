@@ -1,8 +1,9 @@
 package portfolio
 
 import (
-	"bytes"
 	"cmp"
+	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,8 +17,9 @@ import (
 )
 
 // Columns of the reinsurance information and scope files of Open Exposure Data. Of the scope, the example uses the
-// contract and the account, which is the cedant; what a portfolio of locations would say about the losses is in three
-// columns of the example's own: MarketShare, Variation and Perils (names, separated by semicolons).
+// contract and the account, which is the cedant; what a portfolio of locations would say about the losses is in
+// columns of the example's own: Perils (names, separated by semicolons) and either MarketShare and Variation, or EventLosses,
+// where the cedant's own event loss table is (an S3 address).
 func infoColumns() sheet.Columns {
 	return sheet.Columns{
 		Required: []string{
@@ -31,8 +33,8 @@ func infoColumns() sheet.Columns {
 
 func scopeColumns() sheet.Columns {
 	return sheet.Columns{
-		Required: []string{"ReinsNumber", "AccNumber", "MarketShare", "Perils"},
-		Optional: []string{"Variation"},
+		Required: []string{"ReinsNumber", "AccNumber", "Perils"},
+		Optional: []string{"MarketShare", "Variation", "EventLosses"},
 		Ignored:  []string{"PortNumber", "CedantName", "ProducerName", "OEDVersion"},
 	}
 }
@@ -98,7 +100,7 @@ func (p Portfolio) ReadOED(info, scope File) (Portfolio, error) {
 			continue
 		}
 		lines[number] = s.Line()
-		deal.Cedant, deal.Perils = cover.cedant, cover.perils
+		deal.Cedant, deal.Perils, deal.ELT = cover.cedant, cover.perils, cover.elt
 		deal.Terms.MarketShare, deal.Terms.Uncertainty, deal.Terms.Periods = cover.marketShare, cover.uncertainty, p.Periods
 		p.Deals = append(p.Deals, deal)
 	}
@@ -204,6 +206,7 @@ type cover struct {
 	perils      []string
 	marketShare float64
 	uncertainty *model.Uncertainty
+	elt         string
 }
 
 func (p Portfolio) readScope(scope File) (map[int64]cover, error) {
@@ -213,24 +216,15 @@ func (p Portfolio) readScope(scope File) (map[int64]cover, error) {
 	}
 	covers := map[int64]cover{}
 	for s.Next() {
-		known := s.Count()
 		number := s.Whole("ReinsNumber", 1, mostReinsNumber)
-		c := cover{cedant: s.Text("AccNumber"), perils: strings.Split(s.Text("Perils"), ";"), marketShare: s.Decimal("MarketShare", 0, 1)}
-		if s.OK(known) && c.marketShare == 0 {
-			s.Reject("MarketShare", "bears nothing: want more than 0, at most 1")
-		}
+		c := cover{cedant: s.Text("AccNumber"), perils: strings.Split(s.Text("Perils"), ";")}
+		p.readLosses(s, &c)
 		if c.cedant == "" {
 			s.Reject("AccNumber", "is empty: which cedant is it?")
 		}
 		for _, name := range c.perils {
 			if !slices.ContainsFunc(p.Perils, func(peril model.Peril) bool { return peril.Name == name }) {
 				s.Reject("Perils", "has %q, which is not a peril of the portfolio", name)
-			}
-		}
-		if given(s, "Variation") {
-			const most = 5
-			if variation := s.Decimal("Variation", 0, most); variation > 0 {
-				c.uncertainty = &model.Uncertainty{Seed: p.Seed, Variation: variation, Group: groupOf(c.cedant)}
 			}
 		}
 		if _, twice := covers[number]; twice {
@@ -241,37 +235,91 @@ func (p Portfolio) readScope(scope File) (map[int64]cover, error) {
 	return covers, s.Err()
 }
 
+// readLosses reads where the cedant's losses come from: a part of the industry's, or its own.
+func (p Portfolio) readLosses(s *sheet.Sheet, c *cover) {
+	if given(s, "EventLosses") {
+		for _, name := range []string{"MarketShare", "Variation"} {
+			if given(s, name) {
+				s.Reject(name, "is given beside EventLosses, which are all of the cedant's: leave one out")
+			}
+		}
+		if c.elt = s.Text("EventLosses"); !isAddress(c.elt) {
+			s.Reject("EventLosses", "is not an address in S3, s3://bucket/key")
+		}
+		c.uncertainty = p.ownUncertainty(c.cedant)
+		return
+	}
+	if !s.Has("MarketShare") {
+		s.Reject("EventLosses", "is empty, and there is no column MarketShare: expected one of them")
+		return
+	}
+	known := s.Count()
+	if c.marketShare = s.Decimal("MarketShare", 0, 1); s.OK(known) && c.marketShare == 0 {
+		s.Reject("MarketShare", "bears nothing: want more than 0, at most 1")
+	}
+	if given(s, "Variation") {
+		const most = 5
+		if variation := s.Decimal("Variation", 0, most); variation > 0 {
+			c.uncertainty = &model.Uncertainty{Seed: p.Seed, Variation: variation, Group: groupOf(c.cedant)}
+		}
+	}
+}
+
 // WriteOED writes the deals as the two files that ReadOED reads.
 func (p Portfolio) WriteOED(info, scope io.Writer) error {
-	var rows, covers bytes.Buffer
-	rows.WriteString("ReinsNumber,ReinsLayerNumber,ReinsName,ReinsCurrency,InuringPriority,ReinsType,OccAttachment,OccLimit,AggAttachment,AggLimit,PlacedPercent,Reinstatement,ReinstatementCharge,ReinsPremium\n")
-	covers.WriteString("ReinsNumber,AccNumber,MarketShare,Variation,Perils\n")
-	decimal := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+	rows, covers := csv.NewWriter(info), csv.NewWriter(scope)
+	records := [][2][]string{{
+		{
+			"ReinsNumber", "ReinsLayerNumber", "ReinsName", "ReinsCurrency", "InuringPriority", "ReinsType", "OccAttachment", "OccLimit",
+			"AggAttachment", "AggLimit", "PlacedPercent", "Reinstatement", "ReinstatementCharge", "ReinsPremium",
+		},
+		{"ReinsNumber", "AccNumber", "MarketShare", "Variation", "EventLosses", "Perils"},
+	}}
 	for _, d := range p.Deals {
-		number, err := strconv.Atoi(strings.TrimPrefix(d.ID, dealPrefix))
+		row, cover, err := d.records()
 		if err != nil {
-			return fmt.Errorf("write %s: its id is not a number", d.ID)
+			return err
 		}
-		t := d.Terms
-		reinstatements, aggregate, charge := "", "", ""
-		if t.Reinstatements != nil {
-			reinstatements = strconv.Itoa(*t.Reinstatements)
-			aggregate = strconv.FormatInt(int64(1+*t.Reinstatements)*t.Limit, 10)
-			charge = decimal(t.ReinstatementRate)
+		records = append(records, [2][]string{row, cover})
+	}
+	for _, record := range records {
+		if err := errors.Join(rows.Write(record[0]), covers.Write(record[1])); err != nil {
+			return fmt.Errorf("write deals: %w", err)
 		}
-		variation := ""
+	}
+	rows.Flush()
+	covers.Flush()
+	if err := errors.Join(rows.Error(), covers.Error()); err != nil {
+		return fmt.Errorf("write deals: %w", err)
+	}
+	return nil
+}
+
+// records are the deal's rows in the two files.
+func (d Deal) records() (info, scope []string, err error) {
+	number, err := strconv.Atoi(strings.TrimPrefix(d.ID, dealPrefix))
+	if err != nil {
+		return nil, nil, fmt.Errorf("write %s: its id is not a number", d.ID)
+	}
+	decimal := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+	whole := func(n int64) string { return strconv.FormatInt(n, 10) }
+	t := d.Terms
+	reinstatements, aggregate, charge := "", "", ""
+	if t.Reinstatements != nil {
+		reinstatements = strconv.Itoa(*t.Reinstatements)
+		aggregate = whole(int64(1+*t.Reinstatements) * t.Limit)
+		charge = decimal(t.ReinstatementRate)
+	}
+	share, variation := "", ""
+	if d.ELT == "" {
+		share = decimal(t.MarketShare)
 		if t.Uncertainty != nil {
 			variation = decimal(t.Uncertainty.Variation)
 		}
-		fmt.Fprintf(&rows, "%d,%d,%s,%s,%d,%s,%d,%d,%d,%s,%s,%s,%s,%d\n", number, d.Layer, d.ID, t.Currency, t.InuringPriority,
-			catastropheExcessOfLoss, t.Attachment, t.Limit, t.AnnualDeductible, aggregate, decimal(t.Share), reinstatements, charge, t.Premium)
-		fmt.Fprintf(&covers, "%d,%s,%s,%s,%s\n", number, d.Cedant, decimal(t.MarketShare), variation, strings.Join(d.Perils, ";"))
 	}
-	if _, err := rows.WriteTo(info); err != nil {
-		return fmt.Errorf("write reinsurance information: %w", err)
+	info = []string{
+		strconv.Itoa(number), strconv.Itoa(d.Layer), d.ID, string(t.Currency), strconv.Itoa(t.InuringPriority), catastropheExcessOfLoss,
+		whole(t.Attachment), whole(t.Limit), whole(t.AnnualDeductible), aggregate, decimal(t.Share), reinstatements, charge, whole(t.Premium),
 	}
-	if _, err := covers.WriteTo(scope); err != nil {
-		return fmt.Errorf("write reinsurance scope: %w", err)
-	}
-	return nil
+	return info, []string{strconv.Itoa(number), d.Cedant, share, variation, d.ELT, strings.Join(d.Perils, ";")}, nil
 }

@@ -22,6 +22,13 @@ func TestAPortfolioSurvivesTheFieldsOfOpenExposureData(t *testing.T) {
 			rt.Fatal(err)
 		}
 		var info, scope bytes.Buffer
+		for _, d := range p.Deals {
+			if rapid.IntRange(0, 4).Draw(rt, "own losses") == 0 {
+				if p, err = p.WithELT(d.ID, "s3://b/"+rapid.StringMatching(`[a-z, "]*`).Draw(rt, "key")+"x"); err != nil {
+					rt.Fatal(err)
+				}
+			}
+		}
 		if err := p.WriteOED(&info, &scope); err != nil {
 			rt.Fatal(err)
 		}
@@ -99,14 +106,14 @@ func TestContractsThatMakeNoSenseAreAllListed(t *testing.T) {
 	want := `info.csv:2:15: OccAttachment "-1" is negative
 info.csv:3:17: OccLimit "0" is outside 1 to 1e+14
 info.csv:3:19: PlacedPercent "1.5" is outside 0 to 1
-info.csv:4:11: ReinsType "QS" is not read: only CXL, catastrophe excess of loss, is
 info.csv:4:5: ReinsCurrency "XYZ" is not among the currencies of the exchange rates
+info.csv:4:9: InuringPriority "0" is outside 1 to 99
+info.csv:4:11: ReinsType "QS" is not read: only CXL, catastrophe excess of loss, is
 info.csv:4:16: OccLimit "NaN" is not a finite number
 info.csv:4:20: PlacedPercent "0" places nothing: want more than 0, at most 1
-info.csv:4:9: InuringPriority "0" is outside 1 to 99
-info.csv:5:35: AttachmentBasis "RA" is not read: only "LO" or nothing is
-info.csv:5:31: CededPercent "0.9" is not read: only "1" or nothing is
 info.csv:5:17: OccLimit "100.5" has decimals: expected whole units of the currency
+info.csv:5:31: CededPercent "0.9" is not read: only "1" or nothing is
+info.csv:5:35: AttachmentBasis "RA" is not read: only "LO" or nothing is
 info.csv:6:24: AggLimit "300" is not (1 + Reinstatement) × OccLimit
 info.csv:7:24: AggLimit "300" is not (1 + Reinstatement) × OccLimit
 info.csv:8:27: ReinstatementCharge "1" is a part of ReinsPremium, of which there is none
@@ -122,6 +129,65 @@ info.csv:13:1: 17 columns, want 16 as in the header: is there a comma inside a n
 	}
 }
 
+func TestAContractMayHaveItsCedantsOwnEventLosses(t *testing.T) {
+	const header = "ReinsNumber,AccNumber,EventLosses,Perils\n"
+	p, err := readOED(t, someInfo+goodInfo, header+"4,ACME,s3://b/acme.csv,us-hurricane\n9,ACME,s3://b/acme.csv,us-hurricane;invented-eu-windstorm\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := map[string]portfolio.Job{}
+	for _, job := range p.Jobs() {
+		jobs[job.ID] = job
+	}
+	for id, needs := range map[string][]string{
+		"deal-00009": {"occurrences-us-hurricane", "occurrences-invented-eu-windstorm"}, // in euros, but the losses are the deal's: no rates
+		"deal-00004": {"occurrences-us-hurricane", "inuring-1-1"},
+	} {
+		job := jobs[id]
+		if job.Inputs["elt.csv"] != "s3://b/acme.csv" || len(job.Needs) != len(needs) {
+			t.Errorf("%s: inputs %v, needs %v", id, job.Inputs, job.Needs)
+		}
+		for _, name := range needs {
+			if files := job.Needs[name].Files; strings.HasPrefix(name, "occurrences") && !slices.Equal(files, []string{"occurrences.csv", "events.csv"}) {
+				t.Errorf("%s needs %v of %s", id, files, name)
+			}
+		}
+	}
+	first, second := p.Deals[0].Terms, p.Deals[1].Terms
+	if first.MarketShare != 0 || first.Uncertainty.Variation != 0 || first.Uncertainty.Group == 0 || *first.Uncertainty != *second.Uncertainty {
+		t.Errorf("terms %+v, uncertainty %+v and %+v", first, first.Uncertainty, second.Uncertainty)
+	}
+
+	_, err = readOED(t, someInfo+goodInfo, "ReinsNumber,AccNumber,MarketShare,Variation,EventLosses,Perils\n"+
+		"4,ACME,0.1,0.3,s3://b/acme.csv,us-hurricane\n9,ACME,,,acme.csv,us-hurricane\n10,ACME,,,,us-hurricane\n")
+	want := `scope.csv:2:8: MarketShare "0.1" is given beside EventLosses, which are all of the cedant's: leave one out
+scope.csv:2:12: Variation "0.3" is given beside EventLosses, which are all of the cedant's: leave one out
+scope.csv:3:10: EventLosses "acme.csv" is not an address in S3, s3://bucket/key
+scope.csv:4:9: MarketShare "" is empty: expected a number`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	_, err = readOED(t, someInfo+goodInfo, header+"4,ACME,,us-hurricane\n")
+	if want := `scope.csv:2:8: EventLosses "" is empty, and there is no column MarketShare: expected one of them`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestADealNeedsExchangeRatesWhereItsCurrencyIsNotThatOfAnInuringContract(t *testing.T) {
+	p, err := readOED(t, someInfo+strings.Replace(goodInfo, "4,2,USD", "4,2,EUR", 1), someScope+goodScope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Deals[1].ELT = "s3://b/acme.csv" // in euros
+	for _, job := range p.Jobs() {
+		if job.ID == "deal-00004" {
+			if _, there := job.Needs["rates"]; !there {
+				t.Errorf("needs %v, of which one is in dollars, and no rates", job.Needs)
+			}
+		}
+	}
+}
+
 func TestCoversThatMakeNoSenseAreAllListed(t *testing.T) {
 	_, err := readOED(t, someInfo+goodInfo, someScope+strings.Join([]string{
 		"4,ACME,0.001,0.3,us-hurricane",
@@ -130,10 +196,10 @@ func TestCoversThatMakeNoSenseAreAllListed(t *testing.T) {
 		`6,ACME,"0,5",0.3,us-hurricane`,
 	}, "\n"))
 	want := `scope.csv:3:1: ReinsNumber "4" has two rows: the example's contracts cover one account
-scope.csv:4:4: MarketShare "0" bears nothing: want more than 0, at most 1
 scope.csv:4:3: AccNumber "" is empty: which cedant is it?
-scope.csv:4:8: Perils "us-hurricane;flood" has "flood", which is not a peril of the portfolio
+scope.csv:4:4: MarketShare "0" bears nothing: want more than 0, at most 1
 scope.csv:4:6: Variation "9" is outside 0 to 5
+scope.csv:4:8: Perils "us-hurricane;flood" has "flood", which is not a peril of the portfolio
 scope.csv:5:8: MarketShare "0,5" is not a number: expected digits with a decimal point, no group separators, no unit`
 	if err == nil {
 		t.Fatal("accepted")

@@ -12,18 +12,31 @@ import (
 
 const usageError = 2
 
-// importMelt checks an event loss table from another program and writes it the way simulate-events reads it:
+// importMelt checks an event loss table from another program and writes it the way the tasks read it: simulate-events as a
+// peril's catalogue, price-deal as a cedant's own losses.
 //
 //	rollup import --out melt.csv events.csv
+//	rollup import --out elt.csv --catalogue melt.csv cedant.csv
 func importMelt(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("import", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprint(stderr, `rollup import [--summary N] [--sample-type N] --out FILE TABLE
+		fmt.Fprint(stderr, `rollup import [--summary N] [--sample-type N] [--catalogue FILE|PERIL]…
+    --out FILE TABLE
 
-Checks a moment event loss table (Open Results Data: EventId, EventRate, MeanLoss, SDLoss and,
-if there, MaxLoss, SummaryId, SampleType; CSV in UTF-8) and writes the catalogue of events that
-simulate-events reads as melt.csv. Every row that is wrong is listed; then nothing is written.
+Checks a moment event loss table (Open Results Data: EventId, EventRate,
+MeanLoss, SDLoss and, if there, MaxLoss, SummaryId, SampleType; CSV in UTF-8)
+and writes it as the tasks read it. Every row that is wrong is listed; then
+nothing is written.
+
+A table of the whole industry's losses becomes a peril's catalogue of events:
+  rollup import --out melt.csv events.csv
+  generate --melt us-hurricane=s3://…/melt.csv …
+
+A table of one cedant's losses, in the currency of its deals, is checked
+against the catalogue of each peril covered and becomes the deals' losses:
+  rollup import --out elt.csv --catalogue melt.csv cedant.csv
+  generate --elt deal-00017=s3://…/elt.csv …
 
 `)
 		flags.PrintDefaults()
@@ -31,6 +44,13 @@ simulate-events reads as melt.csv. Every row that is wrong is listed; then nothi
 	out := flags.String("out", "", "file to write (required)")
 	summary := flags.Int64("summary", 0, "SummaryId to take, where the table has several")
 	sampleType := flags.Int64("sample-type", 0, "SampleType to take, where the table has both: 1 analytical, 2 sampled")
+	var catalogue model.Catalogue
+	flags.Func("catalogue", "table that import wrote, or a peril's `name`, in which each event must be; may be repeated", func(name string) error {
+		if catalogue == nil {
+			catalogue = model.Catalogue{}
+		}
+		return addCatalogue(catalogue, name)
+	})
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return model.Succeeded
@@ -46,7 +66,7 @@ simulate-events reads as melt.csv. Every row that is wrong is listed; then nothi
 		fmt.Fprintf(stderr, "import: %v\n", err)
 		return model.Failed
 	}
-	events, err := model.ImportMelt(file, content, model.MeltOptions{SummaryID: *summary, SampleType: *sampleType})
+	events, err := model.ImportMelt(file, content, model.MeltOptions{SummaryID: *summary, SampleType: *sampleType, Catalogue: catalogue})
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return model.BadInput
@@ -62,4 +82,22 @@ simulate-events reads as melt.csv. Every row that is wrong is listed; then nothi
 	}
 	fmt.Fprintf(stdout, "%s: %d events, %.4g occurrences and a mean loss of %.4g a year\n", *out, len(events), rate, loss)
 	return model.Succeeded
+}
+
+// addCatalogue adds the events of a table that importMelt wrote, or of a peril of the example.
+func addCatalogue(catalogue model.Catalogue, name string) error {
+	for _, peril := range model.Perils() {
+		if peril.Name == name {
+			return catalogue.Add(name, peril.Events)
+		}
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("read catalogue: %w", err)
+	}
+	events, err := model.ReadMelt(name, content)
+	if err != nil {
+		return err
+	}
+	return catalogue.Add(name, events)
 }

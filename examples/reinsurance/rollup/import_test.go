@@ -108,6 +108,38 @@ events.csv:13:3: EventRate "21" is outside 0 to 20
 	}
 }
 
+func TestACedantsTableIsCheckedAgainstTheCatalogue(t *testing.T) {
+	const header = "EventId,EventRate,MeanLoss,SDLoss\n"
+	code, said, written := importing(t, header+"5,0.025,900000,200000\n301,0.9,100000,0\n", "--catalogue", "us-hurricane", "--catalogue", "invented-eu-windstorm")
+	if want := "EventId,EventRate,MeanLoss,SDLoss,MaxLoss\n5,0.025,900000,200000,0\n301,0.9,100000,0,0\n"; code != 0 || written != want {
+		t.Errorf("exit code %d, %s%s", code, said, written)
+	}
+	mine := filepath.Join(t.TempDir(), "mine.csv")
+	if err := os.WriteFile(mine, []byte(written), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, said, written = importing(t, header+"5,0.02502,900000,200000\n301,0.9,100000,0\n302,0.25,7,0\n6,0.9,1,0\n5,0.025,1,0\n301,0.09,1,0\n", "--catalogue", mine)
+	want := `events.csv:4:1: EventId "302" is not in the catalogue of the perils covered
+events.csv:5:1: EventId "6" is not in the catalogue of the perils covered
+events.csv:6:1: EventId "5" is the event of line 2 again
+events.csv:7:1: EventId "301" is the event of line 3 again
+`
+	if code != 65 || written != "" || said != want {
+		t.Errorf("exit code %d\n%swant\n%s", code, said, want)
+	}
+	if code, said, _ = importing(t, header+"5,0.03,1,0\n", "--catalogue", mine); code != 65 || !strings.Contains(said, `events.csv:2:3: EventRate "0.03" is not the catalogue's, 0.025`) {
+		t.Errorf("exit code %d, %s", code, said)
+	}
+	for _, catalogue := range []string{"us-huricane", "/dev/null"} {
+		if code, said, _ = importing(t, header+"5,0.03,1,0\n", "--catalogue", catalogue); code != 2 || !strings.Contains(said, catalogue) {
+			t.Errorf("exit code %d, %s", code, said)
+		}
+	}
+	if code, said, _ = importing(t, header+"5,0.03,1,0\n", "--catalogue", mine, "--catalogue", "us-hurricane"); code != 2 || !strings.Contains(said, "event 5 is in the catalogue of another peril, too") {
+		t.Errorf("exit code %d, %s", code, said)
+	}
+}
+
 func TestWrongUseIsToldFromWrongTables(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	for _, test := range []struct {

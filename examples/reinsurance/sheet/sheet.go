@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -232,11 +233,14 @@ func (s *Sheet) OK(since int) bool { return len(s.problems) == since }
 // Count returns the number of problems so far.
 func (s *Sheet) Count() int { return len(s.problems) }
 
-// Err returns all InputErrors so far, by line, or nil.
+// Err returns all InputErrors so far, by line and column, or nil.
 func (s *Sheet) Err() error {
 	if len(s.problems) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(s.problems, func(a, b *InputError) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	return s.problems
 }
 
