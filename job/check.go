@@ -125,6 +125,9 @@ func (c *Checker) errorf(at position, format string, args ...any) {
 // Len is the number of jobs remembered.
 func (c *Checker) Len() int { return len(c.jobs) }
 
+// step is a job on the path from a root of the search: its parents from next to after are to be visited.
+type step struct{ job, next, after int32 }
+
 // Finish checks what can be known only at the end: that parents exist and that no job waits for itself. It returns the
 // jobs' numbers so that parents come before children and ties stand as they were added; the order is of use only when
 // there were no errors. No job may be added after it: who needs whom is forgotten.
@@ -139,8 +142,7 @@ func (c *Checker) Finish() []int32 {
 	)
 	place := slices.Repeat([]int32{unseen}, len(c.jobs)) // on the path, from 0
 	order := make([]int32, 0, len(c.jobs))
-	type step struct{ job, next, after int32 } // parents next to after of it are to be visited
-	var path []step                            // each job needs the one behind it
+	var path []step // each job needs the one behind it
 	enter := func(n int32) {
 		after := int32(len(c.parents))
 		if int(n)+1 < len(c.jobs) {
@@ -177,11 +179,7 @@ func (c *Checker) Finish() []int32 {
 				enter(parent)
 			case closed:
 			default:
-				var circle []int32
-				for _, s := range path[place[parent]:] {
-					circle = append(circle, s.job)
-				}
-				c.errorf(where, "jobs wait for each other: %s", c.cycle(circle))
+				c.errorf(where, "jobs wait for each other: %s", c.cycle(path[place[parent]:]))
 			}
 		}
 	}
@@ -190,15 +188,15 @@ func (c *Checker) Finish() []int32 {
 }
 
 // cycle names the jobs of a circle, each of which needs the next, and the last the first.
-func (c *Checker) cycle(circle []int32) string {
+func (c *Checker) cycle(circle []step) string {
 	const most = 20
 	names := make([]string, 0, most+2)
-	for k, n := range circle {
+	for k, s := range circle {
 		if k == most {
 			names = append(names, fmt.Sprintf("… %d more …", len(circle)-most))
 			break
 		}
-		names = append(names, c.ID(n))
+		names = append(names, c.ID(s.job))
 	}
-	return strings.Join(append(names, c.ID(circle[0])), " → ")
+	return strings.Join(append(names, c.ID(circle[0].job)), " → ")
 }

@@ -104,6 +104,7 @@ func TestWhatHasNotStartedIsDroppedAndWhatRunsFinishes(t *testing.T) {
 		if err != nil || r.State != job.RunCancelling {
 			t.Fatalf("the run is %+v, %v", r, err)
 		}
+		time.Sleep(time.Second) // demand follows what was answered
 		if d, ok := p.Demand(testPool); !ok || d.Outstanding != 5 {
 			t.Errorf("demand is %+v, want that of the other runs", d)
 		}
