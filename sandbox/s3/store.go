@@ -298,9 +298,15 @@ func (s *store) DeleteObject(bucketName, key string) (gofakes3.ObjectDeleteResul
 	return gofakes3.ObjectDeleteResult{}, s.remove(bucketName, key, conditions{})
 }
 
+// maxDeleted is the most keys that one DeleteObjects names (its API reference).
+const maxDeleted = 1000
+
 // DeleteMulti deletes several keys.
 func (s *store) DeleteMulti(bucketName string, keys ...string) (gofakes3.MultiDeleteResult, error) {
 	var result gofakes3.MultiDeleteResult
+	if len(keys) > maxDeleted {
+		return result, gofakes3.ErrMalformedXML
+	}
 	for _, key := range keys {
 		if err := s.remove(bucketName, key, conditions{}); err != nil {
 			return result, err

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestFact(t *testing.T) {
 				if !f.Alone {
 					t.Parallel()
 				}
-				report(t, f.Check(t.Context(), target))
+				judge(t, os.Getenv("SPATE_CONTRACT_SERVER"), f, f.Check(t.Context(), target))
 				return
 			}
 			t.Parallel()
@@ -46,7 +47,7 @@ func onSandbox(t *testing.T, f contract.Fact) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- box.Run(ctx) }()
-	report(t, f.Check(ctx, contract.Target{
+	judge(t, contract.Sandbox, f, f.Check(ctx, contract.Target{
 		Endpoint: box.Endpoint(), HTTP: &http.Client{Transport: box.Transport()},
 		DialRedis: func(context.Context) (net.Conn, error) { return box.DialRedis() },
 	}))
@@ -56,10 +57,42 @@ func onSandbox(t *testing.T, f contract.Fact) {
 	}
 }
 
-func report(t *testing.T, err error) {
+func judge(t *testing.T, server string, f contract.Fact, outcome error) {
 	t.Helper()
+	switch verdict, exception := contract.Judge(server, f, outcome); verdict {
+	case contract.Holds, contract.Differs:
+	case contract.Mended:
+		t.Errorf("%s holds: take away the exception that %s", f.ID(), exception.Instead)
+	case contract.Broken:
+		t.Error(outcome)
+	}
+}
+
+// A real server, where there is one, is held to the facts of Redis too.
+func TestRedisServer(t *testing.T) {
+	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		t.Error(err)
+		t.Skip("redis-server is not on PATH")
+	}
+	box, err := sandbox.New(sandbox.Options{RedisServer: program, LogDir: t.TempDir(), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- box.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run sandbox: %v", err)
+		}
+	})
+	for _, f := range contract.Facts() {
+		if f.Service == contract.Redis {
+			t.Run(f.Name, func(t *testing.T) {
+				judge(t, "redis-server", f, f.Check(t.Context(), contract.Target{Redis: box.RedisURL()}))
+			})
+		}
 	}
 }
 

@@ -6,6 +6,7 @@
 // a failure. A fact that needs time waits for it on the clock it is run by: inside a bubble of [testing/synctest] hours cost nothing.
 //
 // Its test runs every fact on the sandbox, in virtual time, and those of Redis on a real server too where there is one. With
-// SPATE_CONTRACT_ECS, _SQS, _DYNAMODB, _STREAMS, _S3 or _REDIS set to a URL, that service's facts run against the server there instead.
+// SPATE_CONTRACT_ECS, _SQS, _DYNAMODB, _STREAMS, _S3 or _REDIS set to a URL, that service's facts run against the server there instead
+// (S3's notifications go to the queues at SPATE_CONTRACT_SQS); SPATE_CONTRACT_SERVER names it, so that its exceptions count.
 // Its neighbour, test/conformance, runs them against servers by others.
 package contract

@@ -10,8 +10,17 @@ type Exception struct {
 	Instead string
 }
 
+// Sandbox is the server that the facts' own test starts.
+const Sandbox = "sandbox"
+
 // Exceptions are all that are known.
-func Exceptions() []Exception { return nil }
+func Exceptions() []Exception {
+	return []Exception{
+		{Sandbox, "s3/parts-etag", "the ETag of an object that was put together of parts is the MD5 of the whole"},
+		{Sandbox, "s3/part-too-small", "parts may be of any size"},
+		{Sandbox, "redis/eviction-policy", "the embedded Redis does not tell its eviction policy; a real one does (--redis-server)"},
+	}
+}
 
 // Verdict is what became of a fact on a server.
 type Verdict string

@@ -42,7 +42,7 @@ func (f Fact) ID() string { return f.Service + "/" + f.Name }
 // Facts are all facts, service by service.
 func Facts() []Fact {
 	return slices.Concat(
-		of(ECS, ecsFacts()), of(SQS, sqsFacts()), of(DynamoDB, dynamodbFacts()), of(Streams, streamsFacts()),
+		of(ECS, ecsFacts()), of(SQS, sqsFacts()), of(DynamoDB, dynamodbFacts()), of(Streams, streamsFacts()), of(S3, s3Facts()), of(Redis, redisFacts()),
 	)
 }
 
