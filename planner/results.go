@@ -3,17 +3,14 @@ package planner
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 
 	"github.com/go-json-experiment/json"
 
+	"spate/internal/download"
 	"spate/internal/objects"
 	"spate/job"
 )
@@ -58,35 +55,16 @@ func Download(ctx context.Context, store *objects.Store, key job.Key, dir string
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range manifest.Files {
-		if err := download(ctx, store, manifest.Object(f), f, filepath.Join(dir, filepath.FromSlash(f.Path))); err != nil {
-			return nil, fmt.Errorf("download output %s: %w", key.Short(), err)
-		}
+	files := make([]download.File, len(manifest.Files))
+	for i, f := range manifest.Files {
+		files[i] = download.File{Object: manifest.Object(f), Path: f.Path, Size: f.Size, SHA256: f.SHA256}
+	}
+	tally, err := download.To(ctx, dir, store, files, nil)
+	if err != nil {
+		return nil, fmt.Errorf("download output %s: %w", key.Short(), err)
+	}
+	for _, bad := range tally.Bad {
+		return nil, fmt.Errorf("download output %s: file %s: %s", key.Short(), bad.Path, bad.Cause)
 	}
 	return manifest, nil
-}
-
-func download(ctx context.Context, store *objects.Store, object string, want job.File, path string) (err error) {
-	body, _, err := store.Open(ctx, object, objects.Condition{})
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, sum), body)
-	if err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); n != want.Size || got != want.SHA256 {
-		return fmt.Errorf("file %s has %d bytes and SHA-256 %s, its manifest says %d and %s", want.Path, n, got, want.Size, want.SHA256)
-	}
-	return nil
 }

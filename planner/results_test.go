@@ -37,7 +37,7 @@ func TestDownloadWritesTheFilesThatAManifestNamesAndChecksThem(t *testing.T) {
 	}
 	for what, content := range map[string]string{"changed": "1,2,4", "shortened": "1,2", "emptied": ""} {
 		w.put(job.AttemptPrefix(key, "b")+"deep/losses.csv", content)
-		if _, err := Download(t.Context(), w.bucket, key, t.TempDir()); err == nil || !strings.Contains(err.Error(), "its manifest says 5") {
+		if _, err := Download(t.Context(), w.bucket, key, t.TempDir()); err == nil || !strings.Contains(err.Error(), "and should have") {
 			t.Errorf("a file that was %s: %v", what, err)
 		}
 	}

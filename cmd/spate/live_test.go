@@ -30,7 +30,8 @@ import (
 //
 // A script has the task types of liveTasks; it opens the gate that a slow job waits for with `exec touch $GATES/NAME`. To
 // compare output that holds times or keys there is `cmpmask FILE WANT`, where FILE may be stdout or stderr; -update
-// rewrites it. `waitfor stdout|stderr REGEXP PROGRAM…` runs a program until what it prints matches.
+// rewrites it. `waitfor stdout|stderr REGEXP PROGRAM…` runs a program until what it prints matches. `object put|delete FILE
+// URL-END [CONTENT]` changes the object whose URL stands in a file. At the endpoint $HOLDING, one file of an output comes.
 func TestLiveScripts(t *testing.T) {
 	t.Parallel()
 	in := startLive(t)
@@ -39,7 +40,9 @@ func TestLiveScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"cmpmask": cmpmask, "waitfor": waitFor},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"cmpmask": cmpmask, "waitfor": waitFor, "object": changeObject(t),
+		},
 		Setup: func(env *testscript.Env) error {
 			for _, e := range in.env {
 				name, value, _ := strings.Cut(e, "=")
@@ -111,7 +114,7 @@ func startLive(t *testing.T) live {
 	must(t, err)
 	started = true
 	go func() { controllerEnded <- c.Run(controllerCtx) }()
-	return live{env: append(s.Env(), "SPATE_CONFIG="+file, "COLUMNS=80", "GATES="+gates)}
+	return live{env: append(s.Env(), "HOLDING="+holding(t, s.Endpoint()), "SPATE_CONFIG="+file, "COLUMNS=80", "GATES="+gates)}
 }
 
 func must(t *testing.T, err error) {
@@ -240,6 +243,7 @@ func mask(text, work string) string {
 		{`("[a-z_]*usd[a-z_]*": )[0-9.e-]+`, "$1<amount>"},
 		{`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)`, "<time>"},
 		{`\b[0-9a-f]{64}\b`, "<key>"},
+		{`/[0-9a-f]{2}/<key>`, "/<digits>/<key>"},
 		{`\ba\d+-[0-9a-f]{16}\b`, "<attempt>"},
 		{`\b[0-9a-f]{32}\b`, "<task>"},
 		{`\b[0-9a-f]{12}\b`, "<short key>"},

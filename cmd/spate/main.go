@@ -33,6 +33,7 @@ type commands struct {
 	WhatIf     whatIfCommand     `cmd:"" name:"what-if" help:"Run a run's jobs with changed parameters, and show which figures moved."`
 	Status     statusCommand     `cmd:"" help:"Show pools and the runs that are under way, or one run."`
 	Runs       runsCommand       `cmd:"" help:"List runs, the newest first."`
+	Results    resultsCommand    `cmd:"" help:"List what a run's jobs wrote, and download it."`
 	Failed     failedCommand     `cmd:"" help:"Show what failed in a run, grouped by cause."`
 	Retry      retryCommand      `cmd:"" help:"Try a run's failed jobs again."`
 	Substitute substituteCommand `cmd:"" help:"Let another output stand in for that of a job that failed."`
