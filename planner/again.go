@@ -205,21 +205,14 @@ func (l *loop) forgive(ctx context.Context, r Request, a *activeRun) (reply, err
 		}
 	}
 	after := progress(a.graph)
-	text := fmt.Sprintf("%s tried again", areOrIs(before.Failed-after.Failed))
+	text := counted(before.Failed-after.Failed, "job is", "jobs are") + " tried again"
 	if freed := before.Blocked - after.Blocked; freed > 0 {
-		text += fmt.Sprintf("; %d that waited for that go on", freed)
+		text += "; " + counted(freed, "that waited for that goes on", "that waited for that go on")
 	}
 	if others != "" {
 		text += "; " + others
 	}
 	return done("%s", text), nil
-}
-
-func areOrIs(n int) string {
-	if n == 1 {
-		return "1 job is"
-	}
-	return fmt.Sprintf("%d jobs are", n)
 }
 
 // lastFailed is a node's last failed attempt.

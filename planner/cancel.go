@@ -87,6 +87,10 @@ func (l *loop) cancelActive(ctx context.Context, r Request, a *activeRun) (reply
 	if err := l.mark(ctx, a.ID); err != nil {
 		return reply{}, err
 	}
+	a.savedAt = time.Time{} // who reads the answer sees what it says
+	if err := l.saveProgress(ctx, a, time.Now()); err != nil {
+		return reply{}, err
+	}
 	p := progress(a.graph)
 	text := fmt.Sprintf("the run %s: %s will not run", word, jobs(p.Cancelled))
 	if p.Queued > 0 {

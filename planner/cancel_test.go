@@ -101,10 +101,13 @@ func TestWhatHasNotStartedIsDroppedAndWhatRunsFinishes(t *testing.T) {
 			t.Errorf("answered %+v, want %s", a, want)
 		}
 		r, err := ReadRun(t.Context(), w.runs, "run")
-		if err != nil || r.State != job.RunCancelling {
+		if err != nil || r.State != job.RunCancelling || r.Progress.Cancelled != 1 || r.Progress.Left() != 2 {
 			t.Fatalf("the run is %+v, %v", r, err)
 		}
 		time.Sleep(time.Second) // demand follows what was answered
+		if remarks := strings.Join(r.Remarks(), "; "); !strings.HasPrefix(remarks, "waits for 2 jobs: ") {
+			t.Errorf("the remarks are %s", remarks)
+		}
 		if d, ok := p.Demand(testPool); !ok || d.Outstanding != 5 {
 			t.Errorf("demand is %+v, want that of the other runs", d)
 		}

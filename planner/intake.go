@@ -175,7 +175,7 @@ func (p *Planner) readSubmission(ctx context.Context, id string) (*job.RunFile, 
 	}
 	file, err := job.ParseRunFile(job.ObjectURL(p.Objects.Bucket(), job.SubmissionPath(id)), data)
 	if errs, ok := errors.AsType[*job.Errors](err); ok {
-		return nil, &rejection{reason: fmt.Sprintf("the run file has %d errors", errs.Len()), errs: errs}
+		return nil, &rejection{reason: "the run file has " + counted(errs.Len(), "error", "errors"), errs: errs}
 	}
 	return file, err
 }
@@ -245,7 +245,7 @@ func (k *keying) readJobs(file *job.RunFile, source *jobSource) (_ *rawJobs, err
 		return nil, reject("%s has SHA-256 %s, the run file says %s: it was changed after it was submitted", file.JobsFrom, sum, file.JobsSHA256)
 	}
 	if errs.Len() > 0 {
-		return nil, &rejection{reason: fmt.Sprintf("the jobs have %d errors", errs.Len()), errs: errs}
+		return nil, &rejection{reason: "the jobs have " + counted(errs.Len(), "error", "errors"), errs: errs}
 	}
 	return raw, w.flush()
 }
@@ -357,7 +357,7 @@ func (k *keying) pinInputs(ctx context.Context, raw *rawJobs) ([]job.InputIdenti
 			File: raw.file, Line: raw.known.Line(raw.users[n]), Message: fmt.Sprintf("job %q: %s", raw.known.ID(raw.users[n]), why),
 		})
 	}
-	return nil, &rejection{reason: fmt.Sprintf("%d inputs are missing", errs.Len()), errs: errs}
+	return nil, &rejection{reason: counted(errs.Len(), "input is missing", "inputs are missing"), errs: errs}
 }
 
 // key derives every job's key, parents first, and writes the normalised manifest to a local file.

@@ -50,6 +50,10 @@ func TestARunThatCannotBePlannedIsRejectedWithEveryReason(t *testing.T) {
 				`{"id":"b","task":"price","inputs":{"x":"s3://nowhere/gone.csv"}}` + "\n",
 			errors: []string{`JOBS:1: job "a": there is no input s3://data/gone.csv`, `JOBS:3: job "b": there is no input s3://nowhere/gone.csv`},
 		},
+		"one missing input": {
+			run: fromS3, reason: "1 input is missing", jobs: `{"id":"a","task":"price","inputs":{"x":"s3://data/gone.csv"}}` + "\n",
+			errors: []string{`JOBS:1: job "a": there is no input s3://data/gone.csv`},
+		},
 		"a circle, an orphan and an unknown task": {
 			run: fromS3, reason: "the jobs have 3 errors",
 			jobs: `{"id":"a","task":"price","needs":{"x":"b"}}` + "\n" + `{"id":"b","task":"price","needs":{"x":"a"}}` + "\n" +
@@ -58,7 +62,7 @@ func TestARunThatCannotBePlannedIsRejectedWithEveryReason(t *testing.T) {
 		},
 		"parameters that would not survive": {
 			run:  strings.Replace(fromS3, "{", `{"params":{"currency":"USD"},`, 1),
-			jobs: `{"id":"a","task":"price","params":{"n":1,"n":2}}` + "\n", reason: "the jobs have 1 errors",
+			jobs: `{"id":"a","task":"price","params":{"n":1,"n":2}}` + "\n", reason: "the jobs have 1 error",
 			errors: []string{`JOBS:1:`},
 		},
 		"jobs that are not there": {

@@ -207,9 +207,11 @@ func join(sentences ...string) string {
 	return strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), "; ")
 }
 
-func jobs(n int) string {
+func jobs(n int) string { return counted(n, "job", "jobs") }
+
+func counted(n int, one, more string) string {
 	if n == 1 {
-		return "1 job"
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d jobs", n)
+	return fmt.Sprintf("%d %s", n, more)
 }

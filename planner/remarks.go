@@ -1,6 +1,10 @@
 package planner
 
-import "fmt"
+import (
+	"fmt"
+
+	"spate/job"
+)
 
 // Remarks are what a person must know to read the run's figures and results: sentences, none for an ordinary run.
 func (r *Run) Remarks() []string {
@@ -13,6 +17,10 @@ func (r *Run) Remarks() []string {
 	}
 	for _, s := range r.Substitutions {
 		remarks = append(remarks, "substituted: "+s.String())
+	}
+	if n := r.Progress.Left(); n > 0 && r.State == job.RunCancelling {
+		remarks = append(remarks, fmt.Sprintf("waits for %s: workers finish what they run, and drop the rest when they come to it on the queue, "+
+			"behind other runs' jobs; it ends at the latest when the pool has had nothing in flight for a minute", jobs(n)))
 	}
 	return remarks
 }

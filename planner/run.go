@@ -96,6 +96,11 @@ type Progress struct {
 	Executed  int `dynamodbav:"executed" json:"executed"` // of Done: computed for this run
 }
 
+// Left is how many jobs have not come to an end.
+func (p Progress) Left() int {
+	return p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked - p.Cancelled
+}
+
 // maxErrors is how many errors of a rejected run its record keeps; a DynamoDB item holds 400 KB.
 const maxErrors = 100
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"spate/planner"
 )
@@ -35,5 +36,9 @@ func (c *cancelCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return printAnswers(p, c.json(), run.ID, answers)
+	if err := printAnswers(p, c.json(), run.ID, answers); err != nil || c.json() {
+		return err
+	}
+	pageOn(p.stderr).paragraph("", fmt.Sprintf("Until it has ended: spate status %s --watch", run.ID))
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"spate/job"
 	"spate/planner"
 	"spate/planner/report"
 )
@@ -112,7 +113,12 @@ func printFailed(w page, run *planner.Run, failed *report.Failed, limit int) {
 	if n := len(failed.Groups) - len(shown); n > 0 {
 		w.paragraph("", fmt.Sprintf("%s more: --limit 0 shows all.", countOf(n, "cause")))
 	}
-	w.paragraph("", fmt.Sprintf("All that a job printed: `spate logs %s --run %s`", failed.Groups[0].Jobs[0], run.ID))
+	first := failed.Groups[0].Jobs[0]
+	w.paragraph("", fmt.Sprintf("All that a job printed: `spate logs %s --run %s`", first, run.ID))
+	if run.State == job.RunActive || run.State == job.RunFailed {
+		w.paragraph("", fmt.Sprintf("When its cause is mended: `spate retry %s`", run.ID))
+		w.paragraph("", fmt.Sprintf("To go on without: `spate substitute %s %s --from last-good --reason TEXT`", run.ID, first))
+	}
 }
 
 // someOf names the first of many.

@@ -64,6 +64,12 @@ func everything() map[string]func(w page) error {
 		},
 		"status-new": func(w page) error { return printStatus(w, state{at: noon}) },
 		"run-active": func(w page) error { printRun(w, noon, runs[0], nil); return nil },
+		"run-cancelling": func(w page) error {
+			r := *runs[0]
+			r.State, r.Reason, r.Progress.Cancelled, r.Progress.Waiting = job.RunCancelling, "cancelled by kim@desk: wrong terms", r.Progress.Waiting, 0
+			printRun(w, noon, &r, nil)
+			return nil
+		},
 		"run-failed": func(w page) error {
 			printRun(w, noon, runs[1], []planner.Failure{
 				{Job: "deal-00017", Attempt: 1, ExitCode: &exit, Cause: "exit code 1", Verdict: "tried again", Retried: true, LastLines: []string{"not shown"}},

@@ -266,7 +266,7 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 		if p.Cancelled > 0 {
 			text += fmt.Sprintf(", %d cancelled", p.Cancelled)
 		}
-		if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked - p.Cancelled; left > 0 && !r.State.Ended() {
+		if left := p.Left(); left > 0 && !r.State.Ended() {
 			if r.State == job.RunCancelling {
 				text += fmt.Sprintf(", %d on the queue or running", left)
 			} else {

@@ -179,9 +179,15 @@ const (
 func line(run *planner.Run, workers int, perSecond float64, columns int) (text string, whole bool) {
 	parts := []part{{text: string(run.State)}}
 	if p := run.Progress; run.State != job.RunReceived && run.State != job.RunPlanning && p.Jobs > 0 {
+		if run.State == job.RunCancelling {
+			perSecond = 0 // workers drop more than they finish, and nobody knows when they come to it
+		}
 		parts = figures(p, workers, perSecond)
 		if n := len(run.Substitutions); n > 0 {
 			parts = slices.Insert(parts, 1, part{fmt.Sprintf("%d substituted", n), rankFailed})
+		}
+		if run.State == job.RunCancelling {
+			parts = slices.Insert(parts, 0, part{text: fmt.Sprintf("cancelling, %d left", p.Left())})
 		}
 	}
 	for most := rankZero; most >= 0; most-- {
@@ -220,7 +226,7 @@ func figures(p planner.Progress, workers int, perSecond float64) []part {
 	if p.Cancelled > 0 {
 		parts = append(parts, count(p.Cancelled, "cancelled", rankBlocked))
 	}
-	if left := p.Jobs - p.Cached - p.Done - p.Failed - p.Blocked - p.Cancelled; left > 0 && perSecond > 0 {
+	if left := p.Left(); left > 0 && perSecond > 0 {
 		parts = append(parts, part{text: "ETA " + eta(float64(left)/perSecond)}, part{text: formatRate(perSecond)})
 	}
 	switch {
