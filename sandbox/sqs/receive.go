@@ -136,6 +136,9 @@ func visibilityOf(seconds int) (time.Duration, error) {
 
 func (in receiveInput) output(taken []delivery) receiveOutput {
 	var out receiveOutput
+	if len(taken) == 0 {
+		return out // as most long polls of an idle fleet end
+	}
 	names := slices.Concat(in.AttributeNames, in.MessageSystemAttributeNames)
 	for _, d := range taken {
 		m := d.message

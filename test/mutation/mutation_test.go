@@ -91,6 +91,9 @@ func TestEachLimitIsMissedByItsTest(t *testing.T) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "WITHOUT\tTEST\tIT")
 	for i, m := range all {
+		if verdicts[i] == "" {
+			continue // -run left it out
+		}
 		fmt.Fprintf(w, "%s\t%s %s\t%s\n", m.limit, m.pkg(), m.name(), verdicts[i])
 	}
 	if err := w.Flush(); err != nil {
