@@ -140,7 +140,7 @@ func (f *fleet) launch(t *testing.T, workers int) {
 	for launched := 0; launched < workers; {
 		count := min(10, workers-launched)
 		out, err := f.ecs.RunTask(t.Context(), &awsecs.RunTaskInput{
-			Cluster: aws.String("hpc"), TaskDefinition: aws.String("worker"), LaunchType: types.LaunchTypeFargate, Count: aws.Int32(int32(count)), //nolint:gosec // ten at most
+			Cluster: aws.String("hpc"), TaskDefinition: aws.String("worker"), LaunchType: types.LaunchTypeFargate, Count: aws.Int32(int32(count)),
 		})
 		if err != nil {
 			t.Fatal(err)
