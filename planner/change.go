@@ -14,6 +14,9 @@ import (
 	"spate/job"
 )
 
+// LabelWhatIfOf is the label of a run that names the run that it was made from, with changed parameters.
+const LabelWhatIfOf = "what_if_of"
+
 // PrepareAgain prepares what a run was submitted as, to be changed and submitted as another one. Its jobs stay in S3.
 func PrepareAgain(ctx context.Context, store *objects.Store, r *Run) (*Prepared, error) {
 	object := job.SubmissionPath(r.ID)

@@ -102,7 +102,7 @@ func (p *Planner) replaceable(ctx context.Context, r *Run, req Request, manifest
 	switch {
 	case err != nil:
 		return nil, err
-	case target.Key == key:
+	case target.Key == key && target.Substituted == nil:
 		return nil, reject("%s is the job's own key", key.Short())
 	case exists && target.Substituted != nil:
 		return nil, reject("output %s stands in for job %s already", target.Key.Short(), target.ID)

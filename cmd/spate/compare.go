@@ -81,6 +81,11 @@ func printComparison(w page, now time.Time, c *report.Comparison) {
 		c.Before.ID, c.Before.State, ago(now, c.Before.Received), c.After.ID, c.After.State, ago(now, c.After.Received)))
 	w.paragraph("  ", fmt.Sprintf("%s then, %d now: %d the same, %d changed, %d new, %d gone",
 		countOf(c.Jobs.Before, "job"), c.Jobs.After, c.Jobs.Same, c.Jobs.Changed(), c.Jobs.New, c.Jobs.Gone))
+	for _, run := range []report.RunRef{c.Before, c.After} {
+		if n := len(run.Substituted); n > 0 {
+			w.paragraph("  ", fmt.Sprintf("in %s %s substituted: %s", run.ID, either(n, "1 job is", "%d jobs are"), someOf(run.Substituted, shownNames)))
+		}
+	}
 	if c.Jobs.Own > 0 {
 		fmt.Fprintln(w)
 		w.paragraph("", either(c.Jobs.Own, "1 job was changed itself:", "%d jobs were changed themselves:"))
@@ -188,6 +193,9 @@ func printChanges(w page, changes []report.Change) {
 	for _, change := range changes {
 		fmt.Fprintln(w)
 		w.paragraph("", fmt.Sprintf("%s (%s)  key %s → %s", change.ID, change.Task, change.Before.Short(), change.After.Short()))
+		if change.Substituted {
+			w.paragraph("  ", "substituted: in one of the runs another output stands in for its own, or for that of a job that it depends on")
+		}
 		for _, d := range change.Differences {
 			w.paragraph("  ", d.String())
 		}

@@ -77,6 +77,10 @@ func notPlanned(run *planner.Run) error {
 const shownJobs = 8
 
 func printFailed(w page, run *planner.Run, failed *report.Failed, limit int) {
+	if failed.Failed == 0 && len(failed.Substituted) > 0 {
+		w.paragraph("", fmt.Sprintf("What failed in run %s is substituted: %s", run.ID, someOf(failed.Substituted, shownJobs)))
+		return
+	}
 	if failed.Failed == 0 {
 		text := fmt.Sprintf("No job of run %s has failed", run.ID)
 		if run.Progress.Retried > 0 {
@@ -113,11 +117,19 @@ func printFailed(w page, run *planner.Run, failed *report.Failed, limit int) {
 	if n := len(failed.Groups) - len(shown); n > 0 {
 		w.paragraph("", fmt.Sprintf("%s more: --limit 0 shows all.", countOf(n, "cause")))
 	}
+	printSubstituted(w, failed.Substituted)
 	first := failed.Groups[0].Jobs[0]
 	w.paragraph("", fmt.Sprintf("All that a job printed: `spate logs %s --run %s`", first, run.ID))
 	if run.State == job.RunActive || run.State == job.RunFailed {
 		w.paragraph("", fmt.Sprintf("When its cause is mended: `spate retry %s`", run.ID))
 		w.paragraph("", fmt.Sprintf("To go on without: `spate substitute %s %s --from last-good --reason TEXT`", run.ID, first))
+	}
+}
+
+// printSubstituted names jobs for which other outputs stand in.
+func printSubstituted(w page, ids []string) {
+	if len(ids) > 0 {
+		w.paragraph("", fmt.Sprintf("%s substituted: %s", either(len(ids), "1 job is", "%d jobs are"), someOf(ids, shownJobs)))
 	}
 }
 

@@ -65,7 +65,10 @@ func (c *logsCommand) Run(ctx context.Context, p *program) error {
 // logTitle says whose log it is.
 func logTitle(now time.Time, log *report.Log) string {
 	text := fmt.Sprintf("%s of run %s, attempt %d", log.Job, log.Run, log.Attempt)
-	if log.MadeBy != log.Run {
+	switch {
+	case log.StandsIn:
+		text = fmt.Sprintf("%s of run %s, substituted by output %s: attempt %d for run %s", log.Job, log.Run, log.Key.Short(), log.Attempt, log.MadeBy)
+	case log.MadeBy != log.Run:
 		text = fmt.Sprintf("%s of run %s, from the cache: attempt %d for run %s", log.Job, log.Run, log.Attempt, log.MadeBy)
 	}
 	if log.Succeeded {

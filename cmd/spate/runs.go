@@ -158,6 +158,8 @@ type failureView struct {
 	Forgiven  bool      `json:"forgiven"` // somebody had it tried again
 	Worker    string    `json:"worker"`
 	At        time.Time `json:"at"`
+
+	Substituted bool `json:"substituted,omitzero"` // another output stands in for the job's
 }
 
 func runJSON(now time.Time, bucket string, r *planner.Run) runView {
@@ -184,10 +186,10 @@ func runsJSON(now time.Time, bucket string, runs []*planner.Run) []runView {
 	return views
 }
 
-func failuresJSON(failures []planner.Failure) []failureView {
+func failuresJSON(r *planner.Run, failures []planner.Failure) []failureView {
 	views := make([]failureView, len(failures))
 	for i, f := range failures {
-		views[i] = failureView{f.Job, f.JobKey, f.Attempt, f.ExitCode, f.Cause, f.LastLines, f.Verdict, f.Retried, f.Forgiven, f.Worker, f.At}
+		views[i] = failureView{f.Job, f.JobKey, f.Attempt, f.ExitCode, f.Cause, f.LastLines, f.Verdict, f.Retried, f.Forgiven, f.Worker, f.At, substituted(r, f)}
 	}
 	return views
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -207,7 +208,7 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	if asJSON {
 		v := runJSON(time.Now(), in.cfg.Bucket, r)
 		v.Audit = auditsJSON(audits)
-		v.Failures = failuresJSON(failures)
+		v.Failures = failuresJSON(r, failures)
 		if v.Tasks = r.Tasks; known {
 			v.Cost = &cost
 		}
@@ -281,7 +282,7 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 	for _, remark := range r.Remarks() {
 		w.paragraph("  ", remark)
 	}
-	printFailures(w, failures)
+	printFailures(w, r, failures)
 }
 
 // reproduction says of a run that it computes another's jobs again, and what came of it.
@@ -296,7 +297,7 @@ func reproduction(r *planner.Run) string {
 // printedFailures is how many failed jobs are shown with their last lines.
 const printedFailures = 10
 
-func printFailures(w page, failures []planner.Failure) {
+func printFailures(w page, r *planner.Run, failures []planner.Failure) {
 	shown := 0
 	for _, f := range failures {
 		if f.Retried || f.Forgiven {
@@ -306,11 +307,20 @@ func printFailures(w page, failures []planner.Failure) {
 			fmt.Fprintln(w, "  … and more; --output json has all")
 			return
 		}
-		w.paragraph("  ", fmt.Sprintf("%s failed at attempt %d: %s (%s)", f.Job, f.Attempt, f.Cause, f.Verdict))
+		text := fmt.Sprintf("%s failed at attempt %d: %s (%s)", f.Job, f.Attempt, f.Cause, f.Verdict)
+		if substituted(r, f) {
+			text += "; substituted"
+		}
+		w.paragraph("  ", text)
 		for _, line := range f.LastLines {
 			fmt.Fprintf(w, "    | %s\n", line)
 		}
 	}
+}
+
+// substituted reports whether another output stands in for that of a job that failed.
+func substituted(r *planner.Run, f planner.Failure) bool {
+	return slices.ContainsFunc(r.Substitutions, func(s planner.Substitution) bool { return s.For == f.JobKey })
 }
 
 func findPool(pools []config.Pool, name string) (config.Pool, bool) {

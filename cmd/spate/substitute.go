@@ -22,6 +22,9 @@ type substituteCommand struct {
 	Watch  bool   `help:"Watch the run until it ends; exit 1 unless it succeeds." short:"w"`
 }
 
+// lastGood is the --from that leaves it to the results of earlier runs which output stands in.
+const lastGood = "last-good"
+
 // Help tells more.
 func (c *substituteCommand) Help() string {
 	return "A job that fails keeps all that depends on it from running. This lets another output stand in for its own, such as yesterday's: " +
@@ -35,6 +38,9 @@ func (c *substituteCommand) Help() string {
 func (c *substituteCommand) Validate() error {
 	if err := job.CheckReason(c.Reason); err != nil {
 		return fmt.Errorf("--reason: %w", err)
+	}
+	if c.From != lastGood && !report.IsKey(c.From) {
+		return fmt.Errorf("--from %q is neither %s nor a key: want %d to %d digits of 0-9 and a-f", c.From, lastGood, report.MinKeyDigits, 2*job.KeySize)
 	}
 	return nil
 }
@@ -60,13 +66,16 @@ func (c *substituteCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	key, err := c.output(ctx, reader, found)
+	key, by, err := c.output(ctx, reader, found)
 	if err != nil {
 		return err
 	}
 	differences, err := reader.DiffOutput(ctx, run, &found.Job, key)
 	if errors.Is(err, objects.ErrNotFound) {
-		return fmt.Errorf("there is no output %s", key.Short())
+		return &problem{
+			what: fmt.Sprintf("there is no output %s", key.Short()),
+			todo: fmt.Sprintf("Outputs of a run: `spate status RUN` names its results; --from %s looks for one.", lastGood),
+		}
 	}
 	if err != nil {
 		return err
@@ -78,37 +87,44 @@ func (c *substituteCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if !c.Watch && c.json() {
-		return printJSON(p.stdout, substitutionView{run.ID, found.Job.ID, key, answers[0].Answer, differences})
+		return printJSON(p.stdout, substitutionView{run.ID, found.Job.ID, key, answers[0].Answer, differences, by})
 	}
 	w := pageOn(p.stdout)
 	if c.Watch {
 		w = pageOn(p.stderr)
 	}
-	printSubstitution(w, answers[0].Answer, differences)
+	printSubstitution(w, answers[0].Answer, differences, by)
 	if c.Watch {
 		return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
 	}
-	pageOn(p.stderr).paragraph("", "How the run goes on: spate status "+run.ID)
+	pageOn(p.stderr).paragraph("", fmt.Sprintf("How the run goes on: `spate status %s`", run.ID))
 	return nil
 }
 
-// output is the key of the output that is meant.
-func (c *substituteCommand) output(ctx context.Context, reader *report.Reader, found *report.Found) (job.Key, error) {
-	if c.From == "last-good" {
+// output is the key of the output that is meant, and the jobs for which others stood in when it was made, as far as recent
+// runs tell.
+func (c *substituteCommand) output(ctx context.Context, reader *report.Reader, found *report.Found) (key job.Key, by []string, err error) {
+	if c.From == lastGood {
 		good, err := reader.LastGood(ctx, found.Run, &found.Job)
-		if err != nil {
-			return job.Key{}, err
+		if _, ok := errors.AsType[*report.NotFoundError](err); ok && found.Job.Replaces == "" {
+			if _, _, own := reader.Manifest(ctx, found.Job.Key); own == nil {
+				err = fmt.Errorf("job %s has an output: nothing needs to stand in for it", found.Job.ID)
+			}
 		}
-		return good.Key, nil
+		if err != nil {
+			return job.Key{}, nil, err
+		}
+		return good.Key, nil, nil
 	}
-	if len(c.From) == 2*job.KeySize {
-		return job.ParseKey(c.From)
+	other, err := reader.FindKey(ctx, c.From)
+	if _, ok := errors.AsType[*report.NotFoundError](err); ok && len(c.From) == 2*job.KeySize {
+		key, err := job.ParseKey(c.From)
+		return key, nil, err
 	}
-	other, err := reader.FindJob(ctx, c.From, "")
 	if err != nil {
-		return job.Key{}, err
+		return job.Key{}, nil, err
 	}
-	return other.Job.Key, nil
+	return other.Job.Key, other.Job.SubstitutedBy, nil
 }
 
 // substitutionView is a substitution as programs read it.
@@ -118,13 +134,18 @@ type substitutionView struct {
 	Key         job.Key             `json:"key"` // that stands in
 	Answer      string              `json:"answer"`
 	Differences []report.Difference `json:"differences"` // from what the job's own key was derived from, to what the output was made from
+
+	SubstitutedBy []string `json:"substituted_by,omitempty"` // jobs for which other outputs stood in when the output was made
 }
 
 // shownOfSubstitute is how many differences of a substitute are shown; JSON has all.
 const shownOfSubstitute = 10
 
-func printSubstitution(w page, answer string, differences []report.Difference) {
+func printSubstitution(w page, answer string, differences []report.Difference, by []string) {
 	w.paragraph("", answer)
+	if len(by) > 0 {
+		w.paragraph("", "When it was made, "+either(len(by), "another output", "other outputs")+" stood in for "+someOf(by, shownNames)+".")
+	}
 	if len(differences) == 0 {
 		return
 	}

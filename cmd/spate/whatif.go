@@ -53,9 +53,6 @@ func (c *whatIfCommand) Validate() error {
 	return err
 }
 
-// labelWhatIfOf is the label of a changed run that names the run that it was made from.
-const labelWhatIfOf = "what_if_of"
-
 // Run submits a changed run, watches it and shows what it brought.
 func (c *whatIfCommand) Run(ctx context.Context, p *program) error {
 	in, err := c.open(ctx, p)
@@ -126,7 +123,7 @@ func (c *whatIfCommand) submit(ctx, contact context.Context, in *installation, b
 	if prepared.RunFile.Labels == nil {
 		prepared.RunFile.Labels = map[string]string{}
 	}
-	prepared.RunFile.Labels[labelWhatIfOf] = base.ID
+	prepared.RunFile.Labels[planner.LabelWhatIfOf] = base.ID
 	submissions, err := queue.Open(contact, in.clients.SQS, in.cfg.Queues.Submissions)
 	if err != nil {
 		return "", nil, err

@@ -61,11 +61,9 @@ func printWhy(w page, now time.Time, e *report.Explanation) error {
 	if because := e.Because(); because != "" && e.State != job.Cached.String() {
 		w.paragraph("  ", because)
 	}
-	if s := e.Substituted; s != nil {
-		w.paragraph("  ", fmt.Sprintf("substituted: the output of key %s stands in for its own, %s; %s: %q", e.Key.Short(), s.For.Short(), s.By, s.Reason))
-	}
-	if len(e.SubstitutedBy) > 0 {
-		w.paragraph("  ", "substituted: other outputs stand in for those of jobs on which it depends: "+someOf(e.SubstitutedBy, shownNames))
+	if n := len(e.SubstitutedBy); n > 0 {
+		w.paragraph("  ", fmt.Sprintf("substituted: it depends on %s, for which %s", someOf(e.SubstitutedBy, shownNames),
+			either(n, "another output stands in", "other outputs stand in")))
 	}
 	if len(e.Differences) > 0 {
 		fmt.Fprintln(w)
@@ -118,9 +116,12 @@ func headline(now time.Time, e *report.Explanation) string {
 	who := fmt.Sprintf("%s of run %s", e.Job, e.Run.ID)
 	switch e.State {
 	case job.Cached.String(), job.Done.String():
-		switch {
+		switch s := e.Substituted; {
 		case e.Output == nil:
 			return who + " had an output, which is not there any more."
+		case s != nil:
+			return fmt.Sprintf("%s is substituted: instead of its own output %s, %s of run %s stands in, as %q (%s, %s).",
+				who, s.For.Short(), e.Key.Short(), e.Output.Run, s.Reason, s.By, ago(now, s.At))
 		case e.Output.Run != e.Run.ID:
 			return fmt.Sprintf("%s did not run: run %s had made its output, %s.", who, e.Output.Run, ago(now, e.Output.Made))
 		}
@@ -177,7 +178,11 @@ func printDocument(w page, e *report.Explanation) error {
 	if err != nil {
 		return err
 	}
-	w.paragraph("", fmt.Sprintf("Key %s is derived from", e.Key.Short()))
+	key := e.Key
+	if e.Substituted != nil && e.Output == nil { // what the one that stood in was made from is not known any more
+		key = e.Substituted.For
+	}
+	w.paragraph("", fmt.Sprintf("Key %s is derived from", key.Short()))
 	spec := doc.Spec
 	w.paragraph("  ", fmt.Sprintf("task %s: %s", spec.Task.Name, strings.Join(spec.Task.Command, " ")))
 	w.paragraph("  ", fmt.Sprintf("image %s for %s, namespace %s", spec.Image[:min(len(spec.Image), len("sha256:")+12)], spec.Platform, spec.Namespace))

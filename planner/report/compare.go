@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"spate/internal/objects"
 	"spate/job"
 	"spate/planner"
 )
@@ -36,9 +38,19 @@ type RunRef struct {
 	Name     string       `json:"name"`
 	State    job.RunState `json:"state"`
 	Received time.Time    `json:"received_at"`
+
+	Substituted []string `json:"substituted,omitempty"` // ids of the jobs for which other outputs stand in; of jobs of one key the first asked for
 }
 
-func refOf(run *planner.Run) RunRef { return RunRef{run.ID, run.Name, run.State, run.Received} }
+func refOf(run *planner.Run) RunRef {
+	ref := RunRef{ID: run.ID, Name: run.Name, State: run.State, Received: run.Received}
+	for _, s := range run.Substitutions {
+		if !slices.Contains(ref.Substituted, s.Job) {
+			ref.Substituted = append(ref.Substituted, s.Job)
+		}
+	}
+	return ref
+}
 
 // JobRef names a job.
 type JobRef struct {
@@ -70,6 +82,8 @@ type Change struct {
 	Differences []Difference `json:"differences,omitempty"` // of the job itself; none when only parents changed
 	Parents     []string     `json:"parents,omitempty"`     // ids of parents whose key changed
 	Output      *OutputDiff  `json:"output,omitempty"`
+	// Substituted says that in one of the runs another output stands in for the job's, or for that of a job that it depends on.
+	Substituted bool `json:"substituted,omitzero"`
 
 	needs []need // of changed parents
 }
@@ -206,7 +220,7 @@ func (c *comparing) change(ctx context.Context, before, after *job.Planned) erro
 	if err != nil {
 		return err
 	}
-	change := Change{ID: after.ID, Task: after.Task, Before: before.Key, After: after.Key}
+	change := Change{ID: after.ID, Task: after.Task, Before: before.Key, After: after.Key, Substituted: substituted(before) || substituted(after)}
 	for _, d := range differences {
 		if d.IsOwn() {
 			change.Differences = append(change.Differences, d)
@@ -227,6 +241,11 @@ func (c *comparing) change(ctx context.Context, before, after *job.Planned) erro
 	}
 	c.Changes = append(c.Changes, change)
 	return nil
+}
+
+// substituted reports whether what a job's output was made from is not what its run file says.
+func substituted(planned *job.Planned) bool {
+	return planned.Substituted != nil || len(planned.SubstitutedBy) > 0
 }
 
 // cause counts a job that was changed itself with those that were changed alike. Equal differences are kept once.
@@ -273,6 +292,13 @@ func (r *Reader) differences(ctx context.Context, a *listing, before *job.Planne
 	if err != nil {
 		return nil, err
 	}
+	if len(differences) == 0 && before.Key != after.Key { // what the one that stood in was made from is not known any more
+		d := Difference{Kind: KindOther, Field: "output"}
+		if d.Before, err = json.Marshal(before.Key); err == nil {
+			d.After, err = json.Marshal(after.Key)
+		}
+		return []Difference{d}, err
+	}
 	for i, d := range differences {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(d.Field, "needs."), ".key")
 		if d.Kind != KindParent || !ok || before.Needs[name].Job == after.Needs[name].Job {
@@ -290,7 +316,7 @@ func (r *Reader) differences(ctx context.Context, a *listing, before *job.Planne
 }
 
 // documentIn is what a job's key was derived from. Where the run's record does not give that key, as for an output that
-// stands in for another, the output's manifest tells.
+// stands in for another, the output's manifest tells; of one that is gone nothing is known but what it stood in for.
 func (r *Reader) documentIn(ctx context.Context, l *listing, planned *job.Planned) (job.Document, error) {
 	doc := l.document(planned)
 	key, err := doc.Key()
@@ -301,6 +327,9 @@ func (r *Reader) documentIn(ctx context.Context, l *listing, planned *job.Planne
 		return doc, nil
 	}
 	manifest, _, err := r.Manifest(ctx, planned.Key)
+	if errors.Is(err, objects.ErrNotFound) && planned.Substituted != nil {
+		return doc, nil
+	}
 	if err != nil {
 		return job.Document{}, fmt.Errorf("explain key of job %s of run %s: %w", planned.ID, l.run.ID, err)
 	}

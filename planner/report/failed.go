@@ -18,6 +18,8 @@ type Failed struct {
 	Failed  int            `json:"failed"`  // jobs
 	Blocked int            `json:"blocked"` // jobs that have no output because of them
 	Groups  []FailureGroup `json:"groups"`  // the one of most jobs first
+
+	Substituted []string `json:"substituted,omitempty"` // ids of jobs that failed or were blocked, for which other outputs stand in
 }
 
 // FailureGroup is the jobs of a run that failed alike: same task type, same exit code, and cause and last line that are
@@ -49,6 +51,9 @@ func (r *Reader) Failed(ctx context.Context, now time.Time, run *planner.Run) (*
 	for stated, err := range r.States(ctx, now, run) {
 		if err != nil {
 			return nil, err
+		}
+		if stated.Substituted != nil && stated.State.HasOutput() {
+			g.Substituted = append(g.Substituted, stated.ID)
 		}
 		switch stated.State { //nolint:exhaustive // of the others there is nothing to say
 		case job.Failed:

@@ -121,8 +121,9 @@ type Found struct {
 }
 
 // FindJob finds a job by its id, its key or at least MinKeyDigits of the key's first digits. With run, a reference as for
-// FindRun, it looks there; else in the RunsSearched newest runs, and the newest that has it counts. *NotFoundError: it is
-// not there, or several keys begin so.
+// FindRun, it looks there; else in the RunsSearched newest runs, and the newest that has it counts. A run that computes
+// another's jobs again has them under the same ids: without run it is looked into for a key only. *NotFoundError: it is not
+// there, or several keys begin so.
 func (r *Reader) FindJob(ctx context.Context, ref, run string) (*Found, error) {
 	if run != "" {
 		in, err := r.FindRun(ctx, run)
@@ -138,11 +139,21 @@ func (r *Reader) FindJob(ctx context.Context, ref, run string) (*Found, error) {
 		}
 		return &Found{in, *planned}, nil
 	}
+	return r.search(ctx, ref, func(run *planner.Run, planned *job.Planned) bool { return run.Reproduction == nil || planned.ID != ref })
+}
+
+// FindKey finds a job by its key, or at least MinKeyDigits of its first digits, as FindJob does.
+func (r *Reader) FindKey(ctx context.Context, digits string) (*Found, error) {
+	return r.search(ctx, digits, func(_ *planner.Run, planned *job.Planned) bool { return strings.HasPrefix(planned.Key.String(), digits) })
+}
+
+// search finds a job that passes in the newest runs, the newest first.
+func (r *Reader) search(ctx context.Context, ref string, pass func(*planner.Run, *job.Planned) bool) (*Found, error) {
 	runs, err := planner.ReadRuns(ctx, r.Table)
 	if err != nil {
 		return nil, err
 	}
-	runs = slices.DeleteFunc(runs, func(run *planner.Run) bool { return !isPlanned(run) })
+	runs = slices.DeleteFunc(runs, func(run *planner.Run) bool { return !isPlanned(run) || run.Reproduction != nil && !IsKey(ref) })
 	runs = runs[:min(len(runs), RunsSearched)]
 	for _, run := range runs {
 		planned, err := r.jobIn(ctx, run, ref)
@@ -152,7 +163,7 @@ func (r *Reader) FindJob(ctx context.Context, ref, run string) (*Found, error) {
 		if err != nil {
 			return nil, err
 		}
-		if planned != nil {
+		if planned != nil && pass(run, planned) {
 			return &Found{run, *planned}, nil
 		}
 	}
@@ -169,7 +180,7 @@ func (r *Reader) FindJob(ctx context.Context, ref, run string) (*Found, error) {
 // jobIn finds a job in one run; nil when it has none of that id or key.
 func (r *Reader) jobIn(ctx context.Context, run *planner.Run, ref string) (*job.Planned, error) {
 	byID, byKey := []byte(`"id":"`+ref+`"`), []byte(`"key":"`+ref)
-	isKey := isKeyPrefix(ref)
+	isKey := IsKey(ref)
 	var found *job.Planned
 	var keys []string
 	for planned, err := range jobsWith(ctx, r.Objects, run.ID, func(line []byte) bool {
@@ -193,8 +204,8 @@ func (r *Reader) jobIn(ctx context.Context, run *planner.Run, ref string) (*job.
 	return found, nil
 }
 
-// isKeyPrefix reports whether a reference may name a key.
-func isKeyPrefix(ref string) bool {
+// IsKey reports whether a reference may name a key: it is one, or at least MinKeyDigits of its first digits.
+func IsKey(ref string) bool {
 	if len(ref) < MinKeyDigits || len(ref) > 2*job.KeySize {
 		return false
 	}

@@ -17,8 +17,9 @@ type Good struct {
 }
 
 // LastGood finds the newest output of a job of the same id and task type in the results of runs that were received before
-// run: first of the RunsSearched newest runs of its name, then of other names. That its manifest is in S3 is asked.
-// *NotFoundError: none of them has one.
+// run: first of the RunsSearched newest runs of its name, then of other names. Runs that compute another's jobs again or
+// with changed parameters do not count, nor do outputs that others stood in for, or that were made from such. That its
+// manifest is in S3 is asked. *NotFoundError: none of them has one.
 func (r *Reader) LastGood(ctx context.Context, run *planner.Run, planned *job.Planned) (*Good, error) {
 	all, err := planner.ReadRuns(ctx, r.Table)
 	if err != nil {
@@ -27,7 +28,7 @@ func (r *Reader) LastGood(ctx context.Context, run *planner.Run, planned *job.Pl
 	for _, sameName := range []bool{true, false} {
 		looked := 0
 		for _, earlier := range all {
-			if !earlier.State.Ended() || !earlier.Received.Before(run.Received) || (earlier.Name == run.Name) != sameName || earlier.Reproduction != nil {
+			if (earlier.Name == run.Name) != sameName || !isPast(earlier, run) {
 				continue
 			}
 			if looked++; looked > RunsSearched {
@@ -42,6 +43,12 @@ func (r *Reader) LastGood(ctx context.Context, run *planner.Run, planned *job.Pl
 	return nil, &NotFoundError{Kind: "output", Ref: "of job " + planned.ID, Where: "the results of earlier runs"}
 }
 
+// isPast reports whether a run's results are of what was really so, before another run.
+func isPast(earlier, run *planner.Run) bool {
+	_, isWhatIf := earlier.Labels[planner.LabelWhatIfOf]
+	return earlier.State.Ended() && earlier.Received.Before(run.Received) && earlier.Reproduction == nil && !isWhatIf
+}
+
 // goodOf is the output that one run has for a job; nil when there is none.
 func (r *Reader) goodOf(ctx context.Context, run *planner.Run, planned *job.Planned) (*Good, error) {
 	for result, err := range planner.ReadResults(ctx, r.Objects, run.ID) {
@@ -52,7 +59,8 @@ func (r *Reader) goodOf(ctx context.Context, run *planner.Run, planned *job.Plan
 			return nil, err
 		case result.ID != planned.ID:
 			continue
-		case result.Manifest == "" || result.Task != planned.Task || result.Key == planned.Key && planned.Substituted == nil:
+		case result.Manifest == "" || result.Task != planned.Task || result.Key == planned.Key && planned.Substituted == nil,
+			result.Substituted != nil, len(result.SubstitutedBy) > 0:
 			return nil, nil //nolint:nilnil // no output is an answer
 		}
 		_, err = r.Objects.Head(ctx, job.ManifestPath(result.Key))

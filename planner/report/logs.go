@@ -22,12 +22,13 @@ type Log struct {
 	Key       job.Key   `json:"key"`
 	Attempt   int       `json:"attempt"`
 	Succeeded bool      `json:"succeeded"`
-	Cause     string    `json:"cause,omitzero"`   // why it failed
-	MadeBy    string    `json:"made_by"`          // the run that the attempt was made for
-	At        time.Time `json:"at"`               // when it had ended
-	Seconds   float64   `json:"seconds"`          // that it took; 0 when that is not known
-	Text      string    `json:"text"`             //
-	Missing   string    `json:"missing,omitzero"` // why the text is not all that was printed
+	Cause     string    `json:"cause,omitzero"`     // why it failed
+	MadeBy    string    `json:"made_by"`            // the run that the attempt was made for
+	StandsIn  bool      `json:"stands_in,omitzero"` // the attempt made the output that stands in for the job's own
+	At        time.Time `json:"at"`                 // when it had ended
+	Seconds   float64   `json:"seconds"`            // that it took; 0 when that is not known
+	Text      string    `json:"text"`               //
+	Missing   string    `json:"missing,omitzero"`   // why the text is not all that was printed
 }
 
 // NoLogError says why there is nothing that a job printed.
@@ -37,9 +38,14 @@ type NoLogError struct{ Job, Run, Why string }
 func (e *NoLogError) Error() string { return fmt.Sprintf("job %s of run %s %s", e.Job, e.Run, e.Why) }
 
 // Log reads what a job printed: at the attempt of that number, or with 0 at the one that made its output, else at the
-// last that failed. *NoLogError: there is none.
+// last that failed. Where another output stands in for the job's, 0 means the attempt that made that one, and numbers mean
+// the job's own. *NoLogError: there is none.
 func (r *Reader) Log(ctx context.Context, now time.Time, found *Found, attempt int) (*Log, error) {
-	failures, err := planner.ReadFailuresOf(ctx, r.Table, found.Run.ID, found.Job.Key)
+	own := found.Job.Key
+	if found.Job.Substituted != nil {
+		own = found.Job.Substituted.For
+	}
+	failures, err := planner.ReadFailuresOf(ctx, r.Table, found.Run.ID, own)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +53,12 @@ func (r *Reader) Log(ctx context.Context, now time.Time, found *Found, attempt i
 	if err != nil && !errors.Is(err, objects.ErrNotFound) {
 		return nil, err
 	}
-	if manifest != nil && (attempt == 0 || attempt == attemptNumber(manifest.Attempt)) {
+	if manifest != nil && (attempt == 0 || own == found.Job.Key && attempt == attemptNumber(manifest.Attempt)) {
 		return r.succeeded(ctx, found, manifest)
 	}
 	for _, failure := range slices.Backward(failures) {
 		if attempt == 0 || attempt == failure.Attempt {
-			return r.failed(ctx, found, failure)
+			return r.failed(ctx, found, own, failure)
 		}
 	}
 	no := &NoLogError{Job: found.Job.ID, Run: found.Run.ID}
@@ -83,7 +89,7 @@ func attemptNumber(attempt string) int {
 func (r *Reader) succeeded(ctx context.Context, found *Found, m *job.Manifest) (*Log, error) {
 	log := &Log{
 		Run: found.Run.ID, Job: found.Job.ID, Key: found.Job.Key, Attempt: attemptNumber(m.Attempt), Succeeded: true,
-		MadeBy: m.Run, At: m.At, Seconds: m.Seconds, Text: m.Log,
+		MadeBy: m.Run, At: m.At, Seconds: m.Seconds, Text: m.Log, StandsIn: found.Job.Substituted != nil,
 	}
 	if m.LogBytes == 0 {
 		return log, nil
@@ -91,9 +97,9 @@ func (r *Reader) succeeded(ctx context.Context, found *Found, m *job.Manifest) (
 	return log, r.object(ctx, log, m.Attempt)
 }
 
-func (r *Reader) failed(ctx context.Context, found *Found, f planner.Failure) (*Log, error) {
+func (r *Reader) failed(ctx context.Context, found *Found, own job.Key, f planner.Failure) (*Log, error) {
 	log := &Log{
-		Run: found.Run.ID, Job: found.Job.ID, Key: found.Job.Key, Attempt: f.Attempt, Cause: f.Cause, MadeBy: found.Run.ID, At: f.At,
+		Run: found.Run.ID, Job: found.Job.ID, Key: own, Attempt: f.Attempt, Cause: f.Cause, MadeBy: found.Run.ID, At: f.At,
 	}
 	if len(f.LastLines) > 0 {
 		log.Text = strings.Join(f.LastLines, "\n") + "\n"

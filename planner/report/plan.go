@@ -327,6 +327,9 @@ func (e *explainer) compare(ctx context.Context, store *objects.Store, before *p
 
 // changeOf is the reason that stands for all differences of a job: the first that is its own.
 func changeOf(differences []Difference) Reason {
+	if len(differences) == 0 { // under its own key it had no output
+		return Reason{Kind: ReasonFailed, Example: "another output stood in for its own"}
+	}
 	own := 0
 	for _, d := range differences {
 		if d.IsOwn() {

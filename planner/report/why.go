@@ -109,7 +109,9 @@ func (r *Reader) Why(ctx context.Context, now time.Time, ref string, o WhyOption
 	if err != nil {
 		return nil, err
 	}
-	e := &Explanation{Job: planned.ID, Task: planned.Task, Key: planned.Key, Run: &in, Substituted: planned.Substituted, SubstitutedBy: planned.SubstitutedBy}
+	e := &Explanation{
+		Job: planned.ID, Task: planned.Task, Key: planned.Key, Run: &in, Substituted: planned.Substituted, SubstitutedBy: planned.SubstitutedBy,
+	}
 	if e.Document, err = doc.Canonical(); err != nil {
 		return nil, err
 	}
@@ -119,7 +121,7 @@ func (r *Reader) Why(ctx context.Context, now time.Time, ref string, o WhyOption
 	if e.State, e.Cause, err = r.stateIn(ctx, now, found.Run, &planned); err != nil {
 		return nil, err
 	}
-	if isKeyPrefix(ref) && ref != planned.ID {
+	if IsKey(ref) && ref != planned.ID {
 		if e.UsedBy, err = r.uses(ctx, planned.Key); err != nil {
 			return nil, err
 		}
@@ -215,7 +217,7 @@ func (r *Reader) compareJob(ctx context.Context, l *listing, planned *job.Planne
 	earlier, err := r.earlier(ctx, l.run, planned.ID, o.Against)
 	if err != nil {
 		notFound, ok := errors.AsType[*NotFoundError](err)
-		if !ok || !isKeyPrefix(o.Against) || len(notFound.Near) > 0 {
+		if !ok || !IsKey(o.Against) || len(notFound.Near) > 0 {
 			return err
 		}
 		doc, err := job.ParseDocument(e.Document)
