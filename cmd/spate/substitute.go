@@ -15,7 +15,7 @@ type substituteCommand struct {
 	configFlag
 	outputFlag
 	askFlags
-	RunID  string `arg:"" name:"run" help:"Run, by its id, the beginning of it, or its name, which is the newest run of that name."`
+	RunID  string `arg:"" name:"run" help:"Run, by its whole id."`
 	Job    string `arg:"" help:"Id of the job that failed, or is blocked."`
 	From   string `help:"Output that stands in: its key, 8 or more of the first digits, or last-good." required:"" placeholder:"KEY"`
 	Reason string `help:"Why; it stays with the run." required:"" placeholder:"TEXT"`
@@ -55,7 +55,7 @@ func (c *substituteCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	run, err := reader.FindRun(ctx, c.RunID)
+	run, err := wholeRun(ctx, in, c.RunID)
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,9 @@ func (r *Reader) FindJob(ctx context.Context, ref, run string) (*Found, error) {
 
 // FindKey finds a job by its key, or at least MinKeyDigits of its first digits, as FindJob does.
 func (r *Reader) FindKey(ctx context.Context, digits string) (*Found, error) {
-	return r.search(ctx, digits, func(_ *planner.Run, planned *job.Planned) bool { return strings.HasPrefix(planned.Key.String(), digits) })
+	return r.search(ctx, digits, func(_ *planner.Run, planned *job.Planned) bool {
+		return strings.HasPrefix(planned.Key.String(), digits)
+	})
 }
 
 // search finds a job that passes in the newest runs, the newest first.
