@@ -17,7 +17,12 @@ import (
 // LabelWhatIfOf is the label of a run that names the run that it was made from, with changed parameters.
 const LabelWhatIfOf = "what_if_of"
 
-// PrepareAgain prepares what a run was submitted as, to be changed and submitted as another one. Its jobs stay in S3.
+// WhatIfOf is the id of the run that this one is a change of; "" when it is none. What such a run computed is not what
+// was meant to happen: nothing may take it for a run of its name.
+func (r *Run) WhatIfOf() string { return r.Labels[LabelWhatIfOf] }
+
+// PrepareAgain prepares what a run was submitted as, to be changed and submitted as another one, which is labelled as a
+// change of it. Its jobs stay in S3. What the run was told to compute again although it existed has been: that is left out.
 func PrepareAgain(ctx context.Context, store *objects.Store, r *Run) (*Prepared, error) {
 	object := job.SubmissionPath(r.ID)
 	data, _, err := store.Get(ctx, object)
@@ -28,7 +33,11 @@ func PrepareAgain(ctx context.Context, store *objects.Store, r *Run) (*Prepared,
 	if err != nil {
 		return nil, err
 	}
-	run.JobsSHA256 = cmp.Or(run.JobsSHA256, r.JobsSHA256)
+	run.JobsSHA256, run.Force = cmp.Or(run.JobsSHA256, r.JobsSHA256), ""
+	if run.Labels == nil {
+		run.Labels = map[string]string{}
+	}
+	run.Labels[LabelWhatIfOf] = r.ID
 	return &Prepared{RunFile: run}, nil
 }
 

@@ -57,6 +57,33 @@ func TestAChangedRunSharesAllThatTheChangesDoNotReach(t *testing.T) {
 	})
 }
 
+func TestWhatARunWasForcedToComputeIsNotComputedOnceMoreWhenItIsChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		base := w.await(w.submitFile("base", w.write(fromFile+"force: the disk was full\nlabels: {desk: property}\n", `{"id":"a","task":"price","params":{"p":1}}`+"\n"+
+			`{"id":"b","task":"price","params":{"p":1,"q":2}}`+"\n")))
+		again, err := PrepareAgain(t.Context(), w.bucket, base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if _, err := again.Change(t.Context(), w.bucket, changes(t, "b.p=2")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Submit(t.Context(), w.bucket, w.queue("submissions"), "what-if", again); err != nil {
+			t.Fatal(err)
+		}
+		r := w.await("what-if")
+		if p := r.Progress; p.Executed != 1 || p.Cached != 1 || r.Force != "" || r.Forced != 0 {
+			t.Errorf("%+v, forced %d as %q; want b alone to have run", p, r.Forced, r.Force)
+		}
+		if base.WhatIfOf() != "" || r.WhatIfOf() != "base" || r.Labels["desk"] != "property" {
+			t.Errorf("the base run is a change of %q, the changed one of %q, with labels %v", base.WhatIfOf(), r.WhatIfOf(), r.Labels)
+		}
+	})
+}
+
 func TestJobsThatLieInS3AreFetchedToBeChanged(t *testing.T) {
 	w := newWorld(t)
 	put := func(object, text string) {

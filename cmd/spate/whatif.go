@@ -120,10 +120,6 @@ func (c *whatIfCommand) submit(ctx, contact context.Context, in *installation, b
 	if err != nil {
 		return "", nil, err
 	}
-	if prepared.RunFile.Labels == nil {
-		prepared.RunFile.Labels = map[string]string{}
-	}
-	prepared.RunFile.Labels[planner.LabelWhatIfOf] = base.ID
 	submissions, err := queue.Open(contact, in.clients.SQS, in.cfg.Queues.Submissions)
 	if err != nil {
 		return "", nil, err

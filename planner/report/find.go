@@ -47,8 +47,8 @@ const (
 	MinKeyDigits = 8
 )
 
-// FindRun returns the run of that id; or the newest of that name; or the one whose id begins so. *NotFoundError: there is
-// none, or several ids begin so.
+// FindRun returns the run of that id; or the newest of that name, of which those that are what-if runs of others count
+// only where there is no other; or the one whose id begins so. *NotFoundError: there is none, or several ids begin so.
 func (r *Reader) FindRun(ctx context.Context, ref string) (*planner.Run, error) {
 	run, err := planner.ReadRun(ctx, r.Table, ref)
 	if err != nil || run != nil {
@@ -74,8 +74,10 @@ func chooseRun(runs []*planner.Run, ref string) (*planner.Run, error) {
 			similar = append(similar, run)
 		}
 	}
-	if i := slices.IndexFunc(runs, func(run *planner.Run) bool { return run.Name == ref }); i >= 0 {
-		return runs[i], nil
+	for _, isMeant := range []func(*planner.Run) bool{isRegular, func(*planner.Run) bool { return true }} {
+		if i := slices.IndexFunc(runs, func(run *planner.Run) bool { return run.Name == ref && isMeant(run) }); i >= 0 {
+			return runs[i], nil
+		}
 	}
 	if len(begin) == 1 && ref != "" {
 		return begin[0], nil
@@ -90,7 +92,11 @@ func chooseRun(runs []*planner.Run, ref string) (*planner.Run, error) {
 	return nil, e
 }
 
-// Previous returns the newest planned run of the same name that was received before a run; nil when there is none.
+// isRegular reports whether a run is one of its name, and not what somebody asked "what if" of one.
+func isRegular(run *planner.Run) bool { return run.WhatIfOf() == "" }
+
+// Previous returns the newest planned run of the same name that was received before a run, or of a what-if run the one
+// that it is of; nil when there is none. What-if runs are never previous to another.
 func (r *Reader) Previous(ctx context.Context, run *planner.Run) (*planner.Run, error) {
 	runs, err := planner.ReadRuns(ctx, r.Table)
 	if err != nil {
@@ -101,12 +107,17 @@ func (r *Reader) Previous(ctx context.Context, run *planner.Run) (*planner.Run, 
 
 // previous is Previous in a list of runs, the newest first.
 func previous(runs []*planner.Run, run *planner.Run) *planner.Run {
+	var newest *planner.Run
 	for _, other := range runs {
-		if other.ID != run.ID && other.Name == run.Name && other.Received.Before(run.Received) && isPlanned(other) {
+		switch {
+		case other.ID == run.ID, !other.Received.Before(run.Received), !isPlanned(other):
+		case other.ID == run.WhatIfOf():
 			return other
+		case newest == nil && other.Name == run.Name && isRegular(other):
+			newest = other
 		}
 	}
-	return nil
+	return newest
 }
 
 // isPlanned reports whether a run has a normalised manifest.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"spate/job"
 	"spate/planner"
 )
@@ -95,4 +97,49 @@ func TestThePreviousRunIsTheNewestOfThatNameBefore(t *testing.T) {
 	if got, err := p.Previous(t.Context(), deals); err != nil || got != nil {
 		t.Errorf("before the first: %v, %v", got, err)
 	}
+}
+
+func TestWhatIfRunsAreNotTakenForRunsOfTheirName(t *testing.T) {
+	p := newPast(t)
+	first := p.run("nightly-1", "nightly", job.RunSucceeded, noon.Add(-3*time.Hour))
+	whatIf := p.run("what-if", "nightly", job.RunSucceeded, noon.Add(-2*time.Hour))
+	whatIf.Labels = map[string]string{"what_if_of": "nightly-1"}
+	p.item(whatIf)
+	again := p.run("what-if-2", "nightly", job.RunSucceeded, noon.Add(-time.Hour))
+	again.Labels = map[string]string{"what_if_of": "what-if"}
+	p.item(again)
+	last := p.run("nightly-2", "nightly", job.RunFailed, noon)
+	for run, want := range map[*planner.Run]string{last: first.ID, whatIf: first.ID, again: whatIf.ID} {
+		if got, err := p.Previous(t.Context(), run); err != nil || got == nil || got.ID != want {
+			t.Errorf("before %s: %v, %v, want %s", run.ID, got, err, want)
+		}
+	}
+	if run, err := chooseRun([]*planner.Run{again, whatIf, first}, "nightly"); err != nil || run.ID != first.ID {
+		t.Errorf("by name: %v, %v", run, err)
+	}
+	if run, err := chooseRun([]*planner.Run{again, whatIf}, "nightly"); err != nil || run.ID != again.ID {
+		t.Errorf("by name, when the run itself is forgotten: %v, %v", run, err)
+	}
+
+	good := p.manifest(first, deal("deal-1", `{"limit":5}`))
+	p.outcome(first.ID, good[0])
+	p.outcome(whatIf.ID, p.manifest(whatIf, deal("deal-1", `{"limit":7}`))[0])
+	failed := p.manifest(last, deal("deal-1", `{"limit":6}`))
+	got, err := p.LastGood(t.Context(), last, &failed[0])
+	if err != nil || got.Run != first.ID || got.Key != good[0].Key {
+		t.Errorf("the last good output: %+v, %v, want that of %s", got, err, first.ID)
+	}
+}
+
+// outcome stores an index with one job that is done, and its output.
+func (p *past) outcome(run string, planned job.Planned) {
+	p.t.Helper()
+	p.put(job.ManifestPath(planned.Key), "{}")
+	line, err := json.Marshal(planner.Result{
+		ID: planned.ID, Task: planned.Task, Key: planned.Key, State: "done", Manifest: job.ObjectURL("data", job.ManifestPath(planned.Key)),
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.put(job.ResultsIndexPath(run), string(line)+"\n")
 }

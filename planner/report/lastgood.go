@@ -45,8 +45,7 @@ func (r *Reader) LastGood(ctx context.Context, run *planner.Run, planned *job.Pl
 
 // isPast reports whether a run's results are of what was really so, before another run.
 func isPast(earlier, run *planner.Run) bool {
-	_, isWhatIf := earlier.Labels[planner.LabelWhatIfOf]
-	return earlier.State.Ended() && earlier.Received.Before(run.Received) && earlier.Reproduction == nil && !isWhatIf
+	return earlier.State.Ended() && earlier.Received.Before(run.Received) && earlier.Reproduction == nil && isRegular(earlier)
 }
 
 // goodOf is the output that one run has for a job; nil when there is none.
