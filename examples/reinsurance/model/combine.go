@@ -145,6 +145,11 @@ func isOccurrences(name string) bool {
 	return strings.HasPrefix(name, OccurrencesPrefix) && strings.HasSuffix(name, occurrencesSuffix)
 }
 
+// perilOf returns the name of the peril that a staged file is of.
+func perilOf(file, suffix string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(file, OccurrencesPrefix), suffix)
+}
+
 // readPerils reads all staged occurrence tables, by ascending name. There must be at least one, and no occurrence in two.
 func readPerils(inputs map[string][]byte, periods int) ([]perilTable, error) {
 	var perils []perilTable
@@ -164,8 +169,7 @@ func readPerils(inputs map[string][]byte, periods int) ([]perilTable, error) {
 			}
 			numbers[number] = name
 		}
-		peril := strings.TrimSuffix(strings.TrimPrefix(name, OccurrencesPrefix), occurrencesSuffix)
-		perils = append(perils, perilTable{name: peril, occurrences: occurrences})
+		perils = append(perils, perilTable{name: perilOf(name, occurrencesSuffix), occurrences: occurrences})
 	}
 	if len(perils) == 0 {
 		return nil, &InputError{File: "inputs", Reason: "no occurrences-*/occurrences.csv: which events does it cover?"}

@@ -51,43 +51,50 @@ func (d drawer) loss(o Occurrence) int64 {
 	return int64(math.Round(min(loss, MaxAmount)))
 }
 
-// A Catalogue says how often each event of some perils strikes, in occurrences a year, whether or not it does in the
-// simulated years.
-type Catalogue map[int64]float64
-
-// sameRate is how far the rates of two tables of one event may be apart, as a part of the larger: programs round them.
-const sameRate = 1e-3
-
-// problem says what makes no sense about an event of a table that must be about this catalogue, if there is one, and in
-// which column, or nothing.
-func (c Catalogue) problem(e Event) (column, reason string) {
-	if column, reason = e.problem(); reason != "" || c == nil {
-		return column, reason
-	}
-	rate, known := c[e.ID]
-	switch {
-	case !known:
-		return "EventId", "is not in the catalogue of the perils covered"
-	case math.Abs(rate-e.Rate) > sameRate*max(rate, e.Rate):
-		return "EventRate", fmt.Sprintf("is not the catalogue's, %s: are both of one version of the model?", decimal(rate))
-	}
-	return "", ""
+// A Catalogue says how often each event of some perils strikes, whether or not it does in the simulated years. An event
+// loss table that fits it has no other events. The zero value is empty; nil fits every table.
+type Catalogue struct {
+	rates  map[int64]float64 // occurrences a year, by event
+	perils []string
 }
 
-// Add adds a peril's events. None may be there already: an event loss table would not tell them apart.
-func (c Catalogue) Add(file string, events []Event) error {
+// Add adds the events of a peril, read from a file. None may be there already: an event loss table would not tell them
+// apart. Errors are sheet.InputErrors.
+func (c *Catalogue) Add(peril, file string, events []Event) error {
+	if c.rates == nil {
+		c.rates = make(map[int64]float64, len(events))
+	}
+	c.perils = append(c.perils, peril)
 	var twice sheet.InputErrors
 	for i, e := range events {
-		if _, taken := c[e.ID]; taken {
+		if _, taken := c.rates[e.ID]; taken {
 			const headerLines = 1
 			twice = append(twice, &InputError{File: file, Line: i + 1 + headerLines, Column: 1, Reason: fmt.Sprintf("event %d is in the catalogue of another peril, too", e.ID)})
 		}
-		c[e.ID] = e.Rate
+		c.rates[e.ID] = e.Rate
 	}
 	if len(twice) > 0 {
 		return twice
 	}
 	return nil
+}
+
+// sameRate is how far the rates of two tables of one event may be apart, as a part of the larger: programs round them.
+const sameRate = 1e-3
+
+// problem says what makes no sense about an event of a table that must fit the catalogue, and in which column, or nothing.
+func (c *Catalogue) problem(e Event) (column, reason string) {
+	if column, reason = e.problem(); reason != "" || c == nil {
+		return column, reason
+	}
+	rate, known := c.rates[e.ID]
+	switch {
+	case !known:
+		return "EventId", "is not in the catalogue of " + strings.Join(c.perils, ", ")
+	case math.Abs(rate-e.Rate) > sameRate*max(rate, e.Rate):
+		return "EventRate", fmt.Sprintf("is not the catalogue's, %s: are both of one version of the model?", decimal(rate))
+	}
+	return "", ""
 }
 
 const eventsSuffix = "/" + EventsFile
@@ -103,7 +110,7 @@ func (p DealParams) readELT(inputs map[string][]byte) ([]Event, error) {
 	if !staged {
 		return nil, nil
 	}
-	catalogue := Catalogue{}
+	var catalogue Catalogue
 	for _, name := range sortedNames(inputs) {
 		switch {
 		case isOccurrences(name):
@@ -116,7 +123,7 @@ func (p DealParams) readELT(inputs map[string][]byte) ([]Event, error) {
 			if err != nil {
 				return nil, err
 			}
-			if err := catalogue.Add(name, events); err != nil {
+			if err := catalogue.Add(perilOf(name, eventsSuffix), name, events); err != nil {
 				return nil, err
 			}
 		}

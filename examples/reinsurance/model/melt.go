@@ -61,9 +61,9 @@ func WriteMelt(events []Event) []byte {
 // MeltOptions choose among the rows of a moment event loss table that holds more than one row an event, and say what its
 // events must be.
 type MeltOptions struct {
-	SummaryID  int64     // 0: the table must hold one SummaryId only
-	SampleType int64     // 1 for analytical means, 2 for sampled ones; 0: the table must hold one SampleType only
-	Catalogue  Catalogue // that the events must be in, where the table is a cedant's; nil: the table is a catalogue itself
+	SummaryID  int64      // 0: the table must hold one SummaryId only
+	SampleType int64      // 1 for analytical means, 2 for sampled ones; 0: the table must hold one SampleType only
+	Catalogue  *Catalogue // that the events must be in, where the table is a cedant's; nil: the table is a catalogue itself
 }
 
 const mostSampleType = 2

@@ -36,7 +36,7 @@ A table of the whole industry's losses becomes a peril's catalogue of events:
 A table of one cedant's losses, in the currency of its deals, is checked
 against the catalogue of each peril covered and becomes the deals' losses:
   rollup import --out elt.csv --catalogue melt.csv cedant.csv
-  generate --elt deal-00017=s3://…/elt.csv …
+  generate --elt deal-00001=s3://…/elt.csv …
 
 `)
 		flags.PrintDefaults()
@@ -44,10 +44,10 @@ against the catalogue of each peril covered and becomes the deals' losses:
 	out := flags.String("out", "", "file to write (required)")
 	summary := flags.Int64("summary", 0, "SummaryId to take, where the table has several")
 	sampleType := flags.Int64("sample-type", 0, "SampleType to take, where the table has both: 1 analytical, 2 sampled")
-	var catalogue model.Catalogue
+	var catalogue *model.Catalogue
 	flags.Func("catalogue", "table that import wrote, or a peril's `name`, in which each event must be; may be repeated", func(name string) error {
 		if catalogue == nil {
-			catalogue = model.Catalogue{}
+			catalogue = &model.Catalogue{}
 		}
 		return addCatalogue(catalogue, name)
 	})
@@ -85,10 +85,10 @@ against the catalogue of each peril covered and becomes the deals' losses:
 }
 
 // addCatalogue adds the events of a table that importMelt wrote, or of a peril of the example.
-func addCatalogue(catalogue model.Catalogue, name string) error {
+func addCatalogue(catalogue *model.Catalogue, name string) error {
 	for _, peril := range model.Perils() {
 		if peril.Name == name {
-			return catalogue.Add(name, peril.Events)
+			return catalogue.Add(name, name, peril.Events)
 		}
 	}
 	content, err := os.ReadFile(name)
@@ -99,5 +99,5 @@ func addCatalogue(catalogue model.Catalogue, name string) error {
 	if err != nil {
 		return err
 	}
-	return catalogue.Add(name, events)
+	return catalogue.Add(name, name, events)
 }

@@ -118,9 +118,11 @@ func TestACedantsTableIsCheckedAgainstTheCatalogue(t *testing.T) {
 	if err := os.WriteFile(mine, []byte(written), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Chdir(filepath.Dir(mine))
+	mine = filepath.Base(mine)
 	code, said, written = importing(t, header+"5,0.02502,900000,200000\n301,0.9,100000,0\n302,0.25,7,0\n6,0.9,1,0\n5,0.025,1,0\n301,0.09,1,0\n", "--catalogue", mine)
-	want := `events.csv:4:1: EventId "302" is not in the catalogue of the perils covered
-events.csv:5:1: EventId "6" is not in the catalogue of the perils covered
+	want := `events.csv:4:1: EventId "302" is not in the catalogue of mine.csv
+events.csv:5:1: EventId "6" is not in the catalogue of mine.csv
 events.csv:6:1: EventId "5" is the event of line 2 again
 events.csv:7:1: EventId "301" is the event of line 3 again
 `
