@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,8 +115,19 @@ func (c *Checker) checkTask(s Spec, params []byte) {
 		if at.line == 0 { // they are the run's, or none
 			at.line = s.place.line
 		}
-		c.errorf(at, "params of job %q: %v", s.ID, err)
+		for _, violation := range each(err) {
+			c.errorf(at, "params of job %q: %v", s.ID, violation)
+		}
 	}
+}
+
+// each returns the errors that an error joins, or the one.
+func each(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 func (c *Checker) errorf(at position, format string, args ...any) {

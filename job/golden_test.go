@@ -45,19 +45,22 @@ func writtenBadFiles() map[string]string {
 	}
 }
 
-// onlyPositiveLayers stands for a schema of params.
-type onlyPositiveLayers struct{}
+// nothingNegative stands for a schema of params.
+type nothingNegative struct{}
 
-func (onlyPositiveLayers) CheckParams(params jsontext.Value) error {
-	if strings.Contains(string(params), `"layers":-`) {
-		return errors.New("at /layers: minimum: got -1, want 0")
+func (nothingNegative) CheckParams(params jsontext.Value) error {
+	var wrong []error
+	for _, name := range []string{"layers", "limit"} {
+		if strings.Contains(string(params), `"`+name+`":-`) {
+			wrong = append(wrong, fmt.Errorf("at /%s: minimum: got -1, want 0", name))
+		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func testCatalogue() Catalogue {
 	return Catalogue{
-		"price-deal": {Name: "price-deal", Params: onlyPositiveLayers{}},
+		"price-deal": {Name: "price-deal", Params: nothingNegative{}},
 		"combine":    {Name: "combine"},
 	}
 }

@@ -183,7 +183,7 @@ func TestRetriesAndTimeoutsOfATaskTypeAreNotInItsDocument(t *testing.T) {
 	task := TaskType{
 		Name: "price-deal", Command: []string{"python"}, Before: []string{"a"}, After: []string{"b"}, OnFailure: []string{"c"},
 		InputDir: "in", OutputDirs: []string{"out"}, Env: map[string]string{"A": "1"}, Timeout: Duration(time.Hour),
-		MaxAttempts: 3, PermanentExitCodes: []int{65}, Deterministic: true, Params: onlyPositiveLayers{},
+		MaxAttempts: 3, PermanentExitCodes: []int{65}, Deterministic: true, Params: nothingNegative{},
 	}
 	// Env is a part of the spec document; whether the run is in it follows from Deterministic.
 	elsewhere := []string{"Env", "Timeout", "MaxAttempts", "PermanentExitCodes", "Deterministic", "Params"}

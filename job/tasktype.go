@@ -26,7 +26,7 @@ type TaskType struct {
 }
 
 // ParamsChecker checks a job's parameters against what its task type declares. The error names the member that is
-// wrong; it must be safe for concurrent use.
+// wrong, or joins (errors.Join) one for each; it must be safe for concurrent use.
 type ParamsChecker interface {
 	CheckParams(params jsontext.Value) error
 }

@@ -20,6 +20,7 @@ func TestTheCatalogueHasExactlyTheTasksOfThePortfolio(t *testing.T) {
 			MaxAttempts        int      `yaml:"max_attempts"`
 			PermanentExitCodes []int    `yaml:"permanent_exit_codes"`
 			Deterministic      bool     `yaml:"deterministic"`
+			ParamsSchema       string   `yaml:"params_schema"`
 		} `yaml:"tasks"`
 	}
 	if err := yaml.UnmarshalWithOptions([]byte(reinsurance.Tasks()), &catalogue, yaml.Strict()); err != nil {

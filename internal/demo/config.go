@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
+	"path/filepath"
 	"text/template"
 
 	"spate/examples/reinsurance"
@@ -35,5 +36,5 @@ func writeConfig(path string, v configValues) error {
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	return nil
+	return reinsurance.WriteDealSchema(filepath.Dir(path))
 }

@@ -35,6 +35,10 @@ func TestAnalysesOfSingleDealsReuseThePortfolio(t *testing.T) {
 	}
 	_, tasks, _ := strings.Cut(reinsurance.Tasks(), "tasks:")
 	tasks = strings.ReplaceAll(tasks, "\n  ", "\n") // the harness indents them
+	tasks = strings.ReplaceAll(tasks, reinsurance.DealSchemaFile, filepath.Join(path, reinsurance.DealSchemaFile))
+	if err := reinsurance.WriteDealSchema(path); err != nil {
+		t.Fatal(err)
+	}
 	in := install(t, setup{path: path, tasks: tasks, maxWorkers: 2, slots: 2, extra: `  - name: deals
     queue: spate-deals
     cluster: hpc

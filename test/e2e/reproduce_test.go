@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"spate/examples/reinsurance"
 )
 
 // reproduced is what `spate reproduce --output json` prints: the fields that tests look at.
@@ -47,6 +49,10 @@ func TestTheReinsuranceExampleGivesTheSameBytesAgain(t *testing.T) {
 		t.Fatalf("generate: %v\n%s", err, out)
 	}
 	_, tasks, _ := strings.Cut(read(t, "../../examples/reinsurance/tasks.yaml"), "\ntasks:\n")
+	tasks = strings.ReplaceAll(tasks, reinsurance.DealSchemaFile, filepath.Join(dir, reinsurance.DealSchemaFile))
+	if err := reinsurance.WriteDealSchema(dir); err != nil {
+		t.Fatal(err)
+	}
 	in := install(t, setup{tasks: strings.ReplaceAll(tasks, "\n  ", "\n")[2:], slots: 2, path: dir})
 	in.serve(t)
 	runFile := filepath.Join(dir, "run.yaml")
