@@ -33,7 +33,7 @@ const DealSchemaFile = "price-deal.schema.json"
 
 // WriteDealSchema writes that file into a directory.
 func WriteDealSchema(dir string) error {
-	if err := os.WriteFile(filepath.Join(dir, DealSchemaFile), dealSchema, 0o644); err != nil { //nolint:gosec // no secret
+	if err := os.WriteFile(filepath.Join(dir, DealSchemaFile), dealSchema, 0o644); err != nil {
 		return fmt.Errorf("write schema of deals: %w", err)
 	}
 	return nil
