@@ -14,28 +14,34 @@ type step struct {
 	is   func(c *call, run string) bool
 }
 
+// item is the writing of an item that has all of these texts.
+func item(texts ...string) func(*call, string) bool {
+	return func(c *call, _ string) bool {
+		for _, text := range texts {
+			if !c.Has(text) {
+				return false
+			}
+		}
+		return c.Operation == "DynamoDB.PutItem" || c.Operation == "DynamoDB.TransactWriteItems"
+	}
+}
+
+// record is the writing of a run's record in a state.
+func record(state job.RunState) func(*call, string) bool {
+	return item(`"RUN"`, `"state":{"S":"`+string(state)+`"}`)
+}
+
+// object is the writing of an object of the run.
+func object(path func(run string) string) func(*call, string) bool {
+	return func(c *call, run string) bool { return c.Operation == "S3.PUT" && strings.HasSuffix(c.Path, path(run)) }
+}
+
 // steps are all that a controller does for a run, in the order of a run's life.
 func steps() []step {
-	put := func(texts ...string) func(*call, string) bool {
-		return func(c *call, _ string) bool {
-			for _, text := range texts {
-				if !c.Has(text) {
-					return false
-				}
-			}
-			return c.Operation == "DynamoDB.PutItem" || c.Operation == "DynamoDB.TransactWriteItems"
-		}
-	}
-	record := func(state job.RunState) func(*call, string) bool {
-		return put(`"RUN"`, `"state":{"S":"`+string(state)+`"}`)
-	}
 	message := func(operation, queue string) func(*call, string) bool {
 		return func(c *call, _ string) bool {
 			return strings.HasPrefix(c.Operation, "SQS."+operation) && c.Has(queue+`"`)
 		}
-	}
-	object := func(path func(run string) string) func(*call, string) bool {
-		return func(c *call, run string) bool { return c.Operation == "S3.PUT" && strings.HasSuffix(c.Path, path(run)) }
 	}
 	return []step{
 		{"the run is recorded", record(job.RunReceived)},
@@ -43,9 +49,9 @@ func steps() []step {
 		{"the run is in planning", record(job.RunPlanning)},
 		{"the manifest is written", object(job.RunManifestPath)},
 		{"the run is active", record(job.RunActive)},
-		{"a release is written", put("RELEASE#", `"sent":{"BOOL":false}`)},
+		{"a release is written", item("RELEASE#", `"sent":{"BOOL":false}`)},
 		{"jobs are sent", message("SendMessage", jobsQueue)},
-		{"a release is marked as sent", put("RELEASE#", `"sent":{"BOOL":true}`)},
+		{"a release is marked as sent", item("RELEASE#", `"sent":{"BOOL":true}`)},
 		{"events are deleted", message("DeleteMessage", eventsQueue)},
 		{"the results index is written", object(job.ResultsIndexPath)},
 		{"the run has succeeded", record(job.RunSucceeded)},
@@ -60,7 +66,16 @@ func TestARunSurvivesAControllerThatDiesAtEachStep(t *testing.T) {
 	jobs := newLayers("steps", 6, 4)
 	file := in.write(t, "run.yaml", jobs.runFile)
 	run := in.submit(t, file)
-	for _, s := range steps() {
+	in.dieAt(t, g, run, steps())
+	in.serve(t)
+	in.checkRun(t, run, jobs.want)
+	in.checkNothingToDo(t, file, len(jobs.want))
+}
+
+// dieAt has controllers die right before and right after each step for a run.
+func (in *installation) dieAt(t *testing.T, g *gate, run string, steps []step) {
+	t.Helper()
+	for _, s := range steps {
 		for _, answered := range []bool{false, true} {
 			what := "before " + s.what
 			if answered {
@@ -71,9 +86,6 @@ func TestARunSurvivesAControllerThatDiesAtEachStep(t *testing.T) {
 			in.bury(t, g, p)
 		}
 	}
-	in.serve(t)
-	in.checkRun(t, run, jobs.want)
-	in.checkNothingToDo(t, file, len(jobs.want))
 }
 
 // deaths is how often the controller dies in the random test.
