@@ -17,8 +17,8 @@ import (
 type compareCommand struct {
 	configFlag
 	outputFlag
-	Before  string   `arg:"" help:"Earlier run, by its id, the beginning of it, or its name, which is the newest run of that name."`
-	After   string   `arg:"" help:"Later run."`
+	Before  string   `arg:"" complete:"run" help:"Earlier run, by its id, the beginning of it, or its name, which is the newest run of that name."`
+	After   string   `arg:"" complete:"run" help:"Later run."`
 	Job     []string `help:"Compare these jobs only, and show every difference." placeholder:"ID"`
 	Outputs bool     `help:"Compare the outputs of changed jobs, too." default:"true" negatable:""`
 }

@@ -46,6 +46,8 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
 	Worker     workerCommand     `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
 	Sandbox    sandboxCommand    `cmd:"" help:"Serve the AWS services that Spate uses, and Redis, on this machine."`
+	Completion completionCommand `cmd:"" help:"Print a script that lets a shell complete command lines."`
+	Complete   completeCommand   `cmd:"" hidden:"" help:"Say what can follow on a command line. Completion scripts call it."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"spate/internal/objects"
+	"spate/internal/table"
 	"spate/job"
 	"spate/planner"
 )
@@ -90,6 +91,19 @@ func chooseRun(runs []*planner.Run, ref string) (*planner.Run, error) {
 		e.Near = append(e.Near, run.ID)
 	}
 	return nil, e
+}
+
+// RunsBeginning returns the runs whose ids begin so, the newest first: as many as it could read, which may be none.
+func (r *Reader) RunsBeginning(ctx context.Context, prefix string) []*planner.Run {
+	var runs []*planner.Run
+	for run, err := range table.Query[planner.Run](ctx, r.Table, table.RunRecords, prefix) {
+		if err != nil {
+			break
+		}
+		runs = append(runs, &run)
+	}
+	slices.SortStableFunc(runs, func(a, b *planner.Run) int { return b.Received.Compare(a.Received) })
+	return runs
 }
 
 // isRegular reports whether a run is one of its name, and not what somebody asked "what if" of one.

@@ -95,3 +95,31 @@ func TestCopiesAreLikeTheirOriginals(t *testing.T) {
 		}
 	}
 }
+
+// The commands are those of the help, which the program's own tests keep as it is.
+func TestEachCommandIsDescribed(t *testing.T) {
+	_, help, found := strings.Cut(read(t, "cmd/spate/testdata/script/help-spate.txtar"), "\nCommands:\n")
+	commands := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z-]+) `).FindAllStringSubmatch(help, -1) {
+		commands[m[1]] = true
+	}
+	if !found || len(commands) == 0 {
+		t.Fatal("the help lists no commands")
+	}
+	described := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(read(t, "docs/commands.md"), -1) {
+		for _, name := range regexp.MustCompile(`,\s+|\s+and\s+`).Split(m[1], -1) {
+			if described[name] {
+				t.Errorf("docs/commands.md describes %s twice", name)
+			}
+			if described[name] = true; !commands[name] {
+				t.Errorf("docs/commands.md describes %s, which is no command", name)
+			}
+		}
+	}
+	for name := range commands {
+		if !described[name] {
+			t.Errorf("docs/commands.md has no section on %s", name)
+		}
+	}
+}
