@@ -11,7 +11,7 @@ type cancelCommand struct {
 	configFlag
 	outputFlag
 	askFlags
-	RunID  string `arg:"" name:"run" help:"Run, by its whole id."`
+	RunID  string `arg:"" name:"run" complete:"run-id" help:"Run, by its whole id."`
 	Reason string `help:"Why; it is kept with the run." placeholder:"TEXT"`
 }
 

@@ -55,7 +55,7 @@ const (
 	runsOffered    = 50 // the newest
 )
 
-// offerRuns adds runs, the newest first, and the names of those.
+// offerRuns adds runs, the newest first, and their names where those will do.
 func offerRuns(ctx context.Context, p *program, answer *completion.Answer) {
 	config := answer.Given["config"]
 	if config == "" {
@@ -75,7 +75,7 @@ func offerRuns(ctx context.Context, p *program, answer *completion.Answer) {
 	runs := reader.RunsBeginning(ctx, answer.Value)
 	named := map[string]bool{}
 	for _, run := range runs[:min(len(runs), runsOffered)] {
-		if !named[run.Name] && run.Name != run.ID {
+		if answer.Names && !named[run.Name] && run.Name != run.ID {
 			named[run.Name] = true
 			answer.Add(run.Name, "the newest run of that name")
 		}

@@ -12,7 +12,7 @@ type retryCommand struct {
 	configFlag
 	outputFlag
 	askFlags
-	RunID  string   `arg:"" name:"run" help:"Run, by its whole id."`
+	RunID  string   `arg:"" name:"run" complete:"run-id" help:"Run, by its whole id."`
 	Jobs   []string `arg:"" optional:"" name:"job" help:"Failed jobs to try again, by their ids; left out: all."`
 	Reason string   `help:"Why; it is kept with the run." placeholder:"TEXT"`
 	Failed bool     `help:"Try all again that failed, which is the default."`

@@ -34,10 +34,13 @@ func Script(shell string) (string, error) {
 // FilesLine is the line that asks a shell for its files.
 const FilesLine = ":files"
 
-// Tag is the struct tag that says what a value is where its name does not: "run".
+// Tag is the struct tag that says what a value is where its name does not: "run", or "run-id" where its id alone will do.
 const Tag = "complete"
 
-const runValue = "run"
+const (
+	runValue   = "run"
+	runIDValue = "run-id"
+)
 
 // Word can stand at the cursor.
 type Word struct {
@@ -49,7 +52,8 @@ type Word struct {
 type Answer struct {
 	Words []Word
 	Files bool // names of files, too
-	Runs  bool // ids and names of runs, too
+	Runs  bool // runs, too: their ids,
+	Names bool // and names
 
 	// Value is how the value at the cursor begins, and Given are those of the flags before it, by name.
 	Value string
@@ -242,9 +246,11 @@ func (a *Answer) ask(v *kong.Value, placeholder string) {
 		for _, value := range v.EnumSlice() {
 			a.Add(value, "")
 		}
-	case v.Tag.Type == "path":
+	case v.Tag.Type == "path" || placeholder == "DIR" || placeholder == "FILE":
 		a.Files = true
-	case v.Tag.Get(Tag) == runValue || v.Name == runValue || strings.HasPrefix(placeholder, "RUN"):
+	case v.Tag.Get(Tag) == runIDValue:
 		a.Runs = true
+	case v.Tag.Get(Tag) == runValue || v.Name == runValue || strings.HasPrefix(placeholder, "RUN"):
+		a.Runs, a.Names = true, true
 	}
 }

@@ -30,6 +30,10 @@ type grammar struct {
 	Many struct {
 		Colours []string `arg:"" enum:"red,green"`
 	} `cmd:""`
+	Stop struct {
+		RunID string `arg:"" name:"run" complete:"run-id"`
+		To    string `placeholder:"DIR"`
+	} `cmd:""`
 	Inner struct{} `cmd:"" hidden:""`
 }
 
@@ -40,8 +44,8 @@ func TestWhatCanFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ line, want string }{
-		{"", "send show both many"}, // no hidden command
-		{"s", "send show"},
+		{"", "send show both many stop"}, // no hidden command
+		{"s", "send show stop"},
 		{"x", ""},
 		{"x ", ""},
 		{"--", "--help"},
@@ -67,13 +71,15 @@ func TestWhatCanFollow(t *testing.T) {
 		{"send --watch ", "FILES"},
 		{"send -- -", "FILES"},
 		{"send - ", ""},
-		{"show ", "RUNS"},
-		{"view ", "RUNS"},
+		{"show ", "RUNS NAMES"},
+		{"view ", "RUNS NAMES"},
 		{"show r ", ""},
-		{"show r --against ", "RUNS"},
-		{"both a ", "RUNS"},
+		{"show r --against ", "RUNS NAMES"},
+		{"both a ", "RUNS NAMES"},
 		{"both a b ", ""},
 		{"many red g", "green"},
+		{"stop ", "RUNS"},
+		{"stop --to=", "FILES"},
 	} {
 		words := strings.Split(test.line, " ")
 		answer := Complete(parser.Model, words)
@@ -86,6 +92,9 @@ func TestWhatCanFollow(t *testing.T) {
 		}
 		if answer.Runs {
 			got = append(got, "RUNS")
+		}
+		if answer.Names {
+			got = append(got, "NAMES")
 		}
 		if text := strings.Join(got, " "); text != test.want {
 			t.Errorf("%q: got %q, want %q", test.line, text, test.want)
