@@ -125,13 +125,18 @@ func (c *resultsCommand) download(ctx context.Context, p *program, in *installat
 	})
 	line.clear()
 	there := fmt.Sprintf("%s of %d are in %s; the same command goes on from there.", countOf(tally.Fetched+tally.Kept, "file"), files(results), c.To)
-	switch {
-	case err != nil && ctx.Err() != nil:
+	if err != nil && ctx.Err() != nil {
 		return nil, &problem{what: "stopped", todo: there}
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return nil, &problem{what: fmt.Sprintf("there is no space left for %s: %v", c.To, err), todo: "Make room. " + there, err: err}
 	}
-	return tally, err
+	return tally, noRoom(err, c.To, there)
+}
+
+// noRoom explains an error about a disk that is full. Others pass.
+func noRoom(err error, dir, there string) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &problem{what: fmt.Sprintf("there is no room in %s: %v", dir, err), todo: "Make room. " + there, err: err}
+	}
+	return err
 }
 
 // files counts the files of outputs.
@@ -169,6 +174,7 @@ func (c *resultsCommand) print(w page, run *planner.Run, results *report.Results
 		return err
 	}
 	printWithoutOutput(w, results)
+	printAdvice(w, results, tally)
 	return nil
 }
 

@@ -20,9 +20,6 @@ const (
 	shownFiles   = 20
 )
 
-// advice says how to get back what S3 does not have as it should be.
-const advice = "What S3 no longer has is computed again when the run file is submitted again; so is what is damaged, once its manifest is deleted."
-
 func printResultsTitle(w page, run *planner.Run, results *report.Results, roots bool) {
 	text := fmt.Sprintf("Results of %s (%s): %d of %s", run.ID, run.State, len(results.Outputs), countOf(results.Jobs, "job"))
 	if roots {
@@ -90,8 +87,15 @@ func printOutputList(w page, now time.Time, results *report.Results, limit int) 
 			o.Job, outputState(o), strconv.Itoa(len(o.Files)), strconv.FormatInt(o.Bytes, 10), labelText(o.Labels, common),
 		}
 	}
+	header := []string{"JOB", "STATE", "FILES", "BYTES", "LABELS"}
+	if last := len(header) - 1; !slices.ContainsFunc(rows, func(row []string) bool { return row[last] != "" }) {
+		header = header[:last]
+		for i := range rows {
+			rows[i] = rows[i][:last]
+		}
+	}
 	fmt.Fprintln(w)
-	if err := w.rows([]string{"JOB", "STATE", "FILES", "BYTES", "LABELS"}, rows); err != nil {
+	if err := w.rows(header, rows); err != nil {
 		return err
 	}
 	if n := len(outputs) - len(shown); n > 0 {
@@ -149,16 +153,22 @@ func printDownload(w page, results *report.Results, tally *download.Tally, dir s
 	if n := len(tally.Bad) - shownFiles; n > 0 {
 		w.paragraph("  ", fmt.Sprintf("… and %s more; --output json has all", countOf(n, "file")))
 	}
-	w.paragraph("", advice)
+}
+
+// printAdvice says how to get what S3 does not have as it should be.
+func printAdvice(w page, results *report.Results, tally *download.Tally) {
+	if tally != nil && len(tally.Bad) > 0 || slices.ContainsFunc(results.Outputs, func(o report.JobOutput) bool { return o.Lost }) {
+		w.paragraph("", "What S3 no longer has is computed again when the run file is submitted again; so is what is damaged, once its manifest is deleted.")
+	}
 }
 
 func printWithoutOutput(w page, results *report.Results) {
 	var without []report.JobOutput
-	lost, never := false, false
+	never := false
 	for _, o := range results.Outputs {
 		if o.Missing != "" {
 			without = append(without, o)
-			lost, never = lost || o.Lost, never || !o.Lost
+			never = never || !o.Lost
 		}
 	}
 	if len(without) == 0 {
@@ -178,8 +188,5 @@ func printWithoutOutput(w page, results *report.Results) {
 			shows = "`spate failed %s` shows the causes."
 		}
 		w.paragraph("", fmt.Sprintf(shows, results.Run))
-	}
-	if lost {
-		w.paragraph("", advice)
 	}
 }

@@ -220,8 +220,8 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 		printCost(w, cost)
 	}
 	printAudits(w, time.Now(), audits)
-	if url := results(in.cfg.Bucket, r); url != "" {
-		w.paragraph("  ", "results: "+url)
+	if results(in.cfg.Bucket, r) != "" {
+		w.paragraph("  ", fmt.Sprintf("results: `spate results %s`", r.ID))
 	}
 	return nil
 }
