@@ -272,6 +272,27 @@ func TestAConnectionThatFallsSilentIsGivenUp(t *testing.T) {
 	})
 }
 
+func TestASlowConnectionIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket(t)
+		file := b.file("a", "12345")
+		b.cut = func(_ *http.Request, body io.ReadCloser) io.ReadCloser { return breaking{slow{body}, body} }
+		tally, err := download.To(t.Context(), t.TempDir(), b.Store, []download.File{file}, nil)
+		if err != nil || tally.Fetched != 1 || len(b.got) != 1 {
+			t.Errorf("tally %+v after %d requests, error %v", tally, len(b.got), err)
+		}
+	})
+}
+
+// slow sends a byte every 50 seconds.
+type slow struct{ from io.Reader }
+
+func (s slow) Read(p []byte) (int, error) {
+	time.Sleep(50 * time.Second)
+	return s.from.Read(p[:1])
+}
+
 // untilDone has no bytes until its context is done.
 type untilDone struct{ ctx context.Context }
 

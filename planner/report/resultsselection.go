@@ -80,7 +80,6 @@ func (s *resultsSelection) add(j *Stated) {
 		for _, need := range j.Needs {
 			if i, ok := s.at[need.Job]; ok {
 				s.outputs[i] = JobOutput{}
-				delete(s.at, need.Job)
 			}
 		}
 	}
