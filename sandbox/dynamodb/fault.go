@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"spate/sandbox/awsjson"
 	"spate/sandbox/dynamodb/attribute"
 )
@@ -37,7 +39,7 @@ func classify(err error) error {
 // decode reads a request.
 func decode[In any](body []byte) (In, error) {
 	var in In
-	if err := json.Unmarshal(body, &in); err != nil {
+	if err := jsonv2.Unmarshal(body, &in); err != nil {
 		if _, ok := errors.AsType[*attribute.ValidationError](err); ok {
 			return in, err
 		}

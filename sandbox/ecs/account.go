@@ -25,6 +25,7 @@ type account struct {
 	tasks    map[string]*task         // by id
 	buckets  map[string]*limit.Bucket // launches by capacity provider, calls by their kind
 	launches map[launchKey]launch     // answered requests, by clientToken
+	used     use                      // by tasks that have not stopped
 	launched int                      // tasks, since the start
 	swept    time.Time                // when old tasks and answers were last dropped
 }
@@ -33,7 +34,7 @@ func newAccount(region, accountID string, figures Figures, seed uint64) *account
 	return &account{
 		region: region, accountID: accountID, figures: figures, random: rand.New(rand.NewPCG(seed, 0)),
 		clusters: map[string]*cluster{}, families: map[string][]*definition{}, tasks: map[string]*task{},
-		buckets: map[string]*limit.Bucket{}, launches: map[launchKey]launch{},
+		buckets: map[string]*limit.Bucket{}, launches: map[launchKey]launch{}, used: newUse(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -237,6 +238,55 @@ func TestSubnetsRunOutOfAddressesAndOfCapacity(t *testing.T) {
 		}
 		if n, reason := reasons(networked(1, onDemandProvider, "d")); n != 0 || reason != "RESOURCE:ENI" {
 			t.Errorf("%d, %q", n, reason)
+		}
+	})
+}
+
+func TestWhatIsTakenUpIsWhatTheTasksThatRunTakeUp(t *testing.T) {
+	figures := Instant()
+	figures.SubnetAddresses = map[string]int{"a": 7}
+	withServer(t, figures, func(t *testing.T, s *Server) {
+		dice := rand.New(rand.NewPCG(5, 5))
+		for range 200 {
+			subnets := [][]string{{"a"}, {"b"}, {"a", "b"}}[dice.IntN(3)]
+			answer, err := s.runTask(t.Context(), networked(1+dice.IntN(10), []string{onDemandProvider, spotProvider}[dice.IntN(2)], subnets...))
+			if throttle(err) != nil {
+				time.Sleep(time.Second)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			for _, task := range answer.Tasks {
+				if dice.IntN(3) > 0 {
+					if _, err := s.stopTask(t.Context(), stopInput{Cluster: "hpc", Task: task.TaskARN}); err != nil {
+						time.Sleep(time.Second) // it runs on
+					}
+				}
+			}
+			synctest.Wait()
+			counted := newUse()
+			for _, task := range s.account.tasks {
+				if task.last != stopped {
+					counted.add(task.providerName(), task.subnet, task.definition.vcpus())
+				}
+			}
+			if counted.interfaces != s.account.used.interfaces {
+				t.Fatalf("%d interfaces are counted, %d taken up", counted.interfaces, s.account.used.interfaces)
+			}
+			for place, n := range s.account.used.tasks {
+				if counted.tasks[place] != n {
+					t.Fatalf("%v: %d tasks are counted, %d taken up", place, counted.tasks[place], n)
+				}
+			}
+			for subnet, n := range s.account.used.addresses {
+				if counted.addresses[subnet] != n {
+					t.Fatalf("%s: %d addresses are counted, %d taken up", subnet, counted.addresses[subnet], n)
+				}
+			}
+			for provider, n := range s.account.used.vcpus {
+				if counted.vcpus[provider] != n {
+					t.Fatalf("%s: %v vCPUs are counted, %v taken up", provider, counted.vcpus[provider], n)
+				}
+			}
 		}
 	})
 }

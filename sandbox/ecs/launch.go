@@ -127,11 +127,10 @@ func (a *account) launch(now time.Time, request launchRequest, most int, reason 
 	}
 	answer := launchAnswer{Tasks: []taskView{}, Failures: []failure{}}
 	var tasks []*task
-	used := a.use()
 	for _, provider := range providers {
 		subnet, why := "", cmp.Or(reason, reasonCapacity)
 		if len(tasks) < most {
-			subnet, why = a.settle(&used, cmp.Or(provider, onDemandProvider), subnets, d.vcpus())
+			subnet, why = a.settle(cmp.Or(provider, onDemandProvider), subnets, d.vcpus())
 		}
 		if why != "" {
 			answer.Failures = append(answer.Failures, failure{Reason: why})
@@ -298,7 +297,7 @@ func (a *account) newTask(now time.Time, c *cluster, d *definition, request laun
 	container := d.container()
 	t := &task{
 		id: newID(), cluster: c, definition: d, provider: provider, request: request, created: now,
-		last: provisioning, desired: running, version: 1,
+		last: provisioning, desired: running, version: 1, vacate: a.vacate,
 	}
 	t.arn = a.arn("task/" + c.name + "/" + t.id)
 	command := container.Command

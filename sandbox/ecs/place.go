@@ -22,7 +22,8 @@ const (
 	reasonSpot         = "Your Spot Task was interrupted."
 )
 
-// use is what the tasks that have not stopped take up.
+// use is what the tasks that have not stopped take up. It is kept, not counted: with thousands of tasks counting them for
+// each request took longer than all the rest of it.
 type use struct {
 	interfaces int
 	addresses  map[string]int // by subnet
@@ -33,28 +34,27 @@ type use struct {
 // place is where capacity is counted.
 type place struct{ provider, subnet string }
 
-// use counts. Thousands of tasks are counted anew for each request: there is no second truth to go wrong.
-func (a *account) use() use {
-	u := use{addresses: map[string]int{}, vcpus: map[string]float64{}, tasks: map[place]int{}}
-	for _, t := range a.tasks {
-		if t.last == stopped {
-			continue
-		}
-		u.add(t.providerName(), t.subnet, t.definition.vcpus())
-	}
-	return u
+func newUse() use {
+	return use{addresses: map[string]int{}, vcpus: map[string]float64{}, tasks: map[place]int{}}
 }
 
-func (u *use) add(provider, subnet string, vcpus float64) {
-	u.interfaces++
-	u.addresses[subnet]++
+func (u *use) add(provider, subnet string, vcpus float64) { u.change(provider, subnet, 1, vcpus) }
+
+func (u *use) remove(provider, subnet string, vcpus float64) { u.change(provider, subnet, -1, -vcpus) }
+
+func (u *use) change(provider, subnet string, n int, vcpus float64) {
+	u.interfaces += n
+	u.addresses[subnet] += n
 	u.vcpus[provider] += vcpus
-	u.tasks[place{provider, subnet}]++
+	u.tasks[place{provider, subnet}] += n
 }
 
-// settle finds a subnet for one more task of a provider, the emptiest that has room, or says why there is none.
-func (a *account) settle(u *use, provider string, subnets []string, vcpus float64) (subnet, reason string) {
-	f := a.figures
+// vacate frees what a task took up that has stopped.
+func (a *account) vacate(t *task) { a.used.remove(t.providerName(), t.subnet, t.definition.vcpus()) }
+
+// settle takes up room for one more task of a provider in a subnet, the emptiest that has some, or says why there is none.
+func (a *account) settle(provider string, subnets []string, vcpus float64) (subnet, reason string) {
+	f, u := a.figures, &a.used
 	if u.vcpus[provider]+vcpus > f.provider(provider).VCPUs+1e-9 {
 		return "", reasonVCPUs
 	}

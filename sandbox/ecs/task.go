@@ -49,6 +49,7 @@ type task struct {
 	exitReason    string
 
 	entered func(*task) // told of each change of status; nil: nobody
+	vacate  func(*task) // frees what the task took up, once
 
 	created, pullStarted, started    time.Time
 	stopAsked, executionEnded, ended time.Time
@@ -109,6 +110,7 @@ func (t *task) failStart(now time.Time, reason string) {
 func (t *task) finish(now time.Time) {
 	t.enter(deprovisioning)
 	t.ended = now
+	t.vacate(t)
 	t.enter(stopped)
 }
 

@@ -88,6 +88,11 @@ func ecsMutations() []mutation {
 			"TestSubnetsRunOutOfAddressesAndOfCapacity",
 		},
 		{
+			"a stopped task leaves its room", "ecs/task.go",
+			"	t.vacate(t)\n", "",
+			"TestWhatIsTakenUpIsWhatTheTasksThatRunTakeUp",
+		},
+		{
 			"at most ten tasks a call", "ecs/launch.go",
 			"|| *r.Count > maxCount:", ":",
 			"TestWrongRequestsAreRefusedBeforeTheBucket",

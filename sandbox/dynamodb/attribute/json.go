@@ -20,9 +20,13 @@ func (m Item) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads a JSON object of typed values. What is wrong with a value is a ValidationError.
 func (m *Item) UnmarshalJSON(data []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(data))
+	return m.UnmarshalJSONFrom(jsontext.NewDecoder(bytes.NewReader(data)))
+}
+
+// UnmarshalJSONFrom is UnmarshalJSON within a larger text, which need not be scanned for where the item ends.
+func (m *Item) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() == 'n' {
-		return nil
+		return d.SkipValue()
 	}
 	item, err := readItem(d, 0)
 	if err != nil {
