@@ -13,7 +13,7 @@ import (
 	"spate/planner"
 )
 
-// What docs/reinsurance.md says of deals that make no sense: the example's configuration refuses all of them, each in its
+// What docs/reinsurance-files.md says of deals that make no sense: the example's configuration refuses all of them, each in its
 // place, before anything is submitted.
 func TestDealsThatMakeNoSenseAreAllRefusedBeforeTheyAreSubmitted(t *testing.T) {
 	cfg, err := config.Load(filepath.Join(root, "examples", "reinsurance", "spate.yaml"), nil)

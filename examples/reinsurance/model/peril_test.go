@@ -68,6 +68,46 @@ func TestTheIndustrysFiguresMeetTheKnownAnswersWithinTheirStandardErrors(t *test
 	}
 }
 
+// The known answers that have a closed form, without a simulation: an occurrence exceeds an amount with the sum of the
+// categories' rates times their lognormal tails, and years without one have the probability of a Poisson count of zero.
+func TestThePublishedTableGivesTheKnownAnswersInClosedForm(t *testing.T) {
+	normal := func(z float64) float64 { return math.Erfc(-z/math.Sqrt2) / 2 }
+	lognormal := func(e model.Event) (mu, sigma float64) {
+		variance := math.Log(1 + (e.SD/e.Mean)*(e.SD/e.Mean))
+		return math.Log(e.Mean) - variance/2, math.Sqrt(variance)
+	}
+	above := func(amount float64) (rate float64) {
+		for _, e := range model.USHurricane().Events {
+			mu, sigma := lognormal(e)
+			rate += e.Rate * normal((mu-math.Log(amount))/sigma)
+		}
+		return rate
+	}
+	// upTo is what an event costs on average when larger losses are cut.
+	upTo := func(e model.Event, limit float64) float64 {
+		mu, sigma := lognormal(e)
+		z := (math.Log(limit) - mu) / sigma
+		return e.Mean*normal(z-sigma) + limit*normal(-z)
+	}
+	aal, lower, upper := 0.0, 0.0, 0.0
+	for _, e := range model.USHurricane().Events {
+		aal += e.Rate * e.Mean / billion
+		lower += e.Rate * (upTo(e, 50e9) - upTo(e, 20e9)) / billion
+		upper += e.Rate * (upTo(e, 100e9) - upTo(e, 50e9)) / billion
+	}
+	near(t, "average annual loss", aal, 16.69, 0.005)
+	near(t, "30 xs 20", lower, 3.715, 0.0005)
+	near(t, "50 xs 50", upper, 2.013, 0.0005)
+	near(t, "probability of a loss to 30 xs 20", 1-math.Exp(-above(20e9)), 0.190, 0.0005)
+	for returnPeriod, oep := range map[float64]float64{10: 37.8, 50: 103.2, 100: 141.6, 250: 203.9, 500: 260.8} {
+		const tenth = 0.1
+		least, most := 1-math.Exp(-above((oep+tenth)*billion)), 1-math.Exp(-above((oep-tenth)*billion))
+		if once := 1 / returnPeriod; once < least || once > most {
+			t.Errorf("%v billion at %v years: exceeded with probability %v to %v", oep, returnPeriod, least, most)
+		}
+	}
+}
+
 // NOAA's technical memorandum TPC-5 counts landfalls from 1851 to 2006: 279, of them 96 major, which are categories 3 to 5.
 func TestHurricanesAreAsFrequentAsTheLandfallsThatWereCounted(t *testing.T) {
 	const years = 2006 - 1851 + 1

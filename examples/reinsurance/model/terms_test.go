@@ -90,6 +90,20 @@ func TestTermsApplyInTheirOrder(t *testing.T) {
 	}
 }
 
+// FEMA's flood reinsurance of 2018 had a combined limit of 1.458 billion, published as 1.46.
+func TestTwoLayersOfOneProgrammePayTheirCombinedLimit(t *testing.T) {
+	catastrophe := []model.Occurrence{{Period: 1, ID: at(1, 240, 0), Event: 1, Currency: "USD", Loss: 11e9}}
+	var layers [][]model.PeriodLoss
+	for _, terms := range []model.Terms{{Attachment: 4e9, Limit: 2e9, Share: 0.186}, {Attachment: 6e9, Limit: 2e9, Share: 0.543}} {
+		deal := model.DealParams{Terms: reinstated(0, terms), Currency: "USD", MarketShare: 1, Periods: 1}
+		layers = append(layers, price(t, deal, model.Cover{Occurrences: catastrophe}))
+	}
+	got, err := model.Combine(layers)
+	if err != nil || len(got) != 1 || got[0].Loss != 1_458_000_000 {
+		t.Errorf("recovered %v, %v", got, err)
+	}
+}
+
 func TestAYearNeverPaysBeyondItsTerms(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		amount := func(name string, least int64) int64 { return rapid.Int64Range(least, 1000).Draw(rt, name) }
