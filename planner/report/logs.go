@@ -53,13 +53,17 @@ func (r *Reader) Log(ctx context.Context, now time.Time, found *Found, attempt i
 	if err != nil && !errors.Is(err, objects.ErrNotFound) {
 		return nil, err
 	}
-	if manifest != nil && (attempt == 0 || own == found.Job.Key && attempt == attemptNumber(manifest.Attempt)) {
+	made := manifest != nil && own == found.Job.Key && attempt == attemptNumber(manifest.Attempt)
+	if manifest != nil && attempt == 0 || made && manifest.Run == found.Run.ID {
 		return r.succeeded(ctx, found, manifest)
 	}
 	for _, failure := range slices.Backward(failures) {
 		if attempt == 0 || attempt == failure.Attempt {
 			return r.failed(ctx, found, own, failure)
 		}
+	}
+	if made { // for another run
+		return r.succeeded(ctx, found, manifest)
 	}
 	no := &NoLogError{Job: found.Job.ID, Run: found.Run.ID}
 	switch {
@@ -68,10 +72,9 @@ func (r *Reader) Log(ctx context.Context, now time.Time, found *Found, attempt i
 	case found.Run.State.Ended():
 		no.Why = "was never started"
 	default:
-		no.Why, err = r.waits(ctx, now, found.Job)
-	}
-	if err != nil {
-		return nil, err
+		if no.Why, err = r.waits(ctx, now, found.Job); err != nil {
+			return nil, err
+		}
 	}
 	return nil, no
 }
