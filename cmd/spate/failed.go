@@ -109,9 +109,7 @@ func printFailed(w page, run *planner.Run, failed *report.Failed, limit int) {
 		if g.Verdict != "" {
 			w.paragraph("  ", fmt.Sprintf("%s, and no further one: %s", countOf(max(1, g.Attempts), "attempt"), g.Verdict))
 		}
-		for _, line := range g.LastLines {
-			fmt.Fprintf(w, "    | %s\n", line)
-		}
+		w.quote(g.LastLines)
 	}
 	fmt.Fprintln(w)
 	if n := len(failed.Groups) - len(shown); n > 0 {

@@ -312,9 +312,7 @@ func printFailures(w page, r *planner.Run, failures []planner.Failure) {
 			text += "; substituted"
 		}
 		w.paragraph("  ", text)
-		for _, line := range f.LastLines {
-			fmt.Fprintf(w, "    | %s\n", line)
-		}
+		w.quote(f.LastLines)
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -89,6 +91,21 @@ func (p page) Write(text []byte) (int, error) {
 func (p page) paragraph(indent, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		fmt.Fprintln(p, indent+fold(line, p.width-len(indent), indent+"  "))
+	}
+}
+
+// quote prints lines that a job printed. What would move or colour a terminal's cursor is left out, so that no job can
+// change what stands around its lines.
+func (p page) quote(lines []string) {
+	sequence := regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`) // a control sequence (ECMA-48)
+	for _, line := range lines {
+		line = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) && r != '\t' {
+				return '·'
+			}
+			return r
+		}, sequence.ReplaceAllString(line, ""))
+		fmt.Fprintf(p, "    | %s\n", line)
 	}
 }
 

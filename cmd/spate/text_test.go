@@ -33,3 +33,12 @@ func TestJSONIsPrintedAsItIs(t *testing.T) {
 		t.Error(b.String())
 	}
 }
+
+func TestALineOfAJobCannotDrawOnTheTerminal(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	page{Writer: &b}.quote([]string{"\x1b[1;31mred\x1b[0m\tä", "10 %\r20 %", "\x1b]0;title\a\u009b2J"})
+	if want := "    | red\tä\n    | 10 %·20 %\n    | ·]0;title··2J\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
