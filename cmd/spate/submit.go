@@ -135,16 +135,7 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 
 // existing says that a run that was submitted once more is the one that there was before.
 func existing(now time.Time, r *planner.Run) string {
-	var state string
-	switch r.State {
-	case job.RunReceived, job.RunPlanning, job.RunActive, job.RunCancelling:
-		state = "is " + string(r.State)
-	case job.RunSucceeded, job.RunFailed:
-		state = "has " + string(r.State)
-	case job.RunRejected, job.RunCancelled:
-		state = "was " + string(r.State)
-	}
-	return fmt.Sprintf("%s was submitted %s and %s; nothing new was started. Use another --id, or none, to run again.", r.ID, ago(now, r.Received), state)
+	return fmt.Sprintf("%s was submitted %s and %s; nothing new was started. Use another --id, or none, to run again.", r.ID, ago(now, r.Received), stateOf(r))
 }
 
 // what says what was submitted. Jobs that are in S3 are counted by the planner.

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"spate/controller"
 	"spate/internal/queue"
@@ -64,23 +60,23 @@ func (c *whatIfCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	contact, cancel := context.WithTimeout(ctx, contactTimeout)
-	defer cancel()
 	base, err := reader.FindRun(contact, c.RunID)
+	cancel()
 	if err != nil {
 		return err
 	}
 	if base.State != job.RunSucceeded {
 		return &problem{
 			what: fmt.Sprintf("run %s %s: what-if compares with a run that has succeeded", base.ID, stateOf(base)),
-			todo: "spate submit RUN-FILE --change … runs changed jobs without comparing.",
+			todo: "`spate submit RUN-FILE --change …` runs changed jobs without comparing.",
 		}
 	}
-	id, changed, err := c.submit(ctx, contact, in, base)
+	id, changed, err := c.submit(ctx, in, base)
 	if err != nil {
 		return err
 	}
 	pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted as %s, from %s with %s.", id, base.ID, countOf(len(c.Change), "change")))
-	run, err := watch.Run(ctx, id, watch.Options{Table: in.runs, Out: p.stderr, Label: id})
+	run, err := watch.Run(ctx, id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: id})
 	if err != nil {
 		if ctx.Err() == nil {
 			return err
@@ -93,9 +89,11 @@ func (c *whatIfCommand) Run(ctx context.Context, p *program) error {
 		}
 		return fmt.Errorf("run %s %s", id, run.State)
 	}
-	progress, done := outputProgress(p.stderr)
-	effect, err := reader.Effect(ctx, report.EffectOptions{Base: base, Run: run, Changed: changed, Files: c.Files, Outputs: progress})
-	done()
+	line := progressOn(p.stderr)
+	effect, err := reader.Effect(ctx, report.EffectOptions{
+		Base: base, Run: run, Changed: changed, Files: c.Files, Outputs: func(read, of int) { line.show("reading outputs", read, of) },
+	})
+	line.clear()
 	if err != nil {
 		return err
 	}
@@ -106,12 +104,12 @@ func (c *whatIfCommand) Run(ctx context.Context, p *program) error {
 }
 
 // submit submits the base run's jobs with the changes, and returns the run's id and those of the changed jobs.
-func (c *whatIfCommand) submit(ctx, contact context.Context, in *installation, base *planner.Run) (string, []string, error) {
+func (c *whatIfCommand) submit(ctx context.Context, in *installation, base *planner.Run) (string, []string, error) {
 	catalogue, err := controller.Catalogue(in.cfg)
 	if err != nil {
 		return "", nil, err
 	}
-	prepared, err := planner.PrepareAgain(contact, in.objects, base)
+	prepared, err := planner.PrepareAgain(ctx, in.objects, base)
 	if err != nil {
 		return "", nil, err
 	}
@@ -120,6 +118,8 @@ func (c *whatIfCommand) submit(ctx, contact context.Context, in *installation, b
 	if err != nil {
 		return "", nil, err
 	}
+	contact, cancel := context.WithTimeout(ctx, contactTimeout) // begins here: changing a million jobs takes longer
+	defer cancel()
 	submissions, err := queue.Open(contact, in.clients.SQS, in.cfg.Queues.Submissions)
 	if err != nil {
 		return "", nil, err
@@ -130,24 +130,15 @@ func (c *whatIfCommand) submit(ctx, contact context.Context, in *installation, b
 
 // stateOf is a run's state as a verb.
 func stateOf(r *planner.Run) string {
-	if !r.State.Ended() {
+	switch r.State {
+	case job.RunReceived, job.RunPlanning, job.RunActive, job.RunCancelling:
 		return "is " + string(r.State)
+	case job.RunSucceeded, job.RunFailed:
+		return "has " + string(r.State)
+	case job.RunRejected, job.RunCancelled:
+		return "was " + string(r.State)
 	}
-	return "has " + string(r.State)
-}
-
-// outputProgress shows on a terminal how many outputs were read, for runs so large that it takes a while.
-func outputProgress(w io.Writer) (progress func(read, of int), done func()) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, func() {}
-	}
-	const every = 500
-	return func(read, of int) {
-		if read%every == 0 {
-			fmt.Fprintf(f, "\rreading outputs: %d of %d%s", read, of, clearLine)
-		}
-	}, func() { fmt.Fprint(f, "\r"+clearLine) }
+	return "is in state " + string(r.State)
 }
 
 // effectView is an effect as programs read it.
@@ -188,7 +179,14 @@ func printEffect(w page, e *report.Effect, changes []string, took string) error 
 			"others now, and figures may have moved for that.", countOf(e.Unexplained, "further job"), e.Base))
 	}
 	fmt.Fprintln(w)
+	if e.Absent > 0 {
+		w.paragraph("", fmt.Sprintf("%s no part of %s, which is one of some of the jobs only: nothing follows from that.",
+			either(e.Absent, "1 changed job is", "%d changed jobs are"), e.Base))
+	}
 	switch {
+	case e.Differing == 0 && e.Absent > 0:
+		w.paragraph("", "Nothing differs.")
+		return nil
 	case e.Differing == 0:
 		w.paragraph("", "Nothing differs: the changes set what the parameters were.")
 		return nil

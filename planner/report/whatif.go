@@ -28,6 +28,7 @@ type Effect struct {
 	// a job that was: their inputs, image or task types are no longer those of the base run.
 	Differing   int `json:"differing_jobs"`
 	Unexplained int `json:"unexplained_jobs"`
+	Absent      int `json:"absent_jobs"` // that were changed, and are no part of the run: it is one of some of the jobs only
 
 	Figures []Figure `json:"figures"` // those that moved, the largest relative change first
 	Same    int      `json:"same_figures"`
@@ -73,7 +74,7 @@ func (r *Reader) Effect(ctx context.Context, o EffectOptions) (*Effect, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Differing, e.Unexplained = len(d.differ), d.unexplained
+	e.Differing, e.Unexplained, e.Absent = len(d.differ), d.unexplained, len(o.Changed)-d.changed
 	for _, keys := range [][]job.Key{d.differ, d.shared} {
 		cost, err := r.effectCost(ctx, o, keys)
 		if err != nil {
@@ -112,6 +113,7 @@ func keysByID(ctx context.Context, store *objects.Store, run string) (map[string
 // divergence is where a run leaves the one that it was made from.
 type divergence struct {
 	unexplained    int
+	changed        int       // of those that were, jobs that the run has
 	differ, shared []job.Key // of all jobs
 	ends           []keyed   // jobs that no other job needs
 }
@@ -132,6 +134,9 @@ func (r *Reader) diverge(ctx context.Context, o EffectOptions, base map[string]j
 	for planned, err := range Jobs(ctx, r.Objects, o.Run.ID) {
 		if err != nil {
 			return nil, err
+		}
+		if reached[planned.ID] {
+			d.changed++ // its parents, which come before it, have not reached it yet
 		}
 		for _, need := range planned.Needs {
 			needed[need.Job] = true

@@ -52,14 +52,14 @@ func TestTheEffectOfAChangeIsWhatMovedAndWhatItCost(t *testing.T) {
 	run.Worker = planner.WorkerSize{VCPU: 1, MemoryGB: 2, Slots: 2, Providers: []string{"FARGATE"}}
 	read := 0
 	e, err := p.Effect(t.Context(), EffectOptions{
-		Base: base, Run: run, Changed: []string{"a"}, Files: "*.json", Outputs: func(int, int) { read++ },
+		Base: base, Run: run, Changed: []string{"a", "elsewhere"}, Files: "*.json", Outputs: func(int, int) { read++ },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Effect{
 		Base: "base", Run: "what-if", Progress: run.Progress, Cost: EffectCost{Executed: 12, Full: 32, Counted: 6, ExecutedUSD: usd(run, 12), FullUSD: usd(run, 32)},
-		Differing: 4, Unexplained: 2, Same: 2, Others: 1,
+		Differing: 4, Unexplained: 2, Absent: 1, Same: 2, Others: 1,
 		Figures: []Figure{
 			{Job: "all", File: "figures.json", Path: "aal", Before: 103, After: 206},
 			{Job: "late", File: "figures.json", Path: "aal", Before: 105, After: 84},
