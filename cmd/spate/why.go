@@ -57,8 +57,9 @@ const (
 )
 
 func printWhy(w page, now time.Time, e *report.Explanation) error {
-	w.paragraph("", headline(now, e))
-	if because := e.Because(); because != "" && e.State != job.Cached.String() {
+	head := headline(now, e)
+	w.paragraph("", head)
+	if because := e.Because(); because != "" && strings.HasSuffix(head, " because") {
 		w.paragraph("  ", because)
 	}
 	if n := len(e.SubstitutedBy); n > 0 {
@@ -122,6 +123,9 @@ func headline(now time.Time, e *report.Explanation) string {
 		case s != nil:
 			return fmt.Sprintf("%s is substituted: instead of its own output %s, %s of run %s stands in, as %q (%s, %s).",
 				who, s.For.Short(), e.Key.Short(), e.Output.Run, s.Reason, s.By, ago(now, s.At))
+		case e.Output.Run != e.Run.ID && e.Seconds > 0:
+			return fmt.Sprintf("%s ran for %s; run %s has made its output anew since, %s. It ran because",
+				who, seconds(e.Seconds), e.Output.Run, ago(now, e.Output.Made))
 		case e.Output.Run != e.Run.ID:
 			return fmt.Sprintf("%s did not run: run %s had made its output, %s.", who, e.Output.Run, ago(now, e.Output.Made))
 		}
@@ -130,6 +134,8 @@ func headline(now time.Time, e *report.Explanation) string {
 		return fmt.Sprintf("%s failed: %s. It was to run because", who, e.Cause)
 	case job.Blocked.String():
 		return fmt.Sprintf("%s cannot run: %s. It was to run because", who, e.Cause)
+	case job.Cancelled.String():
+		return fmt.Sprintf("%s did not run: %s. It was to run because", who, e.Cause)
 	}
 	return fmt.Sprintf("%s is %s. It is to run because", who, e.State)
 }

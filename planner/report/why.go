@@ -25,6 +25,9 @@ type Explanation struct {
 	Run   *RunRef `json:"run,omitempty"` // in which it was looked at
 	State string  `json:"state,omitzero"`
 	Cause string  `json:"cause,omitzero"` // why it has no output
+	// Seconds is how long it ran for this run, if it did and the run has ended. The output that stands now may be another
+	// run's all the same, which was told to compute it again, or did when this one had expired.
+	Seconds float64 `json:"seconds,omitzero"`
 
 	Verdict     Verdict      `json:"verdict,omitzero"`
 	Against     *RunRef      `json:"against,omitempty"`     // the run with which it was compared
@@ -118,9 +121,11 @@ func (r *Reader) Why(ctx context.Context, now time.Time, ref string, o WhyOption
 	if e.Output, err = r.outputFacts(ctx, planned.Key, o.Retention); err != nil {
 		return nil, err
 	}
-	if e.State, e.Cause, err = r.stateIn(ctx, now, found.Run, &planned); err != nil {
+	stated, err := r.stateIn(ctx, now, found.Run, &planned)
+	if err != nil {
 		return nil, err
 	}
+	e.State, e.Cause, e.Seconds = stated.State.String(), stated.Cause, stated.Seconds
 	if IsKey(ref) && ref != planned.ID {
 		if e.UsedBy, err = r.uses(ctx, planned.Key); err != nil {
 			return nil, err
@@ -171,16 +176,13 @@ func (r *Reader) outputFacts(ctx context.Context, key job.Key, retention time.Du
 }
 
 // stateIn is where a job stands in its run.
-func (r *Reader) stateIn(ctx context.Context, now time.Time, run *planner.Run, planned *job.Planned) (state, cause string, err error) {
+func (r *Reader) stateIn(ctx context.Context, now time.Time, run *planner.Run, planned *job.Planned) (Stated, error) {
 	for s, err := range r.States(ctx, now, run) {
-		if err != nil {
-			return "", "", err
-		}
-		if s.ID == planned.ID {
-			return s.State.String(), s.Cause, nil
+		if err != nil || s.ID == planned.ID {
+			return s, err
 		}
 	}
-	return "", "", fmt.Errorf("look for job %s of run %s: its manifest has it no more", planned.ID, run.ID)
+	return Stated{}, fmt.Errorf("look for job %s of run %s: its manifest has it no more", planned.ID, run.ID)
 }
 
 // uses are the newest runs that have jobs of a key.
@@ -255,9 +257,13 @@ func (r *Reader) compareJob(ctx context.Context, l *listing, planned *job.Planne
 	if before.Key == planned.Key {
 		verdict(VerdictSame)
 		if earlier.State.Ended() {
-			e.WasState, _, err = r.stateIn(ctx, time.Time{}, earlier, &before)
+			was, err := r.stateIn(ctx, time.Time{}, earlier, &before)
+			if err != nil {
+				return err
+			}
+			e.WasState = was.State.String()
 		}
-		return err
+		return nil
 	}
 	if e.Differences, err = r.differences(ctx, a, &before, l, planned); err != nil {
 		return err
