@@ -48,6 +48,9 @@ type Need struct {
 // Line is where the job began in the file it was read from, from 1; 0 when it was not read from one.
 func (s *Spec) Line() int { return s.place.line }
 
+// Place is where the job's id stood in the file it was read from, from 1, the column in bytes; 0 when it was not read from one.
+func (s *Spec) Place() (line, column int) { return s.place.id.line, s.place.id.column }
+
 // NeedNames lists the staged names of the needs, sorted.
 func (s *Spec) NeedNames() []string { return slices.Sorted(maps.Keys(s.Needs)) }
 

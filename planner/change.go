@@ -104,6 +104,7 @@ func (p *Prepared) replace(source *jobSource, catalogue job.Catalogue) error {
 		return err
 	}
 	err = p.Close()
+	changed.places = changed.places.or(p.places)
 	*p = *changed
 	return err
 }

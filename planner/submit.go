@@ -26,7 +26,8 @@ type Prepared struct {
 	RunFile *job.RunFile
 	Jobs    int // 0 when the jobs lie in S3, where the controller counts them
 
-	file *os.File // nil when the jobs lie in S3
+	file   *os.File // nil when the jobs lie in S3
+	places places
 }
 
 // Close frees the local file.
@@ -61,7 +62,7 @@ func PrepareSelection(path string, catalogue job.Catalogue, selection job.Select
 		if _, _, err := job.ParseObjectURL(run.JobsFrom); err != nil {
 			return nil, run.ErrorAt(path, "jobs_from", "jobs_from: %v", err)
 		}
-		return &Prepared{RunFile: run}, nil
+		return &Prepared{RunFile: run, places: places{runFile: path}}, nil
 	}
 	if run.Reproduce != nil {
 		if err := errs.Err(); err != nil {
@@ -73,6 +74,7 @@ func PrepareSelection(path string, catalogue job.Catalogue, selection job.Select
 	if err != nil {
 		return nil, err
 	}
+	p.places.runFile = path
 	if err := p.collect(path, catalogue, errs); err != nil {
 		p.Close()
 		return nil, err
@@ -114,6 +116,7 @@ func (p *Prepared) copy(source *jobSource, catalogue job.Catalogue, errs *job.Er
 	hash := sha256.New()
 	out := bufio.NewWriterSize(io.MultiWriter(p.file, hash), 1<<20)
 	checker := job.NewChecker(source.name, catalogue, errs)
+	p.places.jobs = source.name
 	for {
 		spec, err := source.next()
 		if errors.Is(err, io.EOF) {
@@ -132,6 +135,7 @@ func (p *Prepared) copy(source *jobSource, catalogue job.Catalogue, errs *job.Er
 		if errs.Len() > 0 {
 			continue // nothing will be sent
 		}
+		p.places.add(&spec)
 		if err := json.MarshalWrite(out, spec, json.Deterministic(true)); err != nil {
 			return fmt.Errorf("prepare job %s: %w", spec.ID, err)
 		}

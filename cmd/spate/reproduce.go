@@ -70,7 +70,7 @@ func (c *reproduceCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	run, err := watch.Run(ctx, id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: "again"})
+	run, err := watch.Run(ctx, id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: "again", Serve: serving(p)})
 	if err != nil {
 		if ctx.Err() == nil {
 			return err

@@ -134,9 +134,6 @@ func (c *statusCommand) redraw(ctx context.Context, p *program, in *installation
 	}
 }
 
-// silence is how long there may be no word of a leading controller; one that leads reports at least every 15 s.
-const silence = 20 * time.Second
-
 func printStatus(w page, s state) error {
 	var reported time.Time
 	for _, x := range s.pools {
@@ -144,7 +141,7 @@ func printStatus(w page, s state) error {
 			reported = x.At
 		}
 	}
-	if since := s.at.Sub(reported); len(s.pools) > 0 && since > silence {
+	if since := s.at.Sub(reported); len(s.pools) > 0 && since > watch.Silence {
 		w.paragraph("", fmt.Sprintf("No controller has reported for %s: is `spate serve` running?", since.Round(time.Second)))
 	}
 	if len(s.pools) == 0 {

@@ -130,7 +130,7 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 		text = existing(time.Now(), before)
 	}
 	pageOn(p.stderr).paragraph("", text)
-	return follow(ctx, p, in, watched{id: id, label: prepared.RunFile.Name, json: c.json()})
+	return follow(ctx, p, in, watched{id: id, label: prepared.RunFile.Name, json: c.json(), local: prepared})
 }
 
 // existing says that a run that was submitted once more is the one that there was before.
@@ -157,16 +157,23 @@ type watched struct {
 	id    string
 	label string // of its progress
 	json  bool
+	local *planner.Prepared // what it was submitted as, from files of this machine; nil when that is not known
 }
+
+// serving is what to type for a controller.
+func serving(p *program) string { return pageOn(p.stderr).name() + " serve" }
 
 // follow watches a run until it ends and prints it. It is an error if the run does not succeed.
 func follow(ctx context.Context, p *program, in *installation, o watched) error {
-	run, err := watch.Run(ctx, o.id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: o.label})
+	run, err := watch.Run(ctx, o.id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: o.label, Serve: serving(p)})
 	if err != nil {
 		if ctx.Err() == nil {
 			return err
 		}
 		return &problem{what: "stopped watching; the run goes on", todo: fmt.Sprintf("`spate status %s` shows it.", o.id)}
+	}
+	if o.local != nil {
+		run.Errors = o.local.Localise(in.cfg.Bucket, run)
 	}
 	if err := showRun(ctx, p, in, run, o.json); err != nil {
 		return err

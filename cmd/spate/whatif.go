@@ -76,7 +76,7 @@ func (c *whatIfCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	pageOn(p.stderr).paragraph("", fmt.Sprintf("Submitted as %s, from %s with %s.", id, base.ID, countOf(len(c.Change), "change")))
-	run, err := watch.Run(ctx, id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: id})
+	run, err := watch.Run(ctx, id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: id, Serve: serving(p)})
 	if err != nil {
 		if ctx.Err() == nil {
 			return err

@@ -114,13 +114,35 @@ func clip(text string, columns int) string {
 // takenUp is how long a run may go without a record before somebody should look why.
 const takenUp = 5 * time.Second
 
-// unseen says once that nobody seems to take the run up.
-func (d *display) unseen(waited time.Duration) {
+// Silence is how long there may be no word of a leading controller; one that leads reports at least every 15 s.
+const Silence = 20 * time.Second
+
+// unseen says once that nobody seems to take the run up, and why that may be.
+func (d *display) unseen(now time.Time, waited time.Duration, pools []scaler.Status) {
 	if d.asked || waited < takenUp {
 		return
 	}
 	d.asked = true
-	fmt.Fprintln(d.Out, "no controller has taken the run up yet: is `spate serve` running?")
+	fmt.Fprintln(d.Out, "no controller has taken the run up yet"+d.whyUnseen(now, pools))
+}
+
+func (d *display) whyUnseen(now time.Time, pools []scaler.Status) string {
+	var reported time.Time
+	for _, p := range pools {
+		if p.At.After(reported) {
+			reported = p.At
+		}
+	}
+	switch since := now.Sub(reported); {
+	case d.Serve == "":
+		return ""
+	case len(pools) == 0:
+		return ", and none has ever reported: start one with `" + d.Serve + "`"
+	case since > Silence:
+		return fmt.Sprintf(", and none has reported for %s: is `%s` running?", since.Round(time.Second), d.Serve)
+	default:
+		return fmt.Sprintf("; one reported %s ago: is it on the same submissions queue?", max(0, since).Round(time.Second))
+	}
 }
 
 // patience is how long looks may fail before that is shown.

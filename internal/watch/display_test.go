@@ -181,3 +181,23 @@ func TestARateIsOfWhatWasDoneNotOfWhatWasFound(t *testing.T) {
 		t.Errorf("written is %q", got)
 	}
 }
+
+func TestAdviceAboutARunThatNobodyTakesUpFitsTheReason(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		serve string
+		pools []scaler.Status
+		want  string
+	}{
+		{"spate serve", nil, ", and none has ever reported: start one with `spate serve`"},
+		{"spate serve", []scaler.Status{{At: now.Add(-time.Hour)}, {At: now.Add(-2 * time.Minute)}}, ", and none has reported for 2m0s: is `spate serve` running?"},
+		{"spate serve", []scaler.Status{{At: now.Add(-time.Hour)}, {At: now.Add(-3 * time.Second)}}, "; one reported 3s ago: is it on the same submissions queue?"},
+		{"spate serve", []scaler.Status{{At: now.Add(time.Second)}}, "; one reported 0s ago: is it on the same submissions queue?"},
+		{"", nil, ""},
+	} {
+		d := newDisplay(Options{Serve: test.serve})
+		if got := d.whyUnseen(now, test.pools); got != test.want {
+			t.Errorf("%+v: %q, want %q", test.pools, got, test.want)
+		}
+	}
+}

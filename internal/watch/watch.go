@@ -20,6 +20,7 @@ type Options struct {
 	Label string        // what the bar is called; default the run's id
 	Every time.Duration // between looks; default 500 ms
 	Lines time.Duration // between lines where Out is no terminal, and between complaints; default 5 s
+	Serve string        // what to type for a controller, as advice when none takes the run up; empty gives none
 }
 
 // Run watches a run until it has ended, and returns its record. Looks that fail are made again, and shown when
@@ -50,7 +51,7 @@ func Run(ctx context.Context, id string, o Options) (*planner.Run, error) {
 		case run == nil && seen:
 			return nil, fmt.Errorf("run %s is gone: it has no record any more", id)
 		case run == nil:
-			show.unseen(time.Since(started))
+			show.unseen(time.Now(), time.Since(started), pools)
 		default:
 			seen = true
 			show.update(time.Now(), run, pools)

@@ -99,7 +99,7 @@ func TestARunIsWatchedToItsEndThroughAnOutage(t *testing.T) {
 		var out bytes.Buffer
 		ended := make(chan result, 1)
 		go func() {
-			run, err := watch.Run(t.Context(), "r1", watch.Options{Table: runs, Out: &out})
+			run, err := watch.Run(t.Context(), "r1", watch.Options{Table: runs, Out: &out, Serve: "bin/spate serve"})
 			ended <- result{run, err}
 		}()
 		time.Sleep(7 * time.Second)
@@ -114,7 +114,7 @@ func TestARunIsWatchedToItsEndThroughAnOutage(t *testing.T) {
 			t.Errorf("the result is %+v", last)
 		}
 		at := 0
-		for _, want := range []string{"no controller has taken the run up yet", "r1  4/10", "r1  no answer since ", "r1  10/10"} {
+		for _, want := range []string{"no controller has taken the run up yet, and none has ever reported: start one with `bin/spate serve`\n", "r1  4/10", "r1  no answer since ", "r1  10/10"} {
 			i := strings.Index(out.String()[at:], want)
 			if i < 0 {
 				t.Fatalf("no %q after %q", want, out.String())
