@@ -92,6 +92,7 @@ func printGraph(w page, g *report.Graph) error {
 	printPath(w, g)
 	fmt.Fprintln(w)
 	printEnds(w, g)
+	printSubstituted(w, g.Run.Substituted)
 	return nil
 }
 

@@ -56,7 +56,7 @@ func TestAGraphIsReadable(t *testing.T) {
 		Ends:   1, Waiting: []report.End{{ID: "sum", State: "queued"}},
 	}
 	measured := &report.Graph{
-		Run: report.RunRef{ID: "over", State: job.RunSucceeded}, Jobs: 1, Widest: 1,
+		Run: report.RunRef{ID: "over", State: job.RunSucceeded, Substituted: []string{"step"}}, Jobs: 1, Widest: 1,
 		Levels: []report.Level{{Jobs: 1, Tasks: map[string]int{"step": 1}, States: map[string]int{"done": 1}}},
 		Path:   report.Path{Measured: 4, Jobs: []report.Step{{ID: "step", State: "done", Seconds: 4}}},
 		Ends:   1, Done: 1,
