@@ -428,7 +428,9 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 		l.recent.sweep(now)
 	}
 	l.more = false
-	for _, a := range l.runs() {
+	runs := l.runs()
+	turns := l.turnsOf(runs)
+	for _, a := range runs {
 		if a.closing {
 			continue
 		}
@@ -440,7 +442,7 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 				l.Log.Error().Err(err).Str("run", a.ID).Msg("cannot look for silent jobs")
 			}
 		}
-		if err := l.release(ctx, a); err != nil {
+		if err := l.release(ctx, a, turns); err != nil {
 			return err
 		}
 		if a.graph.Settled() {
@@ -459,11 +461,11 @@ func (l *loop) advance(ctx context.Context, now time.Time) error {
 }
 
 // release sends a run's ready jobs when it is its turn.
-func (l *loop) release(ctx context.Context, a *activeRun) error {
+func (l *loop) release(ctx context.Context, a *activeRun, turns turns) error {
 	if a.State == job.RunCancelling {
 		return nil
 	}
-	mine, reason := l.turn(a)
+	mine, reason := turns.of(a)
 	a.Reason = reason
 	if !mine {
 		return nil

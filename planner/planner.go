@@ -176,23 +176,24 @@ func (p *Planner) isWatched(pool string) bool {
 func (p *Planner) publishDemand(now time.Time) {
 	next := make(map[string]Demand, len(p.pools))
 	for name := range p.pools {
-		d := Demand{At: now}
-		for _, a := range p.poolRuns(name) {
-			if mine, _ := p.turn(a); !mine {
-				continue
-			}
-			if d.TaskDefinition == "" {
-				d.TaskDefinition, d.Container = a.TaskDefinition, a.Container
-			}
-			d.Outstanding += a.graph.Outstanding()
-		}
-		next[name] = d
+		next[name] = Demand{At: now}
 	}
 	dropping := map[string]bool{}
-	for _, a := range p.active {
+	runs := p.runs()
+	turns := p.turnsOf(runs)
+	for _, a := range runs {
 		if a.State == job.RunCancelling {
 			dropping[a.Pool] = true
 		}
+		d, known := next[a.Pool]
+		if mine, _ := turns.of(a); !known || !mine || !a.takesTurns() {
+			continue
+		}
+		if d.TaskDefinition == "" {
+			d.TaskDefinition, d.Container = a.TaskDefinition, a.Container
+		}
+		d.Outstanding += a.graph.Outstanding()
+		next[a.Pool] = d
 	}
 	p.mu.Lock()
 	previous := p.demand
@@ -204,19 +205,6 @@ func (p *Planner) publishDemand(now time.Time) {
 			p.Wake()
 		}
 	}
-}
-
-// poolRuns are a pool's unsettled runs, the oldest first. One that is being cancelled is none: nobody is launched for
-// its jobs, or waits for them.
-func (p *Planner) poolRuns(pool string) []*activeRun {
-	var runs []*activeRun
-	for _, a := range p.active {
-		if a.Pool == pool && a.State == job.RunActive && !a.graph.Settled() {
-			runs = append(runs, a)
-		}
-	}
-	slices.SortFunc(runs, byAge)
-	return runs
 }
 
 func byAge(a, b *activeRun) int {
@@ -234,18 +222,30 @@ func (p *Planner) runs() []*activeRun {
 	return slices.SortedFunc(maps.Values(p.active), byAge)
 }
 
-// turn reports whether a run may release jobs now. A pool works on one image at a time: workers of another would only
-// hand its messages back. The oldest run goes first, unless jobs of another image are out already.
-func (p *Planner) turn(a *activeRun) (bool, string) {
-	runs := p.poolRuns(a.Pool)
-	if len(runs) == 0 {
-		return true, ""
+// turns is, by pool, the run that decides whose turn it is. It is made once a round: there may be thousands of runs.
+type turns map[string]*activeRun
+
+// turnsOf finds, of each pool's runs, the oldest that has jobs out, else the oldest. Settled runs have no turn, and neither
+// has one that is being cancelled: nobody is launched for its jobs, or waits for them.
+func (p *Planner) turnsOf(runs []*activeRun) turns {
+	t := turns{}
+	for _, a := range runs { // the oldest first
+		if !a.takesTurns() {
+			continue
+		}
+		if first := t[a.Pool]; first == nil || first.graph.Count(job.Queued) == 0 && a.graph.Count(job.Queued) > 0 {
+			t[a.Pool] = a
+		}
 	}
-	first := runs[0]
-	if i := slices.IndexFunc(runs, func(r *activeRun) bool { return r.graph.Count(job.Queued) > 0 }); i >= 0 {
-		first = runs[i]
-	}
-	if first.Image != a.Image {
+	return t
+}
+
+func (a *activeRun) takesTurns() bool { return a.State == job.RunActive && !a.graph.Settled() }
+
+// of reports whether a run may release jobs now. A pool works on one image at a time: workers of another would only hand
+// its messages back. The oldest run goes first, unless jobs of another image are out already.
+func (t turns) of(a *activeRun) (bool, string) {
+	if first := t[a.Pool]; first != nil && first.Image != a.Image {
 		return false, fmt.Sprintf("waits for run %s of pool %s, which works with another image", first.ID, a.Pool)
 	}
 	return true, ""

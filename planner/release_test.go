@@ -140,7 +140,7 @@ func TestTheOldestRunOfAPoolChoosesTheImage(t *testing.T) {
 	runs[1].Image = "y"
 	turns := func() (mine []bool) {
 		for _, a := range runs {
-			is, reason := p.turn(a)
+			is, reason := p.turnsOf(p.runs()).of(a)
 			if is != (reason == "") {
 				t.Errorf("run %s: %t, %q", a.ID, is, reason)
 			}
@@ -265,4 +265,22 @@ func TestALargeRunIsReleasedInBatchesOfAThousand(t *testing.T) {
 			}
 		}
 	})
+}
+
+// With a thousand runs under way, what is done for each run must not be done for each pair of them. Allocations tell,
+// however slow the machine is.
+func TestARoundOfManyRunsLooksAtEachOnce(t *testing.T) {
+	ids := make([]string, 1000)
+	for i := range ids {
+		ids[i] = "run-" + strconv.Itoa(i)
+	}
+	p, runs := flying(t, ids...)
+	p.Wake = func() {}
+	p.publishDemand(time.Time{})
+	if d, ok := p.Demand(runs[0].Pool); !ok || d.Outstanding != len(ids) {
+		t.Fatalf("demand %+v, want %d jobs", d, len(ids))
+	}
+	if n := testing.AllocsPerRun(3, func() { p.publishDemand(time.Time{}) }); n > float64(len(ids)) {
+		t.Errorf("%.0f allocations for %d runs", n, len(ids))
+	}
 }

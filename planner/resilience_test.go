@@ -141,14 +141,14 @@ func TestTheImageWhoseJobsAreOutKeepsThePool(t *testing.T) {
 	p, runs := flying(t, "older", "newer")
 	older, newer := runs[0], runs[1]
 	newer.Image = "y"
-	if mine, _ := p.turn(older); !mine {
+	if mine, _ := p.turnsOf(p.runs()).of(older); !mine {
 		t.Error("the older run does not go first")
 	}
 	p.fly(newer)
-	if mine, reason := p.turn(older); mine || reason == "" {
+	if mine, reason := p.turnsOf(p.runs()).of(older); mine || reason == "" {
 		t.Error("the older run may release its jobs among those of another image")
 	}
-	if mine, _ := p.turn(newer); !mine {
+	if mine, _ := p.turnsOf(p.runs()).of(newer); !mine {
 		t.Error("the newer run may not go on")
 	}
 }
