@@ -207,7 +207,7 @@ func (l *loop) forgive(ctx context.Context, r Request, a *activeRun) (reply, err
 	after := progress(a.graph)
 	text := counted(before.Failed-after.Failed, "job is", "jobs are") + " tried again"
 	if freed := before.Blocked - after.Blocked; freed > 0 {
-		text += "; " + counted(freed, "that waited for that goes on", "that waited for that go on")
+		text += "; " + counted(freed, "blocked job goes on", "blocked jobs go on")
 	}
 	if others != "" {
 		text += "; " + others

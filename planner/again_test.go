@@ -47,7 +47,7 @@ func TestAFailedRunIsActiveAgainWhenItsFailedJobsAreRetried(t *testing.T) {
 		mend()
 		hold := make(chan struct{})
 		w.worker.on("root", func(job.Message) *job.Event { <-hold; return nil })
-		if a := w.retry("run"); a.Refused || a.Answer != "1 job is tried again; 2 that waited for that go on" {
+		if a := w.retry("run"); a.Refused || a.Answer != "1 job is tried again; 2 blocked jobs go on" {
 			t.Errorf("answered %+v", a)
 		}
 		r, err := ReadRun(t.Context(), w.runs, "run")
@@ -87,7 +87,7 @@ func TestAFailedJobOfAnActiveRunIsTriedAgain(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		mend()
 		if a := w.retry("run", "left", "right", "root", "left", "nobody"); a.Refused ||
-			a.Answer != "1 job is tried again; 2 that waited for that go on; not failed: right (done), root (blocked); not in the run: nobody" {
+			a.Answer != "1 job is tried again; 2 blocked jobs go on; not failed: right (done), root (blocked); not in the run: nobody" {
 			t.Errorf("answered %+v", a)
 		}
 		if a := w.retry("run"); !a.Refused || a.Answer != "nothing to retry: no job of the run has failed" {

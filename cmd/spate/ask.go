@@ -62,7 +62,7 @@ func (f askFlags) ask(ctx context.Context, in *installation, requests ...planner
 				todo: fmt.Sprintf("Is `spate serve` running? `spate status %s` shows the answer once there is one.", r.Run), err: err,
 			}
 		case err != nil && ctx.Err() != nil:
-			return nil, &problem{what: "stopped waiting; the request stays", todo: "spate status " + r.Run, err: err}
+			return nil, &problem{what: "stopped waiting; the request stays", todo: fmt.Sprintf("`spate status %s` shows the answer once there is one.", r.Run), err: err}
 		case err != nil:
 			return nil, err
 		}

@@ -39,6 +39,6 @@ func (c *cancelCommand) Run(ctx context.Context, p *program) error {
 	if err := printAnswers(p, c.json(), run.ID, answers); err != nil || c.json() {
 		return err
 	}
-	pageOn(p.stderr).paragraph("", fmt.Sprintf("Until it has ended: spate status %s --watch", run.ID))
+	pageOn(p.stderr).paragraph("", fmt.Sprintf("Until it has ended: `spate status %s --watch`", run.ID))
 	return nil
 }
