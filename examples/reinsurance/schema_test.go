@@ -76,35 +76,51 @@ func drawnParams(t *rapid.T) map[string]any {
 
 // The schema is for whoever submits, and all wrong deals of a run are told at once; the model says the same of one.
 func TestTheSchemaOfDealsTakesWhatTheModelTakes(t *testing.T) {
-	schema := dealSchema(t)
-	dir, taken, refused := t.TempDir(), 0, 0
-	const occurrences = "occurrences-x/occurrences.csv"
-	rapid.Check(t, func(rt *rapid.T) {
-		params := drawnParams(rt)
-		document, err := json.Marshal(params)
-		if err != nil {
-			rt.Fatal(err)
-		}
+	schema, dir := dealSchema(t), t.TempDir()
+	agree := func(document []byte) (taken bool) {
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 		if err != nil {
-			rt.Fatal(err)
+			t.Fatal(err)
 		}
 		invalid := schema.Validate(value)
 		// The cedant's losses are the industry's or its own: the schema cannot know which.
-		industry := modelRefuses(t, dir, document, occurrences)
-		own := modelRefuses(t, dir, document, occurrences, model.ELTFile)
+		industry := modelRefuses(t, dir, document, "occurrences-x/occurrences.csv")
+		own := modelRefuses(t, dir, document, "occurrences-x/occurrences.csv", model.ELTFile)
 		if wrong := industry != "" && own != ""; wrong != (invalid != nil) {
-			rt.Errorf("%s: the schema says %v, the model %q, and of a deal with its own losses %q", document, invalid, industry, own)
+			t.Errorf("%s: the schema says %v, the model %q, and of a deal with its own losses %q", document, invalid, industry, own)
 		}
-		if invalid == nil {
-			taken++
-		} else {
-			refused++
+		return invalid == nil
+	}
+	const deal = `{"attachment":0,"limit":1,"share":1,"currency":"USD","inuring_priority":1,"periods":1`
+	for more, taken := range map[string]bool{
+		"":                                    true,
+		`,"market_share":0.1`:                 true,
+		`,"uncertainty":{"seed":1,"group":1}`: true,
+		`,"uncertainty":{"seed":1,"group":1,"variation":1}`:                          false,
+		`,"market_share":0.1,"uncertainty":{"seed":1,"group":1,"variation":1}`:       true,
+		`,"market_share":0.1,"uncertainty":{"seed":1,"group":1}`:                     false,
+		`,"reinstatement_rate":0`:                                                    true,
+		`,"reinstatement_rate":1`:                                                    false,
+		`,"reinstatement_rate":1,"reinstatements":1`:                                 false,
+		`,"reinstatement_rate":1,"premium":1`:                                        false,
+		`,"reinstatement_rate":1,"reinstatements":0,"premium":1`:                     false,
+		`,"reinstatement_rate":1,"reinstatements":1,"premium":0`:                     false,
+		`,"reinstatement_rate":1,"reinstatements":1,"premium":1`:                     true,
+		`,"market_share":0.1,"uncertainty":{"seed":1,"group":1,"variation":1,"x":1}`: false,
+	} {
+		if agree([]byte(deal+more+"}")) != taken {
+			t.Errorf("a deal with %s is taken: %t, want %t", more, !taken, taken)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		document, err := json.Marshal(drawnParams(rt))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if agree(document); t.Failed() {
+			rt.FailNow()
 		}
 	})
-	if taken == 0 || refused == 0 {
-		t.Errorf("%d parameters were taken and %d refused", taken, refused)
-	}
 }
 
 // modelRefuses returns what the model finds wrong with the parameters of a deal, or nothing. Its inputs are empty files.

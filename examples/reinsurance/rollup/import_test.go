@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"spate/examples/reinsurance/model"
 )
@@ -47,7 +51,7 @@ func TestAnEventLossTableOfOpenResultsDataBecomesACatalogue(t *testing.T) {
 	for i := range want {
 		want[i].Max = 900e9
 	}
-	if diff := cmp.Diff(want, events); diff != "" {
+	if diff := gocmp.Diff(want, events); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -103,9 +107,86 @@ events.csv:13:3: EventRate "21" is outside 0 to 20
 	if code != 65 || written != "" {
 		t.Errorf("exit code %d, wrote %q", code, written)
 	}
-	if diff := cmp.Diff(want, said); diff != "" {
+	if diff := gocmp.Diff(want, said); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestEachKindOfBadTableIsToldWithItsPlace(t *testing.T) {
+	const (
+		header = "EventId,EventRate,MeanLoss,SDLoss\n"
+		number = "is not a number: expected digits with a decimal point, no group separators, no unit\n"
+	)
+	for name, test := range map[string]struct{ table, want string }{
+		"empty":             {"", "events.csv: is empty: expected a header with EventId, EventRate, MeanLoss, SDLoss\n"},
+		"only a header":     {header, "events.csv: has no events\n"},
+		"byte order mark":   {"\ufeff" + header + "1,0.5,100,10\n", "events.csv:1:1: starts with a byte order mark: save as UTF-8 without one\n"},
+		"UTF-16":            {"\xff\xfeE\x00", "events.csv:1:1: starts with a byte order mark: save as UTF-8 without one\n"},
+		"semicolons":        {"EventId;EventRate;MeanLoss;SDLoss\n1;0,5;100;10\n", "events.csv:1:1: header \"EventId;EventRate;MeanLoss;SDLoss\" has one column: expected commas between columns, and points in decimals\n"},
+		"wrong column":      {"EventId,Rate,MeanLoss,SDLoss\n1,0.5,100,10\n", "events.csv:1:9: unknown column \"Rate\": known are EventId, EventRate, MeanLoss, SDLoss, MaxLoss,"},
+		"missing column":    {"EventId,EventRate,MeanLoss\n1,0.5,100\n", "events.csv:1: column SDLoss is missing\n"},
+		"short row":         {header + "1,0.5,100\n", "events.csv:2:1: 3 columns, want 4 as in the header\n"},
+		"decimal comma":     {header + "1,0,5,100,10\n", "events.csv:2:1: 5 columns, want 4 as in the header: is there a comma inside a number?\n"},
+		"quoted comma":      {header + "1,0.5,\"1,5\",10\n", "events.csv:2:7: MeanLoss \"1,5\" " + number},
+		"European":          {header + "1,0.5,\"1.234,56\",10\n", "events.csv:2:7: MeanLoss \"1.234,56\" " + number},
+		"American":          {header + "1,0.5,\"1,234.56\",10\n", "events.csv:2:7: MeanLoss \"1,234.56\" " + number},
+		"Swiss":             {header + "1,0.5,1'234.56,10\n", "events.csv:2:7: MeanLoss \"1'234.56\" " + number},
+		"unit":              {header + "1,0.5,100 USD,10\n", "events.csv:2:7: MeanLoss \"100 USD\" " + number},
+		"not a number":      {header + "1,0.5,NaN,10\n", "events.csv:2:7: MeanLoss \"NaN\" is not a finite number\n"},
+		"infinite":          {header + "1,0.5,100,Infinity\n", "events.csv:2:11: SDLoss \"Infinity\" is not a finite number\n"},
+		"beyond a float":    {header + "1,0.5,1e999,10\n", "events.csv:2:7: MeanLoss \"1e999\" is not a finite number\n"},
+		"negative":          {header + "1,0.5,-100,10\n", "events.csv:2:7: MeanLoss \"-100\" is negative\n"},
+		"blank":             {header + "1,,100,10\n", "events.csv:2:3: EventRate \"\" is empty: expected a number\n"},
+		"twice":             {header + "1,0.5,100,10\n2,0.5,100,10\n1,0.5,100,10\n", "events.csv:4:1: EventId \"1\" is the event of line 2 again\n"},
+		"no id":             {header + "1.0,0.5,100,10\n", "events.csv:2:1: EventId \"1.0\" is not a whole number\n"},
+		"loose quote":       {header + "1,0.5,1\"00,10\n2,0.5,y,10\n", "events.csv:2:8: a quotation mark is out of place\nevents.csv:3:7: MeanLoss \"y\" " + number},
+		"Windows lines":     {"EventId,EventRate,MeanLoss,SDLoss\r\n1,0.5,y,10\r\n", "events.csv:2:7: MeanLoss \"y\" " + number},
+		"not the catalogue": {header + "6,0.5,100,10\n", "events.csv:2:1: EventId \"6\" is not in the catalogue of us-hurricane\n"},
+	} {
+		var flags []string
+		if name == "not the catalogue" {
+			flags = []string{"--catalogue", "us-hurricane"}
+		}
+		code, said, written := importing(t, test.table, flags...)
+		if code != 65 || !strings.HasPrefix(said, test.want) || written != "" {
+			t.Errorf("%s: exit code %d, wrote %q\n got %swant %s", name, code, written, said, test.want)
+		}
+	}
+}
+
+func TestNothingOfATableIsLost(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		ids := rapid.SliceOfNDistinct(rapid.Int64Range(1, 1e14), 1, 20, rapid.ID).Draw(rt, "events")
+		columns := rapid.Permutation([]string{"EventId", "EventRate", "MeanLoss", "SDLoss", "MaxLoss", "ChanceOfLoss"}).Draw(rt, "columns")
+		end := rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(rt, "line end")
+		format := rapid.SampledFrom([]byte{'f', 'e', 'g'}).Draw(rt, "format")
+		quote := rapid.SampledFrom([]string{"", `"`}).Draw(rt, "quote")
+		var want []model.Event
+		table := strings.Join(columns, ",") + end
+		for _, id := range ids {
+			e := model.Event{ID: id, Rate: rapid.Float64Range(1e-9, 20).Draw(rt, "rate"), Mean: rapid.Float64Range(1e-3, 1e13).Draw(rt, "mean")}
+			e.SD, e.Max = e.Mean*rapid.Float64Range(0, 9).Draw(rt, "variation"), e.Mean*rapid.Float64Range(1, 9).Draw(rt, "largest")
+			cells := make([]string, len(columns))
+			for i, column := range columns {
+				value := map[string]float64{"EventRate": e.Rate, "MeanLoss": e.Mean, "SDLoss": e.SD, "MaxLoss": e.Max}[column]
+				cells[i] = quote + strconv.FormatFloat(value, format, -1, 64) + quote
+				if column == "EventId" {
+					cells[i] = strconv.FormatInt(id, 10)
+				}
+			}
+			table += strings.Join(cells, ",") + end
+			want = append(want, e)
+		}
+		code, said, written := importing(t, strings.TrimSuffix(table, rapid.SampledFrom([]string{"", end}).Draw(rt, "cut")))
+		got, err := model.ReadMelt("melt.csv", []byte(written))
+		if code != 0 || err != nil {
+			rt.Fatalf("exit code %d, %v: %s\n%s", code, err, said, table)
+		}
+		slices.SortFunc(want, func(a, b model.Event) int { return cmp.Compare(a.ID, b.ID) })
+		if diff := gocmp.Diff(want, got); diff != "" {
+			rt.Error(diff)
+		}
+	})
 }
 
 func TestACedantsTableIsCheckedAgainstTheCatalogue(t *testing.T) {
