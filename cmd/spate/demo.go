@@ -93,8 +93,8 @@ func explainKept(w page, k demo.Kept) {
 	for _, e := range k.Env {
 		fmt.Fprintf(w, "export %s\n", e)
 	}
-	fmt.Fprintf(w, "export SPATE_CONFIG=%s\n", k.Config)
-	fmt.Fprintf(w, "%[1]s status\n%[1]s runs\n%[1]s submit --watch %[2]s/runs/changed/run.yaml\n", w.name(), k.Dir)
+	fmt.Fprintf(w, "export SPATE_CONFIG=%s\n", shellWord(k.Config))
+	fmt.Fprintf(w, "%[1]s status\n%[1]s runs\n%[1]s submit --watch %[2]s\n", w.name(), shellWord(k.Dir+"/runs/changed/run.yaml"))
 	fmt.Fprintf(w, "\nThe last is a run file to begin one of your own with.\nWorkers' logs: %s/workers\n", k.Dir)
 }
 

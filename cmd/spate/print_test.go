@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"spate/internal/config"
 	"spate/internal/demo"
 	"spate/job"
 	"spate/planner"
@@ -122,6 +123,16 @@ func everything() map[string]func(w page) error {
 				Portfolio: demo.FiguresSummary{AAL: 1648.3e6, AALSE: 45e6, OEP250: 28137.7e6, AEP250: 30228.9e6, AEPTVaR99: 30000.1e6, Perspective: "net", Currency: "USD", Periods: 10000},
 				Results:   "spate-demo/portfolio",
 			})
+		},
+		"sandbox": func(w page) error {
+			greeting{endpoint: "http://127.0.0.1:4566", redis: "redis://127.0.0.1:6380", seed: 42}.print(w)
+			return nil
+		},
+		"sandbox-config": func(w page) error {
+			greeting{
+				endpoint: "http://127.0.0.1:4566", redis: "redis://127.0.0.1:6380", seed: 42, config: "/home/ada/spate.yaml", pools: []config.Pool{{Name: "rollup"}, {Name: "deals"}},
+			}.print(w)
+			return nil
 		},
 		"demo-kept": func(w page) error {
 			explainKept(w, demo.Kept{

@@ -29,7 +29,9 @@ type sandboxCommand struct {
 // Help tells more.
 func (c *sandboxCommand) Help() string {
 	return "ECS, SQS, DynamoDB and S3, as any AWS client knows them, with Fargate's limits: a task is a process here. " +
-		"Nothing is kept when it ends. What it prints on standard output is for the shells of other terminals."
+		"Nothing is kept when it ends, and signatures are not checked: leave it on loopback.\n\n" +
+		"What it prints on standard output is for the shells of other terminals: with `| tee sandbox.env` here, `. sandbox.env` there. " +
+		"Limits, delays and faults can be changed while it runs, over HTTP: docs/sandbox.md has them all."
 }
 
 // Run serves until it is told to stop.
@@ -91,15 +93,41 @@ func (c *sandboxCommand) greet(p *program, s *sandbox.Sandbox, cfg *config.Confi
 		fmt.Fprintf(p.stdout, "export %s\n", e)
 	}
 	if c.Config != "" {
-		fmt.Fprintf(p.stdout, "export SPATE_CONFIG=%s\n", c.Config)
+		fmt.Fprintf(p.stdout, "export SPATE_CONFIG=%s\n", shellWord(c.Config))
 	}
 	fmt.Fprintf(p.stdout, "export SPATE_REDIS_URL=%s\n", s.RedisURL())
-	w := pageOn(p.stderr)
-	fmt.Fprintf(w, "\nServing ECS, SQS, DynamoDB and S3 at %s\nand Redis at %s, until Ctrl-C. Seed %d.\n", s.Endpoint(), s.RedisURL(), s.State().Seed)
-	if cfg == nil {
-		w.paragraph("", "Nothing was created: with --config FILE, everything that the file names is.")
-		return
+	g := greeting{endpoint: s.Endpoint(), redis: s.RedisURL(), seed: s.State().Seed, config: c.Config}
+	if cfg != nil {
+		g.pools = cfg.Pools
 	}
-	w.paragraph("", fmt.Sprintf("Created all that %s names, for %s: %s.", c.Config, plural(len(cfg.Pools), "pool"), poolNames(cfg.Pools)))
-	fmt.Fprintf(w, "In other terminals, after the exports above:\n\n%[1]s serve\n%[1]s submit --watch RUN.yaml\n", w.name())
+	g.print(pageOn(p.stderr))
+}
+
+// greeting is what a person is told who has started a sandbox.
+type greeting struct {
+	endpoint, redis string
+	seed            uint64
+	config          string // what was created is in it; "" for nothing
+	pools           []config.Pool
+}
+
+func (g greeting) print(w page) {
+	fmt.Fprintf(w, "\nServing ECS, SQS, DynamoDB and S3 at %s\nand Redis at %s, until Ctrl-C. Seed %d.\n", g.endpoint, g.redis, g.seed)
+	w.paragraph("", "Signatures are not checked: whoever reaches these ports can run commands as you.")
+	fmt.Fprintln(w)
+	if g.config == "" {
+		w.paragraph("", "Nothing was created: with --config FILE, everything that the file names is.")
+		fmt.Fprintln(w, "In other terminals, after the exports above, any AWS client works, such as")
+		fmt.Fprint(w, "\naws sqs create-queue --queue-name jobs\n")
+	} else {
+		w.paragraph("", fmt.Sprintf("Created all that %s names, for %s: %s.", g.config, plural(len(g.pools), "pool"), poolNames(g.pools)))
+		fmt.Fprintf(w, "In other terminals, after the exports above:\n\n%[1]s serve\n%[1]s submit --watch RUN.yaml\n", w.name())
+	}
+	fmt.Fprint(w, `
+What has been asked of it; a bad day, on which ECS is throttled; its end:
+
+curl $AWS_ENDPOINT_URL/_sandbox/state
+curl $AWS_ENDPOINT_URL/_sandbox/faults -d '{"service":"ecs","kind":"throttle"}'
+curl -X DELETE $AWS_ENDPOINT_URL/_sandbox/faults
+`)
 }

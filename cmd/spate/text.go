@@ -134,6 +134,15 @@ func fold(text string, width int, indent string) string {
 	return b.String()
 }
 
+// shellWord is s as a shell reads it back: quoted where it has to be.
+func shellWord(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@%+="
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // columnGap is between the columns of a table.
 const columnGap = "  "
 

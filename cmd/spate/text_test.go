@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os/exec"
 	"testing"
 )
 
@@ -40,5 +41,18 @@ func TestALineOfAJobCannotDrawOnTheTerminal(t *testing.T) {
 	page{Writer: &b}.quote([]string{"\x1b[1;31mred\x1b[0m\tä", "10 %\r20 %", "\x1b]0;title\a\u009b2J"})
 	if want := "    | red\tä\n    | 10 %·20 %\n    | ·]0;title··2J\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+func TestAShellReadsAWordBack(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"", "plain/path-1.yaml", "with space", "it's", "$HOME", "a;b", "`x`", "~/x", "*", "ä"} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shellWord(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q is written %s and read %q, %v", word, shellWord(word), out, err)
+		}
+	}
+	if got := shellWord("/tmp/spate.yaml"); got != "/tmp/spate.yaml" {
+		t.Errorf("quoted without need: %s", got)
 	}
 }
