@@ -156,7 +156,13 @@ func printAncestors(w page, ancestors []report.Ancestor) {
 			text = a.ID + " is new"
 		}
 		if len(a.Through) > 0 {
-			text += " (through " + someOf(a.Through, 3) + ")"
+			const shown = 3
+			through := a.Through[:min(len(a.Through), shown)]
+			text += " (through " + strings.Join(through, ", ")
+			if more := a.Between - len(through); more > 0 {
+				text += fmt.Sprintf(", … and %d more", more)
+			}
+			text += ")"
 		}
 		w.paragraph("  ", text)
 	}

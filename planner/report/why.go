@@ -64,7 +64,8 @@ type Ancestor struct {
 	ID          string       `json:"id"`
 	IsNew       bool         `json:"new,omitzero"`          // the earlier run does not have it
 	Differences []Difference `json:"differences,omitempty"` // of the job itself
-	Through     []string     `json:"through,omitempty"`     // the jobs between, from the ancestor on
+	Through     []string     `json:"through,omitempty"`     // the jobs between, from the ancestor on; at most throughMost
+	Between     int          `json:"between"`               // how many they are
 }
 
 // OutputFacts is what is known of an output.
@@ -340,29 +341,26 @@ func (r *Reader) againstKey(ctx context.Context, doc job.Document, against strin
 
 // ancestors finds the jobs that changed themselves among those that a job needs, directly or through others.
 func (r *Reader) ancestors(ctx context.Context, a, b *listing, planned *job.Planned) ([]Ancestor, error) {
-	type step struct {
-		job     job.Planned
-		through []string // from this job on, without the one that is explained
-	}
 	var found []Ancestor
 	seen := map[string]bool{planned.ID: true}
-	for queue := []step{{job: *planned}}; len(queue) > 0; queue = queue[1:] {
-		for _, name := range slices.Sorted(maps.Keys(queue[0].job.Needs)) {
-			need := queue[0].job.Needs[name]
+	for queue := []*descent{{needs: planned.Needs}}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		for _, name := range slices.Sorted(maps.Keys(at.needs)) {
+			need := at.needs[name]
 			n, ok := b.ids.Find(need.Job)
 			if !ok || seen[need.Job] { // of a job of another run nothing is known
 				continue
 			}
 			seen[need.Job] = true
-			at, ok := a.ids.Find(need.Job)
+			was, ok := a.ids.Find(need.Job)
 			if !ok {
-				found = append(found, Ancestor{ID: need.Job, IsNew: true, Through: queue[0].through})
+				found = append(found, Ancestor{ID: need.Job, IsNew: true, Through: at.through(), Between: at.depth})
 				continue
 			}
-			if a.keys[at] == b.keys[n] {
+			if a.keys[was] == b.keys[n] {
 				continue
 			}
-			before, err := a.job(at)
+			before, err := a.job(was)
 			if err != nil {
 				return nil, err
 			}
@@ -375,12 +373,34 @@ func (r *Reader) ancestors(ctx context.Context, a, b *listing, planned *job.Plan
 				return nil, err
 			}
 			if own := slices.DeleteFunc(differences, func(d Difference) bool { return !d.IsOwn() }); len(own) > 0 {
-				found = append(found, Ancestor{ID: need.Job, Differences: own, Through: queue[0].through})
+				found = append(found, Ancestor{ID: need.Job, Differences: own, Through: at.through(), Between: at.depth})
 			}
-			queue = append(queue, step{after, slices.Concat([]string{need.Job}, queue[0].through)})
+			queue = append(queue, &descent{id: need.Job, needs: after.Needs, below: at, depth: at.depth + 1})
 		}
+		at.needs = nil
 	}
 	return found, nil
+}
+
+// throughMost is how many of the jobs between an ancestor and a job are named: chains may be long, and each of their jobs
+// an ancestor that changed.
+const throughMost = 20
+
+// descent is the way from an ancestor that changed down to the job that is explained.
+type descent struct {
+	id    string
+	needs map[string]job.PlannedNeed
+	below *descent // nil of the job itself
+	depth int      // jobs, without that
+}
+
+// through names the jobs of the way.
+func (d *descent) through() []string {
+	var ids []string
+	for ; d.below != nil && len(ids) < throughMost; d = d.below {
+		ids = append(ids, d.id)
+	}
+	return ids
 }
 
 // Because is the reason in a clause for people: "it was changed: params.limit 5 → 6".

@@ -3,11 +3,13 @@ package report
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"spate/job"
+	"spate/planner"
 )
 
 const retention = 30 * 24 * time.Hour
@@ -116,5 +118,31 @@ func TestAKeyIsExplainedByItsOutputAndTheRunsThatUseIt(t *testing.T) {
 	got := p.why("deal-1", WhyOptions{Against: found.Job.Key.String()})
 	if want := "deal-1 done: it was changed: params.layers is new"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestTheWayFromAnAncestorIsShortHoweverLongTheChain(t *testing.T) {
+	p := newPast(t)
+	chain := func(run *planner.Run, param string) {
+		jobs := []job.Planned{deal("job-0", param)}
+		for i := range 99 {
+			next := sum(fmt.Sprintf("job-%d", i+1), fmt.Sprintf("job-%d", i))
+			next.Params = []byte(param)
+			jobs = append(jobs, next)
+		}
+		p.index(run.ID, p.manifest(run, jobs...), slices.Repeat([]string{"done"}, len(jobs))...)
+	}
+	chain(p.run("nightly-1", "nightly", job.RunSucceeded, noon.Add(-time.Hour)), `{"n":1}`)
+	chain(p.run("nightly-2", "nightly", job.RunSucceeded, noon), `{"n":2}`)
+	e, err := p.Why(t.Context(), noon, "job-99", WhyOptions{Retention: retention})
+	if err != nil || len(e.Ancestors) != 99 {
+		t.Fatalf("%d ancestors, %v", len(e.Ancestors), err)
+	}
+	first, last := e.Ancestors[0], e.Ancestors[98]
+	if first.ID != "job-98" || first.Between != 0 || len(first.Through) != 0 {
+		t.Errorf("the nearest: %+v", first)
+	}
+	if last.ID != "job-0" || last.Between != 98 || len(last.Through) != 20 || last.Through[0] != "job-1" || last.Through[19] != "job-20" {
+		t.Errorf("the farthest: %+v", last)
 	}
 }
