@@ -154,6 +154,18 @@ func TestEachKindOfBadTableIsToldWithItsPlace(t *testing.T) {
 	}
 }
 
+func TestTheGuideShowsWhatImportSays(t *testing.T) {
+	guide, err := os.ReadFile("../../../docs/reinsurance-files.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, said, _ := importing(t, "EventId,EventRate,MeanLoss,SDLoss\n3,0.36,\"40000000,00\",20000000\n4,0.17,90.000.000,30000000\n"+
+		"5,0.025,150000000\n7,0.01,150000000,0\n5,0.02,NaN,0\n", "--catalogue", "us-hurricane")
+	if shown := strings.ReplaceAll(said, "events.csv", "cedant.csv"); !strings.Contains(string(guide), "cedant.csv\n"+shown+"```") {
+		t.Errorf("docs/reinsurance-files.md does not show\n%s", shown)
+	}
+}
+
 func TestNothingOfATableIsLost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		ids := rapid.SliceOfNDistinct(rapid.Int64Range(1, 1e14), 1, 20, rapid.ID).Draw(rt, "events")
