@@ -33,7 +33,7 @@ var fleetSize = flag.Int("workers", 500, "workers of TestWorkersLeaveAfterFiftee
 // and what a worker weighs, it logs for docs/benchmarks.md.
 func TestWorkersLeaveAfterFifteenIdleMinutes(t *testing.T) {
 	workers := *fleetSize
-	dir, begin := t.TempDir(), time.Now()
+	dir, begin, before := t.TempDir(), time.Now(), cpuTime(t)
 	var perWorker uint64
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, workers, dir)
@@ -51,7 +51,8 @@ func TestWorkersLeaveAfterFifteenIdleMinutes(t *testing.T) {
 			t.Errorf("%d workers after 17 minutes; %d of %d left for being idle", n, f.idle.Load(), workers)
 		}
 	})
-	t.Logf("%d workers: %s for 17 virtual minutes, %d KiB a worker", workers, time.Since(begin).Round(100*time.Millisecond), perWorker>>10)
+	t.Logf("%d workers: %s for 17 virtual minutes, %s of processor time, %d KiB a worker",
+		workers, time.Since(begin).Round(100*time.Millisecond), (cpuTime(t) - before).Round(100*time.Millisecond), perWorker>>10)
 }
 
 // memory is what lives on the heap and on stacks, in bytes.
