@@ -215,6 +215,7 @@ func ParseEvent(data []byte) (Event, error) {
 type Submission struct {
 	V  int    `json:"v"`
 	ID string `json:"id"`
+	By string `json:"by,omitzero"` // who submits, as records show it
 }
 
 // Encode writes the submission.

@@ -241,7 +241,7 @@ func (l *loop) receive(ctx context.Context, m queue.Message) error {
 	if err != nil {
 		return err
 	}
-	r := &Run{ID: s.ID, Name: s.ID, State: job.RunReceived, Received: time.Now()}
+	r := &Run{ID: s.ID, Name: s.ID, By: s.By, State: job.RunReceived, Received: time.Now()}
 	created, err := l.store.create(ctx, r)
 	if err != nil {
 		return err

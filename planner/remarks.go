@@ -13,7 +13,11 @@ func (r *Run) Remarks() []string {
 		remarks = append(remarks, fmt.Sprintf("partial: %d of %s", r.Progress.Jobs, jobs(r.Whole)))
 	}
 	if r.Force != "" && r.Progress.Jobs > 0 {
-		remarks = append(remarks, fmt.Sprintf("forced: %s to be computed again, as %q", jobs(r.Forced), r.Force))
+		text := fmt.Sprintf("forced: %s to be computed again, as %q", jobs(r.Forced), r.Force)
+		if r.By != "" {
+			text += ", by " + r.By
+		}
+		remarks = append(remarks, text)
 	}
 	for _, s := range r.Substitutions {
 		remarks = append(remarks, "substituted: "+s.String())

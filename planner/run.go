@@ -21,6 +21,7 @@ type Run struct {
 	Name   string            `dynamodbav:"name"`
 	Pool   string            `dynamodbav:"pool"`
 	Owner  string            `dynamodbav:"owner"`
+	By     string            `dynamodbav:"by,omitempty"` // who submitted it; may be empty
 	Labels map[string]string `dynamodbav:"labels"`
 
 	State  job.RunState `dynamodbav:"state"`

@@ -24,7 +24,8 @@ import (
 // Prepared is a run file read and checked on the submitter's side, its jobs in a local file of JSON lines. Close it.
 type Prepared struct {
 	RunFile *job.RunFile
-	Jobs    int // 0 when the jobs lie in S3, where the controller counts them
+	Jobs    int    // 0 when the jobs lie in S3, where the controller counts them
+	By      string // who submits, as records show it; may be empty
 
 	file   *os.File // nil when the jobs lie in S3
 	places places
@@ -208,7 +209,7 @@ func Submit(ctx context.Context, store *objects.Store, submissions Sender, id st
 	if err != nil {
 		return "", fmt.Errorf("submit run %s: %w", id, err)
 	}
-	body, err := job.Submission{V: job.MessageVersion, ID: id}.Encode()
+	body, err := job.Submission{V: job.MessageVersion, ID: id, By: p.By}.Encode()
 	if err != nil {
 		return "", fmt.Errorf("submit run %s: %w", id, err)
 	}

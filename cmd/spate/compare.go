@@ -82,9 +82,7 @@ func printComparison(w page, now time.Time, c *report.Comparison) {
 	w.paragraph("  ", fmt.Sprintf("%s then, %d now: %d the same, %d changed, %d new, %d gone",
 		countOf(c.Jobs.Before, "job"), c.Jobs.After, c.Jobs.Same, c.Jobs.Changed(), c.Jobs.New, c.Jobs.Gone))
 	for _, run := range []report.RunRef{c.Before, c.After} {
-		if n := len(run.Substituted); n > 0 {
-			w.paragraph("  ", fmt.Sprintf("in %s %s substituted: %s", run.ID, either(n, "1 job is", "%d jobs are"), someOf(run.Substituted, shownNames)))
-		}
+		printRemarks(w, run.ID+" is ", run.Remarks)
 	}
 	if c.Jobs.Own > 0 {
 		fmt.Fprintln(w)

@@ -84,6 +84,7 @@ func printGraph(w page, g *report.Graph) error {
 		what = "Job " + g.Job + " and its relatives of run " + g.Run.ID
 	}
 	w.paragraph("", fmt.Sprintf("%s (%s): %s on %s; the widest is level %d", what, g.Run.State, countOf(g.Jobs, "job"), countOf(len(g.Levels), "level"), g.Widest))
+	printRemarks(w, "", g.Run.Remarks)
 	fmt.Fprintln(w)
 	if err := printLevels(w, g); err != nil {
 		return err

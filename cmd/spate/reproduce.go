@@ -94,6 +94,7 @@ func (c *reproduceCommand) submit(ctx context.Context, p *program, in *installat
 	if err != nil {
 		return "", err
 	}
+	prepared.By = asker()
 	id, err := planner.Submit(contact, in.objects, submissions, c.ID, prepared)
 	if err == nil && !c.json() {
 		pageOn(p.stderr).paragraph("", fmt.Sprintf("Computing jobs of %s again, as run %s", prepared.RunFile.Reproduce.Run, id))

@@ -151,6 +151,7 @@ func files(results *report.Results) int {
 // resultsView is what --output json prints.
 type resultsView struct {
 	*report.Results
+	Remarks  []string      `json:"remarks,omitempty"` // what makes the run no ordinary one: a part, forced, substituted
 	Download *downloadView `json:"download,omitempty"`
 }
 
@@ -161,7 +162,7 @@ type downloadView struct {
 
 func (c *resultsCommand) print(w page, run *planner.Run, results *report.Results, tally *download.Tally) error {
 	if c.json() {
-		v := resultsView{Results: results}
+		v := resultsView{Results: results, Remarks: run.Remarks()}
 		if tally != nil {
 			v.Download = &downloadView{c.To, tally}
 		}

@@ -26,6 +26,7 @@ func printResultsTitle(w page, run *planner.Run, results *report.Results, roots 
 		text += ", on which no other depends"
 	}
 	w.paragraph("", text+".")
+	printRemarks(w, "", run.Remarks())
 	if common := commonLabels(results.Outputs); len(common) > 0 {
 		w.paragraph("  ", "labels: "+labelText(common, nil))
 	}

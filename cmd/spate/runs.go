@@ -72,15 +72,15 @@ func printRuns(w page, now time.Time, runs []*planner.Run) error {
 	if err := w.rowsWithin(header, body, "OWNER", "POOL", "BLOCKED", "SUBMITTED", "CACHED", "EXECUTED"); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(runs, func(r *planner.Run) bool { return len(r.Substitutions) > 0 }) {
-		w.paragraph("", "* Other outputs stand in for some of the run's own: `spate status RUN` tells which.")
+	if slices.ContainsFunc(runs, func(r *planner.Run) bool { return len(r.Remarks()) > 0 }) {
+		w.paragraph("", "* Partial, forced or substituted: `spate status RUN` tells more.")
 	}
 	return nil
 }
 
-// markedState is a run's state, with a mark when other outputs stand in for some of its jobs'.
+// markedState is a run's state, with a mark when it is no ordinary run.
 func markedState(r *planner.Run) string {
-	if len(r.Substitutions) > 0 {
+	if len(r.Remarks()) > 0 {
 		return string(r.State) + "*"
 	}
 	return string(r.State)
@@ -111,6 +111,7 @@ type runView struct {
 	Name     string            `json:"name"`
 	Pool     string            `json:"pool"`
 	Owner    string            `json:"owner"`
+	By       string            `json:"submitted_by,omitempty"`
 	Labels   map[string]string `json:"labels"`
 	State    job.RunState      `json:"state"`
 	Reason   string            `json:"reason"`
@@ -164,7 +165,7 @@ type failureView struct {
 
 func runJSON(now time.Time, bucket string, r *planner.Run) runView {
 	v := runView{
-		ID: r.ID, Name: r.Name, Pool: r.Pool, Owner: r.Owner, Labels: r.Labels, State: r.State, Reason: r.Reason, Errors: r.Errors,
+		ID: r.ID, Name: r.Name, Pool: r.Pool, Owner: r.Owner, By: r.By, Labels: r.Labels, State: r.State, Reason: r.Reason, Errors: r.Errors,
 		Received: r.Received, Planned: optional(r.Planned), Ended: optional(r.Ended), Seconds: duration(now, r).Seconds(),
 		Image: r.Image, Results: results(bucket, r), Progress: r.Progress, Substitutions: r.Substitutions,
 		Warnings: r.Warnings, Reproduction: r.Reproduction,

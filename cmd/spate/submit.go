@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ type submitCommand struct {
 	RunFile string `arg:"" name:"run-file" help:"Run file, YAML or JSON." type:"path"`
 	ID      string `help:"What the run is called; the same id again is the same run. Left out, a new one is made." placeholder:"ID"`
 	selectionFlags
-	Watch bool `help:"Watch the run until it ends; exit 1 unless it succeeds." short:"w"`
+	By    string `help:"Who submits (default: user@host)." placeholder:"NAME"`
+	Watch bool   `help:"Watch the run until it ends; exit 1 unless it succeeds." short:"w"`
 }
 
 // selectionFlags say which jobs of a run file are meant, over what the file says itself.
@@ -97,6 +99,7 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer prepared.Close()
+	prepared.By = cmp.Or(c.By, asker())
 	contact, cancel := context.WithTimeout(ctx, contactTimeout)
 	defer cancel()
 	submissions, err := queue.Open(contact, in.clients.SQS, in.cfg.Queues.Submissions)

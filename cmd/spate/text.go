@@ -256,6 +256,20 @@ func took(d time.Duration) string {
 	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
+// printRemarks says what makes a run no ordinary one, the first few of the reasons; each begins with prefix.
+func printRemarks(w page, prefix string, remarks []string) {
+	for i, remark := range remarks {
+		if i == shownRemarks {
+			w.paragraph("  ", fmt.Sprintf("… and %s (`spate status RUN`)", countOf(len(remarks)-i, "further remark")))
+			return
+		}
+		w.paragraph("  ", prefix+remark)
+	}
+}
+
+// shownRemarks is how many are shown where a run is not what it is about.
+const shownRemarks = 5
+
 // countOf is a number of things.
 func countOf(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(n, what)) }
 

@@ -120,6 +120,7 @@ func (c *whatIfCommand) submit(ctx context.Context, in *installation, base *plan
 	}
 	contact, cancel := context.WithTimeout(ctx, contactTimeout) // begins here: changing a million jobs takes longer
 	defer cancel()
+	prepared.By = asker()
 	submissions, err := queue.Open(contact, in.clients.SQS, in.cfg.Queues.Submissions)
 	if err != nil {
 		return "", nil, err

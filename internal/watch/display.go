@@ -205,8 +205,8 @@ func line(run *planner.Run, workers int, perSecond float64, columns int) (text s
 			perSecond = 0 // workers drop more than they finish, and nobody knows when they come to it
 		}
 		parts = figures(p, workers, perSecond)
-		if n := len(run.Substitutions); n > 0 {
-			parts = slices.Insert(parts, 1, part{fmt.Sprintf("%d substituted", n), rankFailed})
+		for _, mark := range marks(run) {
+			parts = slices.Insert(parts, 1, part{mark, rankFailed})
 		}
 		if run.State == job.RunCancelling {
 			parts = slices.Insert(parts, 0, part{text: fmt.Sprintf("cancelling, %d left", p.Left())})
@@ -229,6 +229,21 @@ func line(run *planner.Run, workers int, perSecond float64, columns int) (text s
 		text += " · " + run.Reason
 	}
 	return clip(text, columns), whole
+}
+
+// marks are what makes a run no ordinary one, in a word or two.
+func marks(run *planner.Run) []string {
+	var marks []string
+	if n := len(run.Substitutions); n > 0 {
+		marks = append(marks, fmt.Sprintf("%d substituted", n))
+	}
+	if run.Force != "" {
+		marks = append(marks, fmt.Sprintf("%d forced", run.Forced))
+	}
+	if run.Partial() {
+		marks = append(marks, fmt.Sprintf("of %d in the file", run.Whole))
+	}
+	return marks
 }
 
 func figures(p planner.Progress, workers int, perSecond float64) []part {

@@ -39,11 +39,12 @@ type RunRef struct {
 	State    job.RunState `json:"state"`
 	Received time.Time    `json:"received_at"`
 
+	Remarks     []string `json:"remarks,omitempty"`     // what makes it no ordinary run: a part, forced, substituted
 	Substituted []string `json:"substituted,omitempty"` // ids of the jobs for which other outputs stand in; of jobs of one key the first asked for
 }
 
 func refOf(run *planner.Run) RunRef {
-	ref := RunRef{ID: run.ID, Name: run.Name, State: run.State, Received: run.Received}
+	ref := RunRef{ID: run.ID, Name: run.Name, State: run.State, Received: run.Received, Remarks: run.Remarks()}
 	for _, s := range run.Substitutions {
 		if !slices.Contains(ref.Substituted, s.Job) {
 			ref.Substituted = append(ref.Substituted, s.Job)
