@@ -81,10 +81,11 @@ func TestErrorsOfServicesAreSentencesWithAdvice(t *testing.T) {
 
 func TestAnUnreachableServiceIsNamedWithWhatPointsThere(t *testing.T) {
 	t.Parallel()
-	closed, err := closedPort()
+	closed, free, err := closedPort()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer free()
 	address := "http://" + closed
 	want := "spate: read runs: nothing listens for DynamoDB at " + address + "\n" +
 		"  AWS_ENDPOINT_URL_DYNAMODB points there. Is that where `spate sandbox` or `spate demo --keep` is serving? Unset it to use AWS.\n"
@@ -113,10 +114,11 @@ func TestASilentServiceIsNotWaitedForLongerThanTheContext(t *testing.T) {
 
 func TestWhatStandsBehindTheSDKsErrorIsKept(t *testing.T) {
 	t.Parallel()
-	closed, err := closedPort()
+	closed, free, err := closedPort()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer free()
 	_, err = planner.ReadRuns(t.Context(), table.New(awsclient.Local("http://"+closed).DynamoDB, "spate-runs"))
 	var b bytes.Buffer
 	printError(page{&b, 0, ""}, fmt.Errorf("%w\nthe log ends with:\nlast line", err), nil)

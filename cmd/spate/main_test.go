@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"net"
 	"net/http"
@@ -34,27 +35,32 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_CONFIG_FILE", filepath.Join(env.WorkDir, "no-aws-config"))
 			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(env.WorkDir, "no-aws-credentials"))
 			env.Setenv("AWS_MAX_ATTEMPTS", "1") // nobody is there, however often one asks
-			closed, err := closedPort()
-			if err != nil {
-				return err
-			}
-			env.Setenv("CLOSED", "http://"+closed)
 			refusing := httptest.NewServer(http.HandlerFunc(refuse))
 			env.Defer(refusing.Close)
 			env.Setenv("REFUSING", refusing.URL)
 			env.Setenv("TAKEN", refusing.Listener.Addr().String())
+			closed, free, err := closedPort()
+			if err != nil {
+				return err
+			}
+			env.Defer(free)
+			env.Setenv("CLOSED", "http://"+closed)
 			return nil
 		},
 	})
 }
 
-// closedPort is a loopback address on which nothing listens.
-func closedPort() (string, error) {
+// closedPort is a loopback address on which nothing listens, nor can until it is freed: the near end of a connection.
+func closedPort() (address string, free func(), err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return listener.Addr().String(), listener.Close()
+	near, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		return "", nil, errors.Join(err, listener.Close())
+	}
+	return near.LocalAddr().String(), func() { near.Close(); listener.Close() }, nil
 }
 
 // refuse is DynamoDB and SQS for somebody whose credentials have expired.
