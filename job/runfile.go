@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -86,10 +87,25 @@ func ParseRunFile(file string, data []byte) (*RunFile, error) {
 	if isObject {
 		d.checkFields(seen)
 	}
+	if n := run.textBytes(); n > MaxTextBytes {
+		d.errorf(cmp.Or(run.places["labels"], run.places["owner"]), "owner and labels have %d bytes together, at most %d are kept with a run", n, MaxTextBytes)
+	}
 	if _, ok := seen["only"]; run.WithDependents && !ok {
 		d.errorf(seen["with_dependents"], "%v", errNoOnly)
 	}
 	return run, errs.Err()
+}
+
+// MaxTextBytes is the most that owner and labels of a run take together. They are kept in its record, which is read whenever
+// runs are listed and must fit into one item of DynamoDB, 400 KB.
+const MaxTextBytes = 16 << 10
+
+func (r *RunFile) textBytes() int {
+	n := len(r.Owner)
+	for name, value := range r.Labels {
+		n += len(name) + len(value)
+	}
+	return n
 }
 
 // checkFields checks which fields stand in the run file, and where.

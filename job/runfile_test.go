@@ -123,3 +123,21 @@ func TestAFieldOfARunFileIsFoundAgainForLaterErrors(t *testing.T) {
 		}
 	}
 }
+
+// A record that does not fit into its item could never be written, and the run would be planned again and again.
+func TestWhatIsKeptWithARunFitsIntoItsRecord(t *testing.T) {
+	for text, want := range map[string]string{
+		"owner: " + strings.Repeat("x", MaxTextBytes-8) + "\nlabels: {as_of: abc}": "",
+		"labels: {as_of: " + strings.Repeat("x", MaxTextBytes) + "}":               "f:4:9: owner and labels have 16389 bytes together, at most 16384 are kept with a run",
+		"owner: " + strings.Repeat("x", MaxTextBytes+1):                            "f:4:8: owner and labels have 16385 bytes together, at most 16384 are kept with a run",
+	} {
+		_, err := ParseRunFile("f", []byte("name: n\npool: p\njobs_from: jobs.jsonl\n"+text+"\n"))
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%.20s…: got %q, want %q", text, got, want)
+		}
+	}
+}
