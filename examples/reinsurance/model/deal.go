@@ -80,7 +80,13 @@ type Cover struct {
 // market share, times the factor of secondary uncertainty (or a loss drawn from the cedant's own event loss table), less
 // the inuring recoveries for the same occurrence; to that, the terms apply. Amounts are rounded to whole units of money after each of these steps. Errors are *InputError.
 func (p DealParams) Price(c Cover) ([]PeriodLoss, error) {
-	var losses []PeriodLoss
+	losses, _, err := p.price(c)
+	return losses, err
+}
+
+// price is Price, and says in how many years the aggregate limit is used up. The losses do not tell that, as each is
+// rounded.
+func (p DealParams) price(c Cover) (losses []PeriodLoss, exhausts int, err error) {
 	var year Year
 	period := int64(0)
 	subject := p.subject(c)
@@ -91,24 +97,28 @@ func (p DealParams) Price(c Cover) ([]PeriodLoss, error) {
 		}
 		loss, err := subject(o)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for len(inuring) > 0 && inuring[0].Occurrence <= o.ID {
 			if inuring[0].Occurrence == o.ID {
 				recovered, err := c.Rates.Convert(inuring[0].Loss, inuring[0].Currency, p.Currency)
 				if err != nil {
-					return nil, err
+					return nil, 0, err
 				}
 				loss -= recovered
 			}
 			inuring = inuring[1:]
 		}
+		before := year.paid()
 		paid, premium := year.Recover(max(loss, 0))
+		if before < year.most && year.paid() == year.most {
+			exhausts++
+		}
 		if paid > 0 || premium > 0 {
 			losses = append(losses, PeriodLoss{Period: o.Period, Occurrence: o.ID, Currency: p.Currency, Loss: paid, Premium: premium})
 		}
 	}
-	return losses, nil
+	return losses, exhausts, nil
 }
 
 // subject returns what tells the cedant's loss from an occurrence, before what inures to the deal's benefit. Losses that
@@ -142,22 +152,15 @@ type DealSummary struct {
 	LargestLoss          int64    `json:"largest_loss"`          // by one occurrence
 }
 
-func (p DealParams) summarise(losses []PeriodLoss) DealSummary {
+func (p DealParams) summarise(losses []PeriodLoss, exhausts int) DealSummary {
 	years := newYears(p.Periods, losses)
 	mean, se := meanOf(years.aggregate)
 	full := part(p.Limit, p.Share)
-	exhausted := int64(math.MaxInt64)
-	if p.Reinstatements != nil {
-		exhausted = part(p.Year().most, p.Share)
-	}
 	summary := DealSummary{Currency: p.Currency, Periods: p.Periods, AAL: cents(mean), AALSE: cents(se)}
-	hit, exhausts := 0, 0
+	hit := 0
 	for _, loss := range years.aggregate {
 		if loss > 0 {
 			hit++
-		}
-		if loss >= exhausted {
-			exhausts++
 		}
 	}
 	for _, l := range losses {
@@ -199,11 +202,11 @@ func priceTask(params []byte, inputs map[string][]byte) (map[string][]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	losses, err := p.Price(cover)
+	losses, exhausts, err := p.price(cover)
 	if err != nil {
 		return nil, err
 	}
-	summary, err := marshal(p.summarise(losses))
+	summary, err := marshal(p.summarise(losses, exhausts))
 	if err != nil {
 		return nil, err
 	}

@@ -216,3 +216,19 @@ func text(t *testing.T, elements ...string) string {
 	}
 	return string(content)
 }
+
+// The quarters of 21, 21, 21 and 37 are rounded to 5, 5, 5 and 9, which is less than a quarter of the 100 that were used up;
+// that of 99 is rounded to as much.
+func TestAYearThatUsesUpTheAggregateLimitCountsHoweverItsLossesAreRounded(t *testing.T) {
+	const deal = `{"attachment":0,"limit":100,"reinstatements":0,"share":0.25,"market_share":1,"currency":"USD","inuring_priority":1,"periods":4}`
+	events := "period,occurrence,event,currency,loss\n1,1200100,1,USD,21\n1,1201100,1,USD,21\n1,1202100,1,USD,21\n1,1203100,1,USD,37\n1,1204100,1,USD,9\n" +
+		"2,2200100,1,USD,99\n3,3200100,1,USD,100\n4,4200100,1,USD,21\n4,4201100,1,USD,21\n4,4202100,1,USD,21\n4,4203100,1,USD,37\n"
+	code, message, out := job(t, "price-deal", deal, map[string]string{hurricanes: events})
+	var summary model.DealSummary
+	if err := json.Unmarshal([]byte(text(t, out, "summary.json")), &summary); code != 0 || err != nil {
+		t.Fatal(code, message, err)
+	}
+	if summary.ExhaustProbability != 0.75 {
+		t.Errorf("the limit is used up in %v of the years, want all of the four but the second", summary.ExhaustProbability)
+	}
+}
