@@ -49,8 +49,8 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 // run shows or watches one run.
 func (c *statusCommand) run(ctx context.Context, p *program, in *installation) error {
 	contact, cancel := context.WithTimeout(ctx, contactTimeout)
-	defer cancel()
 	run, err := planner.ReadRun(contact, in.runs, c.RunID)
+	cancel()
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (c *statusCommand) run(ctx context.Context, p *program, in *installation) e
 	if c.Watch {
 		return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
 	}
-	return showRun(contact, p, in, run, c.json())
+	return showRun(ctx, p, in, run, c.json()) // however many failures there are to read
 }
 
 // state is what status shows of an installation.
