@@ -119,3 +119,17 @@ func TestEachThingHasItsPlaceInTheBucket(t *testing.T) {
 		}
 	}
 }
+
+func TestHintsEndWhenTheyTakeTooLong(t *testing.T) {
+	known := make([]string, hintsMost/4)
+	for i := range known {
+		known[i] = "x" // so short that it is not compared in earnest
+	}
+	known[0] = "deal-1"
+	similar := newHinter(known)
+	for i := range 6 {
+		if got, want := similar.to("deal-2") == "deal-1", i < 4; got != want {
+			t.Errorf("hint %d is given: %v, want %v", i+1, got, want)
+		}
+	}
+}

@@ -27,6 +27,26 @@ func Nearest(word string, known []string) string {
 	return slices.MinFunc(best, func(a, b scored) int { return cmp.Compare(a.distance, b.distance) }).word
 }
 
+// hintsMost is how many names are compared to give hints, which takes a second or two.
+const hintsMost = 1_000_000
+
+// hinter gives hints to misspelt names until it has compared hintsMost: many wrong names among many known ones would take
+// hours.
+type hinter struct {
+	known []string
+	left  int // names to compare
+}
+
+func newHinter(known []string) *hinter { return &hinter{known, hintsMost} }
+
+// to is the known name nearest to a misspelt one, or "".
+func (h *hinter) to(word string) string {
+	if h.left -= len(h.known); h.left < 0 {
+		return ""
+	}
+	return Nearest(word, h.known)
+}
+
 // editDistance counts the bytes to insert, delete or replace, and the neighbours to exchange, to turn a into b.
 func editDistance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)

@@ -243,10 +243,11 @@ func explainUnknown(changes []Change, jobs iter.Seq2[Spec, error], errs *Errors)
 		}
 		known = append(known, s.ID)
 	}
+	similar := newHinter(known)
 	for _, c := range changes {
 		hint := fmt.Sprintf("the run has %d jobs", len(known))
 		for _, id := range c.ids() {
-			if near := Nearest(id, known); near != "" {
+			if near := similar.to(id); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 				break
 			}

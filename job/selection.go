@@ -95,20 +95,19 @@ func (d *decoder) only(places map[string]position) []string {
 	return ids
 }
 
-// hintsMost is among how many jobs one of a similar name is looked for.
-const hintsMost = 100_000
-
 // CheckOnly checks, once all jobs have been added, that those of the run file's Only are among them.
 func (c *Checker) CheckOnly(run *RunFile) {
+	var similar *hinter
 	for i, id := range run.Only {
 		if _, ok := c.Find(id); ok {
 			continue
 		}
+		if similar == nil {
+			similar = newHinter(c.jobIDs())
+		}
 		hint := ""
-		if len(c.jobs) <= hintsMost {
-			if near := Nearest(id, c.jobIDs()); near != "" {
-				hint = fmt.Sprintf("; did you mean %q?", near)
-			}
+		if near := similar.to(id); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		at, ok := run.places[onlyPlace(i)]
 		e := &Error{Message: fmt.Sprintf("only: no job of this run is called %q%s", id, hint)}
