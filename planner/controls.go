@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"spate/internal/table"
@@ -121,6 +122,25 @@ func ReadAudits(ctx context.Context, t *table.Table, run string) ([]Audit, error
 		audits = append(audits, a)
 	}
 	return audits, nil
+}
+
+// ReadAsked reads all that was asked about a run: what was answered, then what was not yet, which has no Answered.
+func ReadAsked(ctx context.Context, t *table.Table, run string) ([]Audit, error) {
+	// In this order, so that no request is missed that is answered meanwhile.
+	waiting, err := store{table: t}.requests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := ReadAudits(ctx, t, run)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range waiting {
+		if r.Run == run && !slices.ContainsFunc(asked, func(a Audit) bool { return a.Request.ID() == r.ID() }) {
+			asked = append(asked, Audit{Request: r})
+		}
+	}
+	return asked, nil
 }
 
 // requests reads the inbox, the oldest first.

@@ -52,6 +52,12 @@ func TestARequestWaitsForAControllerAndIsAnsweredOnce(t *testing.T) {
 		if w.inbox() != 1 {
 			t.Error("the request has not stayed")
 		}
+		if asked, err := ReadAsked(t.Context(), w.runs, "nobody"); err != nil || len(asked) != 1 || asked[0].Request.ID() != id || !asked[0].Answered.IsZero() {
+			t.Errorf("asked was %+v, %v", asked, err)
+		}
+		if asked, err := ReadAsked(t.Context(), w.runs, "another"); err != nil || len(asked) != 0 {
+			t.Errorf("asked was %+v of another run, %v", asked, err)
+		}
 		w.start()
 		asked := time.Now()
 		a, err := Answer(t.Context(), w.runs, "nobody", id, time.Minute)
@@ -65,7 +71,7 @@ func TestARequestWaitsForAControllerAndIsAnsweredOnce(t *testing.T) {
 			t.Errorf("answered %+v", a)
 		}
 		time.Sleep(time.Minute)
-		audits, err := ReadAudits(t.Context(), w.runs, "nobody")
+		audits, err := ReadAsked(t.Context(), w.runs, "nobody")
 		if err != nil || len(audits) != 1 || w.inbox() != 0 {
 			t.Errorf("%d audit records, %d requests left, %v", len(audits), w.inbox(), err)
 		}

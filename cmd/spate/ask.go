@@ -96,7 +96,7 @@ type auditView struct {
 	Reason   string              `json:"reason"`
 	Jobs     []string            `json:"jobs,omitempty"`
 	Asked    time.Time           `json:"asked_at"`
-	Answered time.Time           `json:"answered_at"`
+	Answered time.Time           `json:"answered_at,omitzero"`
 	Refused  bool                `json:"refused"`
 	Answer   string              `json:"answer"`
 }
@@ -137,6 +137,8 @@ func printAudits(w page, now time.Time, audits []planner.Audit) {
 			text += fmt.Sprintf(" (%s)", r.Reason)
 		}
 		switch {
+		case a.Answered.IsZero():
+			text += ": no controller has answered yet"
 		case a.Refused:
 			text += ", refused: " + a.Answer
 		case r.Kind != planner.RequestSubstitute: // a run's remarks tell its substitutions

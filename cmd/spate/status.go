@@ -190,7 +190,7 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	if err != nil {
 		return err
 	}
-	audits, err := planner.ReadAudits(ctx, in.runs, r.ID)
+	audits, err := planner.ReadAsked(ctx, in.runs, r.ID)
 	if err != nil {
 		return err
 	}

@@ -93,4 +93,7 @@ func (in *installation) askNobody(t *testing.T, what, run string) {
 	if r.code != 1 || !strings.Contains(r.stderr, "the request stays") {
 		t.Fatalf("%s without a controller: exit code %d, %s", what, r.code, r.stderr)
 	}
+	if r := in.spate(t, "status", run); !strings.Contains(r.stdout, "(it is time): no controller has answered yet") {
+		t.Errorf("the run's status does not tell that a request waits:\n%s", r.stdout)
+	}
 }
