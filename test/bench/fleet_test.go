@@ -33,6 +33,9 @@ var fleetSize = flag.Int("workers", 500, "workers of TestWorkersLeaveAfterFiftee
 // and what a worker weighs, it logs for docs/benchmarks.md.
 func TestWorkersLeaveAfterFifteenIdleMinutes(t *testing.T) {
 	workers := *fleetSize
+	if testing.Short() {
+		workers = min(workers, 100)
+	}
 	dir, begin, before := t.TempDir(), time.Now(), cpuTime(t)
 	var perWorker uint64
 	synctest.Test(t, func(t *testing.T) {
