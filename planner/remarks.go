@@ -30,4 +30,4 @@ func (r *Run) Remarks() []string {
 }
 
 // Partial reports whether the run has a part of its run file's jobs only.
-func (r *Run) Partial() bool { return r.Progress.Jobs < r.Whole }
+func (r *Run) Partial() bool { return 0 < r.Progress.Jobs && r.Progress.Jobs < r.Whole }

@@ -71,6 +71,10 @@ func (c *whatIfCommand) Run(ctx context.Context, p *program) error {
 			todo: "`spate submit RUN-FILE --change …` runs changed jobs without comparing.",
 		}
 	}
+	if len(base.Substitutions) > 0 {
+		printRemarks(pageOn(p.stderr), base.ID+" is ", base.Remarks())
+		pageOn(p.stderr).paragraph("  ", "Here substituted jobs are computed themselves, so figures may move for that.")
+	}
 	id, changed, err := c.submit(ctx, in, base)
 	if err != nil {
 		return err
