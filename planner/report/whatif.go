@@ -86,14 +86,8 @@ func (r *Reader) Effect(ctx context.Context, o EffectOptions) (*Effect, error) {
 		full, _ := CostOf(o.Run, e.Cost.Full)
 		e.Cost.ExecutedUSD, e.Cost.FullUSD = &executed.USD, &full.USD
 	}
-	for _, end := range d.ends {
-		before, ok := base[end.id]
-		if !ok || before == end.key {
-			continue
-		}
-		if err := r.compareEnd(ctx, e, end, before, o.Files); err != nil {
-			return nil, fmt.Errorf("compare results of job %s: %w", end.id, err)
-		}
+	if err := r.compareEnds(ctx, e, d.ends, base, o.Files); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(e.Figures, byMovement)
 	return e, nil
@@ -210,6 +204,32 @@ func (r *Reader) manifest(ctx context.Context, key job.Key) (*job.Manifest, erro
 		return nil, fmt.Errorf("read output %s: %w", key.Short(), err)
 	}
 	return job.ParseManifest(data, key)
+}
+
+// compareEnds adds the figures of all ends that differ to the effect.
+func (r *Reader) compareEnds(ctx context.Context, e *Effect, ends []keyed, base map[string]job.Key, files string) error {
+	parts := make([]Effect, len(ends))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(outputReads)
+	for i, end := range ends {
+		before, ok := base[end.id]
+		if !ok || before == end.key {
+			continue
+		}
+		group.Go(func() error {
+			if err := r.compareEnd(ctx, &parts[i], end, before, files); err != nil {
+				return fmt.Errorf("compare results of job %s: %w", end.id, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, part := range parts {
+		e.Same, e.Others, e.Figures = e.Same+part.Same, e.Others+part.Others, append(e.Figures, part.Figures...)
+	}
+	return nil
 }
 
 // compareEnd adds the figures of one job's files to the effect.
