@@ -28,6 +28,10 @@ demo: build ## See Spate work: sandbox, controller, workers and four runs on thi
 test: ## Run all tests
 	go test ./...
 
+.PHONY: conformance
+conformance: ## Check what Spate relies on against servers that others wrote, which it installs; -update: CONFORMANCE=-update
+	go run ./test/conformance $(CONFORMANCE)
+
 .PHONY: race
 race: ## Run the tests of packages under the race detector, the long ones shortened
 	go test -race -short $$(go list $(PKGS) | grep -v '^spate/test/e2e')

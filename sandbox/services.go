@@ -74,3 +74,11 @@ func (s *Sandbox) services(queues *sqs.Server) map[string]http.Handler {
 		dynamodb.StreamPrefix: s.faults.Wrap(dynamoFaults(fault.Streams), s.tables),
 	}
 }
+
+// Operations are the names of all operations that are served, by service as faults name it.
+func (s *Sandbox) Operations() map[string][]string {
+	return map[string][]string{
+		fault.ECS: s.ecs.Operations(), fault.SQS: s.queues.Operations(), fault.S3: s3.Operations(),
+		fault.DynamoDB: s.tables.Operations(), fault.Streams: s.tables.StreamOperations(),
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,6 +92,9 @@ type Mux struct {
 	// Log receives unknown operations and server faults.
 	Log zerolog.Logger
 }
+
+// Names are the operations', in order.
+func (m *Mux) Names() []string { return slices.Sorted(maps.Keys(m.Operations)) }
 
 // ServeHTTP answers one request.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {

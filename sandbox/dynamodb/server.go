@@ -3,7 +3,9 @@ package dynamodb
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,6 +119,12 @@ func (s *Server) streamOperations() map[string]awsjson.Operation {
 		"ListStreams":      handle(s.listStreams),
 	}
 }
+
+// Operations are the names of those of tables that are served, in order.
+func (s *Server) Operations() []string { return slices.Sorted(maps.Keys(s.tableOperations())) }
+
+// StreamOperations are the names of those of streams that are served, in order.
+func (s *Server) StreamOperations() []string { return slices.Sorted(maps.Keys(s.streamOperations())) }
 
 // ServeHTTP answers one request of either service.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -98,6 +98,9 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
+// Operations are the names of those that are served, in order.
+func (s *Server) Operations() []string { return s.mux.Names() }
+
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 

@@ -14,7 +14,9 @@ func Operation(r *http.Request) string {
 	case query.Has("notification"):
 		return map[bool]string{true: "PutBucketNotificationConfiguration", false: "GetBucketNotificationConfiguration"}[r.Method == http.MethodPut]
 	case query.Has("lifecycle"):
-		return map[bool]string{true: "PutBucketLifecycleConfiguration", false: "GetBucketLifecycleConfiguration"}[r.Method == http.MethodPut]
+		return map[string]string{
+			http.MethodPut: "PutBucketLifecycleConfiguration", http.MethodGet: "GetBucketLifecycleConfiguration", http.MethodDelete: "DeleteBucketLifecycle",
+		}[r.Method]
 	case query.Has("uploads"):
 		return map[bool]string{true: "CreateMultipartUpload", false: "ListMultipartUploads"}[r.Method == http.MethodPost]
 	case query.Has("uploadId"):
@@ -39,6 +41,17 @@ func Operation(r *http.Request) string {
 	return map[string]string{
 		http.MethodGet: "GetObject", http.MethodPut: "PutObject", http.MethodHead: "HeadObject", http.MethodDelete: "DeleteObject",
 	}[r.Method]
+}
+
+// Operations are the names of those that are served, in order.
+func Operations() []string {
+	return []string{
+		"AbortMultipartUpload", "CompleteMultipartUpload", "CopyObject", "CreateBucket", "CreateMultipartUpload", "DeleteBucket",
+		"DeleteBucketLifecycle", "DeleteObject", "DeleteObjects", "GetBucketLifecycleConfiguration", "GetBucketLocation",
+		"GetBucketNotificationConfiguration", "GetObject", "HeadBucket", "HeadObject", "ListBuckets", "ListMultipartUploads",
+		"ListObjects", "ListObjectsV2", "ListParts", "PutBucketLifecycleConfiguration", "PutBucketNotificationConfiguration",
+		"PutObject", "UploadPart",
+	}
 }
 
 // Refuse answers a request with an error of any code.

@@ -75,6 +75,9 @@ func New(options Options) *Server {
 	return s
 }
 
+// Operations are the names of those that are served, in order.
+func (s *Server) Operations() []string { return s.mux.Names() }
+
 // ServeHTTP answers one request. Queue URLs in the answer are on the host that
 // the client used.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -60,7 +60,7 @@ func (w *work) register(command ...string) *types.TaskDefinition {
 		Family: &w.family, Cpu: aws.String("256"), Memory: aws.String("512"), NetworkMode: types.NetworkModeAwsvpc,
 		RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
 		ContainerDefinitions: []types.ContainerDefinition{{
-			Name: aws.String("main"), Image: aws.String("worker@sha256:5a1e"), Essential: aws.Bool(true), Command: command,
+			Name: aws.String("main"), Image: aws.String("worker@sha256:5a1e"), Memory: aws.Int32(512), Essential: aws.Bool(true), Command: command,
 		}},
 	}))
 	return out.TaskDefinition
@@ -79,7 +79,7 @@ func (p *probe) network() *types.NetworkConfiguration {
 	if subnet == "" {
 		subnet = "subnet-a"
 	}
-	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{subnet}}}
+	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{subnet}, SecurityGroups: []string{}}}
 }
 
 // launch launches tasks and gives their ARNs.

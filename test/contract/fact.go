@@ -64,7 +64,7 @@ func of(service string, facts []Fact) []Fact {
 }
 
 // patience bounds one fact: the longest poll and the longest time to live that any server takes fit in.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // Check says how the server at the target breaks the fact, or nil when it holds there.
 func (f Fact) Check(ctx context.Context, target Target) (err error) {

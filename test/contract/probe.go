@@ -43,13 +43,14 @@ func require(holds bool, format string, args ...any) {
 	}
 }
 
-// refused ends the check unless the error is the service's with one of the codes; the error's message must have the words.
+// refused ends the check unless the error is the service's with one of the codes, with or without a namespace; the error's message
+// must have the words.
 func refused(err error, codes []string, words ...string) {
 	if err == nil {
 		fail("accepted, want %s", strings.Join(codes, " or "))
 	}
 	answer, ok := errors.AsType[smithy.APIError](err)
-	if !ok || !slices.Contains(codes, answer.ErrorCode()) {
+	if !ok || !slices.Contains(codes, answer.ErrorCode()[strings.LastIndexByte(answer.ErrorCode(), '#')+1:]) {
 		fail("want %s, got: %w", strings.Join(codes, " or "), err)
 	}
 	for _, word := range words {
@@ -73,7 +74,7 @@ func (p *probe) pause(d time.Duration) {
 
 // How long and how often a check looks for what a service does in its own time.
 const (
-	eventuallyWithin = 45 * time.Second
+	eventuallyWithin = 25 * time.Second
 	between          = 200 * time.Millisecond
 )
 

@@ -115,11 +115,12 @@ func lifecycleNone(p *probe) {
 
 // notify sends the bucket's changes to a queue.
 func (b *bucket) notify(arn string, rules ...types.FilterRule) error {
+	queue := types.QueueConfiguration{QueueArn: &arn, Events: []types.Event{"s3:ObjectCreated:*", "s3:ObjectRemoved:*"}}
+	if len(rules) > 0 {
+		queue.Filter = &types.NotificationConfigurationFilter{Key: &types.S3KeyFilter{FilterRules: rules}}
+	}
 	_, err := b.client.PutBucketNotificationConfiguration(b.ctx, &s3.PutBucketNotificationConfigurationInput{
-		Bucket: &b.name, NotificationConfiguration: &types.NotificationConfiguration{QueueConfigurations: []types.QueueConfiguration{{
-			QueueArn: &arn, Events: []types.Event{"s3:ObjectCreated:*", "s3:ObjectRemoved:*"},
-			Filter: &types.NotificationConfigurationFilter{Key: &types.S3KeyFilter{FilterRules: rules}},
-		}}},
+		Bucket: &b.name, NotificationConfiguration: &types.NotificationConfiguration{QueueConfigurations: []types.QueueConfiguration{queue}},
 	})
 	return err
 }

@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -22,16 +23,21 @@ type Target struct {
 	Subnet string
 }
 
-// tries is how often the SDK sends a request: a server that throttles is given time, since no fact but those about
-// throttling is about how fast it is.
-const tries = 12
+// How often the SDK sends a request, and how long it waits at most: a server that throttles is given time, since no fact but
+// those about throttling is about how fast it is.
+const (
+	tries      = 8
+	maxBackoff = 500 * time.Millisecond
+)
 
 func (t Target) config() aws.Config {
 	return aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String(t.Endpoint), HTTPClient: t.HTTP,
 		Credentials: credentials.NewStaticCredentialsProvider("contract", "contract", ""),
 		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.RateLimiter = tries, unlimited{} })
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.MaxBackoff, o.RateLimiter = tries, maxBackoff, unlimited{}
+			})
 		},
 	}
 }
