@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -81,16 +80,46 @@ func (p page) Write(text []byte) (int, error) {
 	if p.name() == programName {
 		return p.Writer.Write(text)
 	}
-	if _, err := p.Writer.Write(bytes.ReplaceAll(text, []byte("`"+programName+" "), []byte("`"+p.name()+" "))); err != nil {
+	if _, err := io.WriteString(p.Writer, p.asTyped(string(text))); err != nil {
 		return 0, err
 	}
 	return len(text), nil
 }
 
-// paragraph prints text, folded; its lines begin with indent, from the second on with two more spaces.
+// asTyped is text with the commands of this program as they must be typed.
+func (p page) asTyped(text string) string {
+	return strings.ReplaceAll(text, "`"+programName+" ", "`"+p.name()+" ")
+}
+
+// paragraph prints text, folded; its lines begin with indent, from the second on with two more spaces. A command of this
+// program stays in one piece, as it is there to be pasted.
 func (p page) paragraph(indent, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		fmt.Fprintln(p, indent+fold(line, p.width-len(indent), indent+"  "))
+		words := wordsOf(line)
+		for i, word := range words {
+			words[i] = p.asTyped(word)
+		}
+		fmt.Fprintln(p, indent+fold(words, p.width-len(indent), indent+"  "))
+	}
+}
+
+// wordsOf splits text at single spaces, but not inside of a command of this program between backquotes.
+func wordsOf(text string) []string {
+	var words []string
+	for {
+		before, after, _ := strings.Cut(text, "`"+programName+" ")
+		command, rest, closed := strings.Cut(after, "`")
+		if !closed {
+			return append(words, strings.Split(text, " ")...)
+		}
+		around, next, more := strings.Cut(rest, " ") // such as a full stop
+		split := strings.Split(before, " ")
+		split[len(split)-1] += "`" + programName + " " + command + "`" + around
+		words = append(words, split...)
+		if !more {
+			return words
+		}
+		text = next
 	}
 }
 
@@ -109,15 +138,16 @@ func (p page) quote(lines []string) {
 	}
 }
 
-// fold breaks text at single spaces so that its lines fit into width, as far as its words do; further lines begin with
-// indent. Width 0 or less leaves it whole.
-func fold(text string, width int, indent string) string {
+// fold joins words by single spaces and breaks lines between them so that they fit into width, as far as the words do;
+// further lines begin with indent. Width 0 or less makes one line.
+func fold(words []string, width int, indent string) string {
+	text := strings.Join(words, " ")
 	if width <= 0 || utf8.RuneCountInString(text) <= width {
 		return text
 	}
 	var b strings.Builder
 	column := 0
-	for i, word := range strings.Split(text, " ") {
+	for i, word := range words {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:

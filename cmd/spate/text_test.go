@@ -24,6 +24,24 @@ func TestCommandsInTextAreWrittenAsTheyMustBeTyped(t *testing.T) {
 	}
 }
 
+func TestACommandToPasteStaysInOnePiece(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ self, text, want string }{
+		{"", "When its cause is mended: `spate retry some-run`.", "When its cause is\n  mended:\n  `spate retry some-run`.\n"},
+		{"", "go on (`spate failed a-run --limit 0`) or not", "go on\n  (`spate failed a-run --limit 0`)\n  or not\n"},
+		{"bin/spate", "see `spate runs` and rest", "see `bin/spate runs`\n  and rest\n"},
+		{"/a dir/spate", "see `spate runs` and rest", "see\n  `/a dir/spate runs`\n  and rest\n"},
+		{"", "a job said `spate was here and no more", "a job said `spate was\n  here and no more\n"},
+		{"", "words between `other quotes are folded`", "words between `other\n  quotes are folded`\n"},
+	} {
+		var b bytes.Buffer
+		page{&b, 21, test.self}.paragraph("", test.text)
+		if got := b.String(); got != test.want {
+			t.Errorf("got\n%swant\n%s", got, test.want)
+		}
+	}
+}
+
 func TestJSONIsPrintedAsItIs(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
