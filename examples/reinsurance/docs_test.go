@@ -18,6 +18,7 @@ var update = flag.Bool("update", false, "rewrite docs/reinsurance.svg and the fi
 
 const (
 	guide     = "../../docs/reinsurance.md"
+	readme    = "../../README.md"
 	picture   = "../../docs/reinsurance.svg"
 	tableHead = "| USD millions | average annual loss | reinstatement premium a year | OEP 250 | AEP 250 | TVaR 99 % |\n|---|---|---|---|---|---|\n"
 )
@@ -47,11 +48,15 @@ func figures(p model.Portfolio) string {
 }
 
 func TestTheGuideShowsThePortfolioOfTheDemo(t *testing.T) {
-	const jobs = 400
-	p, err := portfolio.Generate(portfolio.Options{Deals: portfolio.ForJobs(jobs), Seed: 1})
+	const (
+		jobs, seed = 400, 1
+		changed    = 0.03 // of the deals, in the demo's last run, whose figures it prints
+	)
+	p, err := portfolio.Generate(portfolio.Options{Deals: portfolio.ForJobs(jobs), Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p, _ = p.Change(changed, seed)
 	root := t.TempDir()
 	runAll(t, jobLines(t, p), root, nil)
 	var computed model.Portfolio
@@ -76,6 +81,11 @@ func TestTheGuideShowsThePortfolioOfTheDemo(t *testing.T) {
 	}
 	if text != want {
 		t.Errorf("%s shows other figures than\n%srun the test with -update", guide, figures(computed))
+	}
+	const million = 1e6
+	printed := fmt.Sprintf("%.1f  ± %.1f\n", computed.Net.AAL/million, computed.Net.AALSE/million)
+	if !strings.Contains(string(read(t, readme)), printed) {
+		t.Errorf("%s does not show the demo's average annual loss, %s", readme, printed)
 	}
 	if !bytes.Equal(read(t, picture), drawn) {
 		t.Errorf("%s is another picture: run the test with -update", picture)
