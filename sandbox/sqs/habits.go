@@ -53,6 +53,11 @@ func (s *Server) SetHabits(h Habits) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
+	for _, q := range s.queues {
+		q.advance(now)
+		q.age(now, time.Duration(h.DepthLag))
+	}
 	s.chance.Habits = h
 	return nil
 }
@@ -103,7 +108,7 @@ type sample struct {
 // sampleEvery is how densely depths are remembered.
 const sampleEvery = 250 * time.Millisecond
 
-// remember keeps the depths after a change, and forgets those that nobody can be told any more.
+// remember keeps the depths after a change, or as someone who asks finds them, and forgets those that nobody can be told any more.
 func (q *queue) remember(now time.Time, lag time.Duration) {
 	if lag == 0 {
 		q.samples = nil
@@ -119,6 +124,20 @@ func (q *queue) remember(now time.Time, lag time.Duration) {
 		old++
 	}
 	q.samples = q.samples[old:]
+}
+
+// age makes depths that lag from now on begin with those of now, where nothing older is known.
+func (q *queue) age(now time.Time, lag time.Duration) {
+	if lag == 0 {
+		q.samples = nil
+		return
+	}
+	if len(q.samples) == 0 {
+		q.samples = []sample{{counts: q.counts}}
+	}
+	if then := now.Add(-lag); q.samples[0].at.After(then) {
+		q.samples[0].at = then
+	}
 }
 
 // depths are the counts as they are told: those of a while ago.

@@ -68,6 +68,47 @@ func TestDepthsLagBehindWhatHappened(t *testing.T) {
 	})
 }
 
+func TestDepthsCatchUpWithMessagesWhoseVisibilityTimedOut(t *testing.T) {
+	inBubble(t, sqs.Habits{DepthLag: fault.Duration(30 * time.Second)}, func(t *testing.T, c client, _ *sandbox.Sandbox) {
+		url := c.queue(t, "jobs", nil)
+		c.send(t, url, "a")
+		c.receive(t, awssqs.ReceiveMessageInput{QueueUrl: &url, VisibilityTimeout: 60})
+		var got []string
+		for range 2 { // nobody touches the queue in between: its worker is gone
+			time.Sleep(61 * time.Second)
+			got = append(got, c.attribute(t, url, types.QueueAttributeNameApproximateNumberOfMessagesNotVisible))
+		}
+		if diff := cmp.Diff([]string{"1", "0"}, got); diff != "" {
+			t.Error(diff)
+		}
+		if got := c.attribute(t, url, types.QueueAttributeNameApproximateNumberOfMessages); got != "1" {
+			t.Errorf("%s messages, want 1", got)
+		}
+	})
+}
+
+func TestDepthsThatBeginToLagAreThoseOfThen(t *testing.T) {
+	inBubble(t, sqs.Habits{}, func(t *testing.T, c client, box *sandbox.Sandbox) {
+		url := c.queue(t, "jobs", nil)
+		c.send(t, url, "a")
+		var got []string
+		for _, lag := range []time.Duration{30 * time.Second, time.Minute} {
+			account := box.Account()
+			account.SQS.DepthLag = fault.Duration(lag)
+			if err := box.SetAccount(account); err != nil {
+				t.Fatal(err)
+			}
+			c.send(t, url, "another")
+			got = append(got, c.attribute(t, url, types.QueueAttributeNameApproximateNumberOfMessages))
+			time.Sleep(lag)
+			got = append(got, c.attribute(t, url, types.QueueAttributeNameApproximateNumberOfMessages))
+		}
+		if diff := cmp.Diff([]string{"1", "2", "2", "3"}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestADeliveryMayComeTwiceWhileTheFirstIsInHand(t *testing.T) {
 	inBubble(t, sqs.Habits{}, func(t *testing.T, c client, box *sandbox.Sandbox) {
 		url := c.queue(t, "jobs", nil)

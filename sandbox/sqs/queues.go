@@ -177,8 +177,10 @@ func (s *Server) getQueueAttributes(_ context.Context, in getAttributesInput) (g
 	if err != nil {
 		return getAttributesOutput{}, err
 	}
-	q.advance(time.Now())
-	attributes, err := selectAttributes(q.attributes(time.Now()), in.AttributeNames)
+	now := time.Now()
+	q.advance(now)
+	q.remember(now, time.Duration(s.chance.DepthLag)) // what time alone has changed
+	attributes, err := selectAttributes(q.attributes(now), in.AttributeNames)
 	return getAttributesOutput{Attributes: attributes}, err
 }
 
