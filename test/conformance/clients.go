@@ -11,7 +11,7 @@ import (
 )
 
 // clients lets boto3 drive every operation that the sandbox serves, and looks at the sandbox's own counts for those that it left out.
-func (f *findings) clients(ctx context.Context, k kit) error {
+func (f *findings) clients(ctx context.Context, k *kit) error {
 	python, err := k.python(ctx)
 	if err != nil {
 		f.skip("boto3", err)

@@ -31,7 +31,7 @@ const (
 )
 
 // examine checks all servers, or the one that is named. With an error it gives what it has found before.
-func examine(ctx context.Context, k kit, only string) (*findings, error) {
+func examine(ctx context.Context, k *kit, only string) (*findings, error) {
 	f := &findings{results: results{}}
 	known := false
 	group, ctx := errgroup.WithContext(ctx)
@@ -56,7 +56,7 @@ func examine(ctx context.Context, k kit, only string) (*findings, error) {
 }
 
 // server checks all facts of one server's services. It fails only when the command is to end.
-func (f *findings) server(ctx context.Context, k kit, s server) error {
+func (f *findings) server(ctx context.Context, k *kit, s server) error {
 	dir, remove, err := scratch()
 	if err != nil {
 		return err

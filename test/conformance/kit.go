@@ -10,17 +10,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"spate/sandbox/child"
 )
 
 // kit installs what others wrote. Each thing has a directory in the cache, named by what its list asks for: a changed list is
-// installed anew, an unchanged one once.
-type kit struct{ cache, sources string }
+// installed anew, an unchanged one once. One thing is installed at a time: moto and boto3 share theirs.
+type kit struct {
+	cache, sources string
+	mu             sync.Mutex
+}
 
 // python gives the interpreter of an environment with what requirements.txt lists.
-func (k kit) python(ctx context.Context) (string, error) {
+func (k *kit) python(ctx context.Context) (string, error) {
 	dir, err := k.install("requirements.txt", func(dir, list string) error {
 		if err := k.do(ctx, "python3", "-m", "venv", dir); err != nil {
 			return err
@@ -31,7 +35,7 @@ func (k kit) python(ctx context.Context) (string, error) {
 }
 
 // jars gives a directory with what a project file depends on.
-func (k kit) jars(ctx context.Context, project string) (string, error) {
+func (k *kit) jars(ctx context.Context, project string) (string, error) {
 	return k.install(project, func(dir, list string) error {
 		return k.do(ctx, "mvn", "--quiet", "--batch-mode", "--file", list, "dependency:copy-dependencies", "-DoutputDirectory="+dir)
 	})
@@ -40,7 +44,9 @@ func (k kit) jars(ctx context.Context, project string) (string, error) {
 // installed marks a directory that is whole.
 const installed = ".installed"
 
-func (k kit) install(list string, do func(dir, list string) error) (string, error) {
+func (k *kit) install(list string, do func(dir, list string) error) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	path := filepath.Join(k.sources, list)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -67,7 +73,7 @@ func (k kit) install(list string, do func(dir, list string) error) (string, erro
 }
 
 // do runs a command to its end; its error has the last line that it wrote.
-func (k kit) do(ctx context.Context, program string, arguments ...string) error {
+func (k *kit) do(ctx context.Context, program string, arguments ...string) error {
 	var output bytes.Buffer
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Stdout, command.Stderr, command.SysProcAttr, command.WaitDelay = &output, &output, child.Group(), time.Second

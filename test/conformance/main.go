@@ -55,11 +55,11 @@ func run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *within, fmt.Errorf("not done within %s", *within))
 	defer cancel()
-	return check(ctx, kit{cache: *cache, sources: filepath.Join(root, "test", "conformance")}, root, *only, *update)
+	return check(ctx, &kit{cache: *cache, sources: filepath.Join(root, "test", "conformance")}, root, *only, *update)
 }
 
 // check checks the servers, tells what came out, and keeps it if asked to.
-func check(ctx context.Context, k kit, root, only string, update bool) error {
+func check(ctx context.Context, k *kit, root, only string, update bool) error {
 	found, err := examine(ctx, k, only)
 	found.print(os.Stdout)
 	if err != nil {

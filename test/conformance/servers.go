@@ -23,7 +23,7 @@ type server struct {
 	name     string
 	services []string
 	// start starts it in a directory of its own, and gives where it is and what ends it.
-	start func(ctx context.Context, k kit, dir string) (contract.Target, func(), error)
+	start func(ctx context.Context, k *kit, dir string) (contract.Target, func(), error)
 }
 
 // servers are all, in the order of the table.
@@ -53,7 +53,7 @@ func launch(ctx context.Context, options sandbox.Options) (*sandbox.Sandbox, fun
 	return box, func() { cancel(); <-ended }, nil
 }
 
-func startSandbox(ctx context.Context, _ kit, dir string) (contract.Target, func(), error) {
+func startSandbox(ctx context.Context, _ *kit, dir string) (contract.Target, func(), error) {
 	box, stop, err := launch(ctx, sandbox.Options{LogDir: dir})
 	if err != nil {
 		return contract.Target{}, nil, err
@@ -62,7 +62,7 @@ func startSandbox(ctx context.Context, _ kit, dir string) (contract.Target, func
 }
 
 // startRedis puts the sandbox's door in front of a redis-server, as spate sandbox --redis-server does.
-func startRedis(ctx context.Context, _ kit, dir string) (contract.Target, func(), error) {
+func startRedis(ctx context.Context, _ *kit, dir string) (contract.Target, func(), error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		return contract.Target{}, nil, fmt.Errorf("start redis-server: %w", err)
@@ -74,7 +74,7 @@ func startRedis(ctx context.Context, _ kit, dir string) (contract.Target, func()
 	return contract.Target{Redis: box.RedisURL()}, stop, nil
 }
 
-func startMoto(ctx context.Context, k kit, dir string) (contract.Target, func(), error) {
+func startMoto(ctx context.Context, k *kit, dir string) (contract.Target, func(), error) {
 	python, err := k.python(ctx)
 	if err != nil {
 		return contract.Target{}, nil, err
@@ -130,7 +130,7 @@ func post(ctx context.Context, url, contentType, body string) (string, error) {
 	return string(answer), err
 }
 
-func startDynamoDBLocal(ctx context.Context, k kit, dir string) (contract.Target, func(), error) {
+func startDynamoDBLocal(ctx context.Context, k *kit, dir string) (contract.Target, func(), error) {
 	jars, err := k.jars(ctx, "dynamodb-local.xml")
 	if err != nil {
 		return contract.Target{}, nil, err
@@ -139,7 +139,7 @@ func startDynamoDBLocal(ctx context.Context, k kit, dir string) (contract.Target
 		"com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-sharedDb", "-disableTelemetry", "-port", "$PORT")
 }
 
-func startElasticMQ(ctx context.Context, k kit, dir string) (contract.Target, func(), error) {
+func startElasticMQ(ctx context.Context, k *kit, dir string) (contract.Target, func(), error) {
 	jars, err := k.jars(ctx, "elasticmq.xml")
 	if err != nil {
 		return contract.Target{}, nil, err
