@@ -10,6 +10,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -94,6 +97,7 @@ func run(p program, args []string) int {
 	if len(args) == 0 {
 		args, help = []string{"--help"}, p.stderr
 	}
+	args = asMeant(args)
 	var cli commands
 	parser, err := kong.New(&cli,
 		kong.Name(programName), kong.Description(description),
@@ -129,6 +133,31 @@ func run(p program, args []string) int {
 	}
 	reportError(p, args, err)
 	return exitFailure
+}
+
+// asMeant is a command line in the form that the parser knows: help and --version are spelt its way, and a number below zero
+// is joined to its flag, as the parser takes it for a flag of its own.
+func asMeant(args []string) []string {
+	switch args[0] {
+	case "help":
+		args = append(slices.Clone(args[1:]), "--help")
+	case "--version":
+		args = append([]string{"version"}, args[1:]...)
+	}
+	var meant []string
+	for i, arg := range args {
+		if arg == "--" {
+			return append(meant, args[i:]...)
+		}
+		last := len(meant) - 1
+		_, err := strconv.ParseFloat(arg, 64)
+		if err == nil && arg[0] == '-' && last >= 0 && strings.HasPrefix(meant[last], "--") && !strings.Contains(meant[last], "=") {
+			meant[last] += "=" + arg
+			continue
+		}
+		meant = append(meant, arg)
+	}
+	return meant
 }
 
 // commandOf is the command whose arguments are wrong, as far as that was understood.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,3 +93,23 @@ func golden(t *testing.T, name, got string) {
 
 // noon is when the golden texts are printed.
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func TestACommandLineIsReadAsItIsMeant(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"runs --limit -1":             "runs --limit=-1",
+		"plan run.yaml --x 5":         "plan run.yaml --x 5",
+		"what-if r --tolerance -1e-9": "what-if r --tolerance=-1e-9",
+		"logs -o json -1":             "logs -o json -1",
+		"logs --run=a -1":             "logs --run=a -1",
+		"logs -- --run -1":            "logs -- --run -1",
+		"help":                        "--help",
+		"help runs":                   "runs --help",
+		"logs help":                   "logs help",
+		"--version -o json":           "version -o json",
+	} {
+		if got := strings.Join(asMeant(strings.Fields(line)), " "); got != want {
+			t.Errorf("%s is read as %s, want %s", line, got, want)
+		}
+	}
+}

@@ -38,7 +38,7 @@ type order struct {
 func run(args []string, stdout, stderr io.Writer) int {
 	o := order{melts: map[string]string{}}
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // an error stands alone, not before all the flags
 	flags.IntVar(&o.options.Deals, "deals", 300, "number of deals to invent")
 	flags.Uint64Var(&o.options.Seed, "seed", 1, "seed of the deals and of the simulated years")
 	flags.IntVar(&o.options.Periods, "periods", portfolio.DefaultPeriods, "simulated years")
@@ -53,8 +53,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.Func("elt", "DEAL=s3://bucket/key: take this deal's losses by event from a table that rollup import wrote", o.addELT)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(stdout)
+		fmt.Fprint(stdout, "generate --out DIR [--deals N] … writes a portfolio of reinsurance deals as a run.\n\n")
+		flags.PrintDefaults()
 		return 0
 	case err != nil:
+		fmt.Fprintf(stderr, "generate: %v\n  --help lists the flags.\n", err)
 		return usageError
 	case o.out == "" || flags.NArg() > 0:
 		fmt.Fprintln(stderr, "generate: --out is required, and there are no arguments")
@@ -89,13 +93,11 @@ func (o *order) addMelt(value string) error {
 	if !ok || !strings.HasPrefix(address, "s3://") {
 		return errors.New("expected PERIL=s3://bucket/key")
 	}
-	for _, peril := range model.Perils() {
-		if peril.Name == name {
-			o.melts[name] = address
-			return nil
-		}
+	if _, err := model.PerilNamed(name); err != nil {
+		return err
 	}
-	return fmt.Errorf("no peril is called %s", name)
+	o.melts[name] = address
+	return nil
 }
 
 func (o *order) addELT(value string) error {

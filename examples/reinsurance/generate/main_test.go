@@ -95,6 +95,13 @@ func TestADealMayHaveItsCedantsOwnLosses(t *testing.T) {
 	}
 }
 
+func TestGenerateHelpsWhoeverAsks(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"--help"}, &stdout, &stderr); code != 0 || stderr.Len() > 0 || !strings.Contains(stdout.String(), "-melt") {
+		t.Errorf("exit code %d, %s%s", code, &stdout, &stderr)
+	}
+}
+
 func TestGenerateRefusesWhatItCannotDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
@@ -105,7 +112,7 @@ func TestGenerateRefusesWhatItCannotDo(t *testing.T) {
 		"no such flag": {[]string{"--deal", "3"}, 2, "not defined"},
 		"half a deal":  {[]string{"--reinsinfo", "x", "--out", t.TempDir()}, 2, "go together"},
 		"no file":      {[]string{"--reinsinfo", "x", "--reinsscope", "y", "--out", t.TempDir()}, 1, "no such file"},
-		"no peril":     {[]string{"--melt", "flood=s3://a/b", "--out", t.TempDir()}, 2, "no peril is called flood"},
+		"no peril":     {[]string{"--melt", "flood=s3://a/b", "--out", t.TempDir()}, 2, "no peril is called flood: there are us-hurricane, invented-"},
 		"no address":   {[]string{"--melt", "us-hurricane", "--out", t.TempDir()}, 2, "expected PERIL=s3://bucket/key"},
 		"no deal":      {[]string{"--elt", "deal-7=s3://a/b", "--out", t.TempDir()}, 1, "event losses of deal-7: there is no such deal"},
 		"no losses":    {[]string{"--elt", "deal-00007=b.csv", "--out", t.TempDir()}, 1, "event losses of deal-00007: b.csv is not an address in S3"},

@@ -28,6 +28,11 @@ const (
 	TaskPortfolio = "portfolio"
 )
 
+// TaskNames returns the names of all tasks, in the order in which a portfolio needs them.
+func TaskNames() []string {
+	return []string{TaskSimulate, TaskExchange, TaskPrice, TaskCombine, TaskPortfolio}
+}
+
 // Main runs the task named by the first argument, or else by TASK_NAME, and returns the process's exit code. It reads
 // SPATE_PARAMS, SPATE_INPUT_DIR and SPATE_OUTPUT_DIR by getenv and writes to stderr why it fails, with a line for each wrong
 // row of a table. Output files are written only after the whole computation has succeeded.
@@ -62,8 +67,7 @@ type Dirs struct {
 func run(ctx context.Context, task string, dirs Dirs) error {
 	compute, known := tasks()[task]
 	if !known {
-		names := []string{TaskSimulate, TaskExchange, TaskPrice, TaskCombine, TaskPortfolio}
-		return fmt.Errorf("unknown task %q: one of %s", task, strings.Join(names, ", "))
+		return fmt.Errorf("unknown task %q: one of %s", task, strings.Join(TaskNames(), ", "))
 	}
 	if dirs.Params == "" || dirs.Output == "" {
 		return errors.New("SPATE_PARAMS and SPATE_OUTPUT_DIR must be set")

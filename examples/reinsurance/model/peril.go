@@ -1,7 +1,9 @@
 package model
 
 import (
+	"fmt"
 	"math"
+	"strings"
 
 	"spate/examples/reinsurance/draw"
 )
@@ -80,6 +82,19 @@ func Perils() []Peril {
 			},
 		},
 	}
+}
+
+// PerilNamed returns the peril of this name, or an error that names those there are.
+func PerilNamed(name string) (Peril, error) {
+	all := Perils()
+	names := make([]string, len(all))
+	for i, peril := range all {
+		if peril.Name == name {
+			return peril, nil
+		}
+		names[i] = peril.Name
+	}
+	return Peril{}, fmt.Errorf("no peril is called %s: there are %s", name, strings.Join(names, ", "))
 }
 
 func (p Peril) validate() error {

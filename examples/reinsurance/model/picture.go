@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"spate/examples/reinsurance/draw"
+	"spate/examples/reinsurance/sheet"
 )
 
 // Sizes of the picture, in its own pixels.
@@ -41,7 +42,7 @@ func picture(r Result) []byte {
 	fmt.Fprintf(&b, "<title>Exceedance curves of the portfolio</title>\n")
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", pictureWidth, pictureHeight)
 	text(&b, 32, 40, `font-size="22" font-weight="600"`, "What a bad year costs the reinsurer")
-	text(&b, 32, 64, `fill="`+paleInk+`"`, fmt.Sprintf("%s simulated years, %s. Bands: 90 %% confidence, given the hazard.", thousands(int64(p.Periods)), p.Currency))
+	text(&b, 32, 64, `fill="`+paleInk+`"`, fmt.Sprintf("%s simulated years, %s. Bands: 90 %% confidence, given the hazard.", sheet.Grouped(int64(p.Periods)), p.Currency))
 
 	panels := []struct {
 		left  float64
@@ -148,7 +149,7 @@ func (c chart) axes(b *bytes.Buffer) {
 		}
 		x := c.x(float64(returnPeriod))
 		fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%.1f" stroke="%s"/>`+"\n", x, x, panelTop, bottom, grid)
-		text(b, x, bottom+20, `text-anchor="middle" fill="`+paleInk+`"`, thousands(int64(returnPeriod)))
+		text(b, x, bottom+20, `text-anchor="middle" fill="`+paleInk+`"`, sheet.Grouped(int64(returnPeriod)))
 	}
 	fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="%s"/>`+"\n", c.left, right, bottom, bottom, paleInk)
 	text(b, c.left+panelWidth/2, bottom+42, `text-anchor="middle" fill="`+paleInk+`"`, "return period, years")
@@ -217,13 +218,4 @@ func money(amount float64) string {
 		return fmt.Sprintf("%.0f m", amount/1e6)
 	}
 	return fmt.Sprintf("%.1f m", amount/1e6)
-}
-
-// thousands groups digits with commas.
-func thousands(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

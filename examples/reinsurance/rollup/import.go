@@ -5,9 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"spate/examples/reinsurance/model"
+	"spate/examples/reinsurance/sheet"
 )
 
 const usageError = 2
@@ -19,9 +21,9 @@ const usageError = 2
 //	rollup import --out elt.csv --catalogue melt.csv cedant.csv
 func importMelt(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("import", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `rollup import [--summary N] [--sample-type N] [--catalogue FILE|PERIL]…
+	flags.SetOutput(io.Discard) // an error stands alone, not before all the usage
+	usage := func() {
+		fmt.Fprint(stdout, `rollup import [--summary N] [--sample-type N] [--catalogue FILE|PERIL]…
     --out FILE TABLE
 
 Checks a moment event loss table (Open Results Data: EventId, EventRate,
@@ -39,6 +41,7 @@ against the catalogue of each peril covered and becomes the deals' losses:
   generate --elt deal-00001=s3://…/elt.csv …
 
 `)
+		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 	}
 	out := flags.String("out", "", "file to write (required)")
@@ -53,11 +56,13 @@ against the catalogue of each peril covered and becomes the deals' losses:
 	})
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		usage()
 		return model.Succeeded
 	case err != nil:
+		fmt.Fprintf(stderr, "import: %v\n  rollup import --help tells more.\n", err)
 		return usageError
 	case *out == "" || flags.NArg() != 1:
-		fmt.Fprintln(stderr, "import: --out and one table are required")
+		fmt.Fprintln(stderr, "import: --out and one table are required\n  rollup import --help tells more.")
 		return usageError
 	}
 	file := flags.Arg(0)
@@ -80,19 +85,30 @@ against the catalogue of each peril covered and becomes the deals' losses:
 		rate += e.Rate
 		loss += e.Rate * e.Mean
 	}
-	fmt.Fprintf(stdout, "%s: %d events, %.4g occurrences and a mean loss of %.4g a year\n", *out, len(events), rate, loss)
+	fmt.Fprintf(stdout, "%s: %d events, %.4g occurrences and a mean loss of %s a year\n", *out, len(events), rate, amount(loss))
 	return model.Succeeded
+}
+
+// amount writes a sum of money so that its size can be checked at a glance: all digits before the point, in groups.
+func amount(x float64) string {
+	const small, large = 1000, 1e18 // below and above, digits after the point matter, and an int64 ends
+	if x < small || x > large {
+		return fmt.Sprintf("%.4g", x)
+	}
+	return sheet.Grouped(int64(math.Round(x)))
 }
 
 // addCatalogue adds the events of a table that importMelt wrote, or of a peril of the example.
 func addCatalogue(catalogue *model.Catalogue, name string) error {
-	for _, peril := range model.Perils() {
-		if peril.Name == name {
-			return catalogue.Add(name, name, peril.Events)
-		}
+	peril, unknown := model.PerilNamed(name)
+	if unknown == nil {
+		return catalogue.Add(name, name, peril.Events)
 	}
 	content, err := os.ReadFile(name)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("there is no such file, and %w", unknown)
+	case err != nil:
 		return fmt.Errorf("read catalogue: %w", err)
 	}
 	events, err := model.ReadMelt(name, content)

@@ -40,7 +40,7 @@ func TestAnEventLossTableOfOpenResultsDataBecomesACatalogue(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, said, written := importing(t, string(table))
-	if want := "melt.csv: 5 events, 1.665 occurrences and a mean loss of 1.669e+10 a year\n"; code != 0 || said != want {
+	if want := "melt.csv: 5 events, 1.665 occurrences and a mean loss of 16,691,300,000 a year\n"; code != 0 || said != want {
 		t.Errorf("exit code %d, %q, want %q", code, said, want)
 	}
 	events, err := model.ReadMelt("melt.csv", []byte(written))
@@ -71,6 +71,19 @@ events.csv:5:5: SampleType "2" is another one than 1 above: choose one
 `
 	if code != 65 || said != want || written != "" {
 		t.Errorf("exit code %d\n%swant\n%s", code, said, want)
+	}
+}
+
+func TestTheMeanLossIsToldSoThatItsSizeIsSeen(t *testing.T) {
+	for table, want := range map[string]string{
+		"1,0.5,38100000,0\n":        "a mean loss of 19,050,000 a year",
+		"1,0.5,1999,0\n2,0.5,1,0\n": "a mean loss of 1,000 a year",
+		"1,0.5,0.123456,0\n":        "a mean loss of 0.06173 a year",
+		"1,20,100000000000000,0\n":  "a mean loss of 2,000,000,000,000,000 a year",
+	} {
+		if code, said, _ := importing(t, "EventId,EventRate,MeanLoss,SDLoss\n"+table); code != 0 || !strings.Contains(said, want) {
+			t.Errorf("exit code %d, %q, want %q", code, said, want)
+		}
 	}
 }
 
@@ -225,8 +238,12 @@ events.csv:7:1: EventId "301" is the event of line 3 again
 	if code, said, _ = importing(t, header+"5,0.03,1,0\n", "--catalogue", mine); code != 65 || !strings.Contains(said, `events.csv:2:3: EventRate "0.03" is not the catalogue's, 0.025`) {
 		t.Errorf("exit code %d, %s", code, said)
 	}
-	for _, catalogue := range []string{"us-huricane", "/dev/null"} {
-		if code, said, _ = importing(t, header+"5,0.03,1,0\n", "--catalogue", catalogue); code != 2 || !strings.Contains(said, catalogue) {
+	for catalogue, want := range map[string]string{
+		"us-huricane": `import: invalid value "us-huricane" for flag -catalogue: there is no such file, and no peril is called us-huricane: ` +
+			"there are us-hurricane, invented-us-earthquake, invented-eu-windstorm, invented-jp-typhoon\n  rollup import --help tells more.\n",
+		"/dev/null": "import: invalid value \"/dev/null\" for flag -catalogue: /dev/null: is empty",
+	} {
+		if code, said, _ = importing(t, header+"5,0.03,1,0\n", "--catalogue", catalogue); code != 2 || !strings.HasPrefix(said, want) {
 			t.Errorf("exit code %d, %s", code, said)
 		}
 	}
@@ -245,13 +262,16 @@ func TestWrongUseIsToldFromWrongTables(t *testing.T) {
 		{nil, 2, "--out and one table are required"},
 		{[]string{"--out", "x", "a", "b"}, 2, "--out and one table are required"},
 		{[]string{"--summery", "2"}, 2, "not defined"},
-		{[]string{"--help"}, 0, "moment event loss table"},
 		{[]string{"--out", "x", filepath.Join(t.TempDir(), "none.csv")}, 1, "no such file"},
 	} {
 		stderr.Reset()
 		if code := importMelt(test.args, &stdout, &stderr); code != test.code || !strings.Contains(stderr.String(), test.want) {
 			t.Errorf("%v: exit code %d, %s", test.args, code, &stderr)
 		}
+	}
+	if code := importMelt([]string{"--help"}, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "moment event loss table") ||
+		!strings.Contains(stdout.String(), "-sample-type") {
+		t.Errorf("exit code %d, %s", code, &stdout)
 	}
 	for table, want := range map[string]string{
 		"EventId,EventRate,MeanLoss,SDLoss\n":       "events.csv: has no events\n",

@@ -71,3 +71,12 @@ func Quote[T string | []byte](text T) string {
 	}
 	return strconv.Quote(string(text))
 }
+
+// Grouped writes a whole number, not below 0, for people, its digits in groups of three with commas between.
+func Grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
