@@ -316,6 +316,9 @@ func (t *term) Write(ctx context.Context, intents []Intent, statuses []Status) e
 		t.intents[i.ID] = i
 	}
 	for _, s := range statuses {
+		if figures := fmt.Sprintf(", %d running, %d pending", s.Running, s.Pending); strings.Contains(s.Reason, " pending") && !strings.Contains(s.Reason, figures) {
+			t.t.Errorf("the status has%s, and says %q", figures, s.Reason)
+		}
 		t.statuses[s.Pool] = s
 	}
 	return after

@@ -89,6 +89,8 @@ type pool struct {
 	holds   []Hold
 	last    Decision
 
+	observed PoolObservation // what last was decided for
+
 	looking  bool
 	nextLook time.Time
 

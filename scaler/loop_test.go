@@ -110,13 +110,33 @@ func TestWorkersAreLaunchedForTheJobsAndLeaveByThemselves(t *testing.T) {
 		s.until("all seen to run", 2*time.Minute, func() bool { return s.journal.status("rollup").Running == 25 && s.settled() })
 
 		s.want(0)
-		s.until("all seen to leave", 10*time.Minute, func() bool { return s.journal.status("rollup").Exited == 25 })
+		s.until("all seen to leave", 10*time.Minute, func() bool {
+			got := s.journal.status("rollup")
+			return got.Exited == 25 && got.Running == 0
+		})
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}
 		got := s.journal.status("rollup")
 		if got.Launched != 25 || got.Peak != 25 || got.Running != 0 || got.Failed != 0 || s.ecs.launched() != 25 {
 			t.Errorf("status %+v, %d launched", got, s.ecs.launched())
+		}
+	})
+}
+
+func TestAnIdlePoolIsReportedAtLeastEveryTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 0)
+		s.start()
+		for range 600 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if age := time.Since(s.journal.status("rollup").At); age > 10*time.Second {
+				t.Fatalf("the status is %s old", age)
+			}
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -47,7 +47,8 @@ func (l *loop) plan(now time.Time) error {
 	byName := map[string]*pool{}
 	for _, p := range l.pools {
 		byName[p.Name] = p
-		o.Pools[p.Name] = p.observation(now)
+		p.observed = p.observation(now)
+		o.Pools[p.Name] = p.observed
 		policy.Pools = append(policy.Pools, p.policy(l.o.StaleAfter))
 		for _, r := range p.intents {
 			if r.State == IntentOpen && !r.busy {
@@ -151,16 +152,17 @@ func (l *loop) write(now time.Time) error {
 // How often a status is written: when it has changed, and now and then to show that somebody is there.
 const (
 	statusEvery  = time.Second
-	statusAnyway = 15 * time.Second
+	statusAnyway = idleTick
 )
 
-// report brings the status up to date and reports whether to write it.
+// report brings the status up to date and reports whether to write it. It shows the workers and jobs that the last
+// decision was made for: what has come since may contradict the decision's reason.
 func (p *pool) report(now time.Time, withIntents bool) bool {
 	workers := p.fleet.workers()
-	p.status.Running, p.status.Pending = workers.Running, workers.Pending
 	p.status.Peak = max(p.status.Peak, workers.Running+workers.Pending)
-	if p.demand.Known {
-		p.status.Outstanding, p.status.Wanted = p.demand.Outstanding, p.last.Wanted
+	p.status.Running, p.status.Pending = p.observed.Workers.Running, p.observed.Workers.Pending
+	if p.observed.Demand.Known {
+		p.status.Outstanding, p.status.Wanted = p.observed.Demand.Outstanding, p.last.Wanted
 	}
 	p.status.Limit, p.status.Reason, p.status.At = p.last.Limit, p.last.Reason, now
 	age := now.Sub(p.written.At)

@@ -20,7 +20,7 @@ import (
 type statusCommand struct {
 	configFlag
 	outputFlag
-	RunID string `arg:"" optional:"" name:"run" help:"Run to show; left out: all pools and the runs that are under way."`
+	RunID string `arg:"" optional:"" name:"run" help:"Run, by its id, the beginning of it, or its name, which is the newest run of that name; left out: all pools and the runs that are under way."`
 	Watch bool   `help:"Show it anew each second, until Ctrl-C; a run, until it ends: exit 1 unless it succeeds." short:"w"`
 }
 
@@ -41,24 +41,25 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if c.json() {
-		return printJSON(p.stdout, map[string]any{"pools": poolsJSON(now.pools), "runs": runsJSON(now.at, in.cfg.Bucket, now.active)})
+		_, silent := now.silence()
+		return printJSON(p.stdout, map[string]any{
+			"pools": poolsJSON(now.pools), "runs": runsJSON(now.at, in.cfg.Bucket, now.active), "controller_silent": silent,
+		})
 	}
 	return printStatus(pageOn(p.stdout), now)
 }
 
 // run shows or watches one run.
 func (c *statusCommand) run(ctx context.Context, p *program, in *installation) error {
-	contact, cancel := context.WithTimeout(ctx, contactTimeout)
-	run, err := planner.ReadRun(contact, in.runs, c.RunID)
-	cancel()
+	reader, err := in.reader()
 	if err != nil {
 		return err
 	}
-	if run == nil {
-		return &problem{
-			what: "there is no run " + c.RunID,
-			todo: "`spate runs` lists them. One just submitted appears when a controller has taken it up.",
-		}
+	contact, cancel := context.WithTimeout(ctx, contactTimeout)
+	run, err := reader.FindRun(contact, c.RunID)
+	cancel()
+	if err != nil {
+		return err
 	}
 	if c.Watch {
 		return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
@@ -71,6 +72,17 @@ type state struct {
 	at     time.Time
 	pools  []scaler.Status
 	active []*planner.Run
+}
+
+// silence is how long no controller has reported, and whether that is longer than one that leads would take. Where none
+// ever has, it is silent.
+func (s state) silence() (since time.Duration, silent bool) {
+	if len(s.pools) == 0 {
+		return 0, true
+	}
+	latest := slices.MaxFunc(s.pools, func(a, b scaler.Status) int { return a.At.Compare(b.At) })
+	since = s.at.Sub(latest.At)
+	return since, since > watch.Silence
 }
 
 func look(ctx context.Context, in *installation) (state, error) {
@@ -135,14 +147,10 @@ func (c *statusCommand) redraw(ctx context.Context, p *program, in *installation
 }
 
 func printStatus(w page, s state) error {
-	var reported time.Time
-	for _, x := range s.pools {
-		if x.At.After(reported) {
-			reported = x.At
-		}
-	}
-	if since := s.at.Sub(reported); len(s.pools) > 0 && since > watch.Silence {
-		w.paragraph("", fmt.Sprintf("No controller has reported for %s: is `spate serve` running?", since.Round(time.Second)))
+	since, silent := s.silence()
+	if silent && len(s.pools) > 0 {
+		w.paragraph("", fmt.Sprintf("No controller has reported for %s: is `spate serve` running? What follows is what the last one knew.", since.Round(time.Second)))
+		fmt.Fprintln(w)
 	}
 	if len(s.pools) == 0 {
 		w.paragraph("", "No controller has worked on any pool yet: start one with `spate serve`.")
@@ -153,7 +161,7 @@ func printStatus(w page, s state) error {
 				x.Pool, strconv.Itoa(x.Outstanding), strconv.Itoa(x.Wanted), strconv.Itoa(x.Running), strconv.Itoa(x.Pending), ago(s.at, x.At),
 			})
 		}
-		if err := w.rows([]string{"POOL", "JOBS", "WANTED", "RUNNING", "PENDING", "CHANGED"}, body); err != nil {
+		if err := w.rows([]string{"POOL", "JOBS", "WANTED", "RUNNING", "PENDING", "REPORTED"}, body); err != nil {
 			return err
 		}
 		fmt.Fprintln(w)
@@ -162,9 +170,12 @@ func printStatus(w page, s state) error {
 		}
 	}
 	fmt.Fprintln(w)
-	if len(s.active) == 0 {
+	switch {
+	case len(s.active) > 0:
+	case silent:
+		w.paragraph("", "No run is known to be under way; what was just submitted waits for a controller.")
+	default:
 		fmt.Fprintln(w, "No run is under way.")
-		return nil
 	}
 	for _, r := range s.active {
 		w.paragraph("", fmt.Sprintf("%s  %s for %s", r.ID, r.State, lasted(s.at, r)))

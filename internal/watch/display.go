@@ -114,8 +114,9 @@ func clip(text string, columns int) string {
 // takenUp is how long a run may go without a record before somebody should look why.
 const takenUp = 5 * time.Second
 
-// Silence is how long there may be no word of a leading controller; one that leads reports at least every 15 s.
-const Silence = 20 * time.Second
+// Silence is how long there may be no word of a leading controller; one that leads reports every five seconds, or if it
+// has just reported something else, within ten.
+const Silence = 12 * time.Second
 
 // unseen says once that nobody seems to take the run up, and why that may be.
 func (d *display) unseen(now time.Time, waited time.Duration, pools []scaler.Status) {
