@@ -92,9 +92,14 @@ func (l *loop) cancelActive(ctx context.Context, r Request, a *activeRun) (reply
 		return reply{}, err
 	}
 	p := progress(a.graph)
-	text := fmt.Sprintf("the run %s: %s will not run", word, jobs(p.Cancelled))
-	if p.Queued > 0 {
-		text += fmt.Sprintf("; %d on the queue or running: workers drop what they have not started", p.Queued)
+	text := fmt.Sprintf("the run %s: ", word)
+	switch {
+	case p.Queued == 0:
+		text += jobs(p.Cancelled) + " will not run"
+	case p.Cancelled == 0:
+		text += fmt.Sprintf("%s on the queue or running, of which workers drop what has not started within about a second", jobs(p.Queued))
+	default:
+		text += fmt.Sprintf("%s will not run; of %d on the queue or running, workers drop what has not started within about a second", jobs(p.Cancelled), p.Queued)
 	}
 	return done("%s", text), nil
 }

@@ -14,9 +14,9 @@ import (
 
 // How a run's mark is looked for.
 const (
-	markFresh = 10 * time.Second // how long it is believed that there is none
-	markTime  = 5 * time.Second  // for one look
-	markMost  = 1000             // runs that are remembered
+	markFresh = time.Second     // how long it is believed that there is none
+	markTime  = 5 * time.Second // for one look
+	markMost  = 1000            // runs that are remembered
 )
 
 // marks remembers of which runs it is known that they are, or a moment ago were not, cancelled. It is safe for

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -36,6 +37,35 @@ func TestAJobOfACancelledRunIsDroppedWhateverItsImage(t *testing.T) {
 	}
 }
 
+func TestAJobWhoseRunIsCancelledWhileItsInputsAreFetchedIsNotStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSlowBench(t)
+		b.queue.onDelete = nil // which wants an output
+		melt := b.store.put("elt.csv", []byte("MELT"), time.Now())
+		o := orderOf("j", "x")
+		o.inputs = map[string]string{"melt.csv": "s3://other/elt.csv"}
+		o.doc.Spec.Inputs["melt.csv"] = job.InputIdentity{ETag: melt.etag, Size: 4}
+		b.enqueue(o)
+		b.store.set(func(op, what string) error {
+			if op == "get" && what == "elt.csv" {
+				time.Sleep(2 * time.Second)
+				b.store.put(job.CancelledPath("run-1"), nil, time.Now())
+			}
+			return nil
+		}, nil)
+		w := b.worker(nil)
+		w.run = func(context.Context, command) ending {
+			t.Error("the job is started")
+			return ending{}
+		}
+		b.work(w)
+		if e := b.onlyEvent(); e.Type != job.EventCancelled {
+			t.Errorf("event %+v", e)
+		}
+		b.checkEmpty()
+	})
+}
+
 func TestNotToKnowWhetherARunIsCancelledIsNo(t *testing.T) {
 	for name, err := range map[string]error{"denied": objects.ErrDenied, "no answer": errors.New("connection reset")} {
 		t.Run(name, func(t *testing.T) {
@@ -56,31 +86,31 @@ func TestNotToKnowWhetherARunIsCancelledIsNo(t *testing.T) {
 	}
 }
 
-func TestAMarkIsLookedForOnceInTenSecondsAndBelievedForGood(t *testing.T) {
+func TestAMarkIsLookedForOnceASecondAndBelievedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		w := b.worker(nil)
 		mark := job.CancelledPath("run-1")
 		looks := func(seconds int, want bool) {
 			t.Helper()
-			for range seconds {
+			for range 10 * seconds {
 				if got := w.isCancelled(t.Context(), "run-1"); got != want {
 					t.Errorf("cancelled is %t, want %t", got, want)
 				}
-				time.Sleep(time.Second)
+				time.Sleep(100 * time.Millisecond)
 			}
 		}
 		looks(30, false)
-		if n := b.store.opened(mark); n != 3 {
-			t.Errorf("looked %d times in 30 seconds, want 3", n)
+		if n := b.store.opened(mark); n != 30 {
+			t.Errorf("looked %d times in 30 seconds, want 30", n)
 		}
 		b.store.put(mark, nil, time.Now())
 		time.Sleep(markFresh)
 		looks(30, true)
 		b.store.remove(mark)
 		looks(30, true)
-		if n := b.store.opened(mark); n != 4 {
-			t.Errorf("looked %d times, want 4", n)
+		if n := b.store.opened(mark); n != 31 {
+			t.Errorf("looked %d times, want 31", n)
 		}
 		if w.isCancelled(t.Context(), "another") {
 			t.Error("another run is cancelled as well")

@@ -10,6 +10,9 @@ import (
 // errStopping is why jobs end when the worker was told to stop and the grace is over.
 var errStopping = errors.New("the worker stops")
 
+// errRunCancelled is why a job is not started: its run was cancelled while its inputs were fetched.
+var errRunCancelled = errors.New("the run is cancelled")
+
 // errTimedOut is why a process ends that ran longer than its job may.
 var errTimedOut = errors.New("timed out")
 

@@ -144,6 +144,10 @@ func (w *Worker) attempt(ctx context.Context, held *hold, slot int, m job.Messag
 	manifest, ran, err := w.execute(ctx, held, ws, m, doc)
 	defer ran.log.close()
 	event.At = time.Now().UTC()
+	if errors.Is(err, errRunCancelled) {
+		event.Type = job.EventCancelled
+		return verdict{outcome: cancelled, event: &event}
+	}
 	if err != nil {
 		v := verdictOf(err, event, ran)
 		if name := attemptName(m.Attempt); v.outcome == failed && ran.cut && w.storeLog(ctx, m.Key, name, ran.log) > 0 {
@@ -165,6 +169,9 @@ func (w *Worker) execute(ctx context.Context, held *hold, ws workspace, m job.Me
 	}
 	if err := ws.writeParams(doc.Spec.Params); err != nil {
 		return nil, report{}, err
+	}
+	if w.isCancelled(ctx, m.Run) { // meanwhile: inputs may have taken long
+		return nil, report{}, errRunCancelled
 	}
 	ran, err := w.runTask(ctx, ws, m, doc)
 	if err != nil {

@@ -17,8 +17,8 @@ type cancelCommand struct {
 
 // Help tells more.
 func (c *cancelCommand) Help() string {
-	return "Nothing more of the run is started: workers drop what they have not begun, and no worker is launched for it. Jobs that are " +
-		"running finish, and outputs stay. Runs that share jobs with it go on by themselves. What was cancelled can be submitted again: " +
+	return "About a second after the answer nothing more of the run is started: workers drop what they have not begun, and no worker is " +
+		"launched for it. Jobs that are running finish, and outputs stay. Runs that share jobs with it go on by themselves. What was cancelled can be submitted again: " +
 		"only what has no output runs."
 }
 
