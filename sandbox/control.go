@@ -5,13 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"spate/sandbox/ecs"
 	"spate/sandbox/fault"
+	"spate/sandbox/s3"
 )
 
 // Paths of what the sandbox serves of its own, beside AWS's services.
@@ -127,6 +131,9 @@ func (s *Sandbox) serveFaults(w http.ResponseWriter, r *http.Request) {
 		}
 		rule, err := fault.ParseRule(data)
 		if err == nil {
+			err = s.checkOperation(rule)
+		}
+		if err == nil {
 			rule, err = s.faults.Add(rule)
 		}
 		if err != nil {
@@ -147,6 +154,21 @@ func (s *Sandbox) serveFaults(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusMethodNotAllowed, errors.New("want GET, POST or DELETE "+faultsPath+", or DELETE "+faultsPath+"/ID"))
 	}
+}
+
+// checkOperation refuses a rule about an operation that is not served: it would wait for ever.
+func (s *Sandbox) checkOperation(r fault.Rule) error {
+	known := s.Operations()[r.Service]
+	switch r.Service {
+	case fault.ECS:
+		known = append(known, ecs.EventOperation)
+	case fault.S3:
+		known = append(known, s3.NotificationOperation)
+	}
+	if r.Operation != "" && !slices.Contains(known, r.Operation) {
+		return fmt.Errorf("operation %q: want one of %s", r.Operation, strings.Join(known, ", "))
+	}
+	return nil
 }
 
 // FlushRedis removes all that the Redis holds and cuts its connections, as a failover to an empty node does.

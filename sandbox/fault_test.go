@@ -64,6 +64,23 @@ func (r *running) arm(t *testing.T, rule fault.Rule) {
 	}
 }
 
+func TestAFaultOfAnOperationThatIsNotServedIsRefused(t *testing.T) {
+	r := start(t, sandbox.Options{})
+	for rule, want := range map[string]string{
+		`{"service":"ecs","operation":"Runtask","kind":"throttle"}`:          `operation \"Runtask\": want one of`,
+		`{"service":"s3","operation":"TaskStateChange","kind":"duplicate"}`:  "want one of",
+		`{"service":"ecs","operation":"TaskStateChange","kind":"duplicate"}`: `"id": "fault-`,
+		`{"service":"s3","operation":"Notification","kind":"duplicate"}`:     `"id": "fault-`,
+	} {
+		if _, text := r.ask(t, "POST", "/_sandbox/faults", rule); !strings.Contains(text, want) {
+			t.Errorf("%s: %s", rule, text)
+		}
+	}
+	if n := len(r.Faults().Rules()); n != 2 {
+		t.Errorf("%d faults are armed, want 2", n)
+	}
+}
+
 func TestAFaultIsArmedOverHTTPAndMeetsTheCallsItNames(t *testing.T) {
 	r := start(t, sandbox.Options{Seed: 7})
 	queue, err := r.sqs.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("jobs")})

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -11,6 +13,7 @@ import (
 )
 
 const (
+	ownPath      = "/_sandbox" // no bucket's name: those have no underscore
 	metadataPath = "/_sandbox/metadata"
 	healthPath   = "/_sandbox/health"
 )
@@ -21,6 +24,7 @@ type router struct {
 	own     map[string]http.Handler // by path, which is theirs with all below it
 	objects http.Handler
 	unknown http.Handler
+	queries http.Handler // for requests of the query protocol
 }
 
 // ServeHTTP passes the request on.
@@ -44,7 +48,15 @@ func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			return
 		}
 	}
-	r.objects.ServeHTTP(w, request)
+	switch {
+	case path == ownPath || strings.HasPrefix(path, ownPath+"/"):
+		paths := slices.Sorted(maps.Keys(r.own))
+		refuse(w, http.StatusNotFound, fmt.Errorf("there is no %s: want one of %s, %s", path, healthPath, strings.Join(paths, ", ")))
+	case path == "/" && request.Method == http.MethodPost: // S3 has no such operation
+		r.queries.ServeHTTP(w, request)
+	default:
+		r.objects.ServeHTTP(w, request)
+	}
 }
 
 // unknownTarget answers for services that the sandbox does not have.

@@ -180,6 +180,7 @@ func (s *Sandbox) openServices() error {
 		},
 		objects: s.faults.Wrap(s3Faults(s.objects), s.objects),
 		unknown: unknownTarget(o.Log),
+		queries: unknownQuery(o.Log),
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func (g greeting) print(w page) {
 	if g.config == "" {
 		w.paragraph("", "Nothing was created: with --config FILE, everything that the file names is.")
 		fmt.Fprintln(w, "In other terminals, after the exports above, any AWS client works, such as")
-		fmt.Fprint(w, "\naws sqs create-queue --queue-name jobs\n")
+		fmt.Fprint(w, "\naws s3 mb s3://results\n")
 	} else {
 		w.paragraph("", fmt.Sprintf("Created all that %s names, for %s: %s.", g.config, plural(len(g.pools), "pool"), poolNames(g.pools)))
 		fmt.Fprintf(w, "In other terminals, after the exports above:\n\n%[1]s serve\n%[1]s submit --watch RUN.yaml\n", w.name())

@@ -24,8 +24,8 @@ type stateChange struct {
 // taskDetail is a task as events have it: times are RFC 3339 there.
 type taskDetail map[string]any
 
-// eventOperation is what faults call a state-change event.
-const eventOperation = "TaskStateChange"
+// EventOperation is what faults call a state-change event.
+const EventOperation = "TaskStateChange"
 
 // announce tells the events queue of a task's new status. The lock must be held.
 func (s *Server) announce(t *task) {
@@ -44,7 +44,7 @@ func (s *Server) announce(t *task) {
 		return
 	}
 	times, late := 1, time.Duration(0)
-	for _, rule := range s.options.Faults.Decide(fault.Call{Service: fault.ECS, Operation: eventOperation, Path: t.arn, Body: body}) {
+	for _, rule := range s.options.Faults.Decide(fault.Call{Service: fault.ECS, Operation: EventOperation, Path: t.arn, Body: body}) {
 		switch rule.Kind {
 		case fault.Duplicate:
 			times = 2

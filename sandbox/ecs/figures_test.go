@@ -483,11 +483,11 @@ func TestStateChangesAreToldToAQueueRepeatedAndReorderedOnDemand(t *testing.T) {
 	figures.Events = "events"
 	withServer(t, figures, func(t *testing.T, s *Server) {
 		queue, _ := s.options.Queues.(*heard)
-		if _, err := s.options.Faults.Add(fault.Rule{Service: fault.ECS, Operation: eventOperation, Kind: fault.Duplicate, After: 1, Count: 1}); err != nil {
+		if _, err := s.options.Faults.Add(fault.Rule{Service: fault.ECS, Operation: EventOperation, Kind: fault.Duplicate, After: 1, Count: 1}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.options.Faults.Add(fault.Rule{
-			Service: fault.ECS, Operation: eventOperation, Match: `"RUNNING","launchType"`, Kind: fault.Delay, Delay: fault.Duration(time.Minute),
+			Service: fault.ECS, Operation: EventOperation, Match: `"RUNNING","launchType"`, Kind: fault.Delay, Delay: fault.Duration(time.Minute),
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -166,13 +166,13 @@ func (c *chance) delivery() (late []time.Duration) {
 	return late
 }
 
-// notificationOperation is what faults call the delivery of a notification.
-const notificationOperation = "Notification"
+// NotificationOperation is what faults call the delivery of a notification.
+const NotificationOperation = "Notification"
 
 // deliver sends a notification to a queue, now or later, once or more often.
 func (s *Server) deliver(queue, path, body string) {
 	late := s.chance.delivery()
-	for _, rule := range s.options.Faults.Decide(fault.Call{Service: fault.S3, Operation: notificationOperation, Path: path, Body: []byte(body)}) {
+	for _, rule := range s.options.Faults.Decide(fault.Call{Service: fault.S3, Operation: NotificationOperation, Path: path, Body: []byte(body)}) {
 		switch rule.Kind {
 		case fault.Duplicate:
 			late = append(late, late[0])

@@ -115,6 +115,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodPut:
 		return s.write(bucketName, newObject(key, body, storedHeaders(flat(r.Header)), time.Now()), w, r)
 	default:
+		s.options.Log.Warn().Str("method", r.Method).Str("path", r.URL.Path).Msg("S3 request is not implemented by the sandbox")
 		return gofakes3.ErrMethodNotAllowed
 	}
 }
