@@ -92,6 +92,12 @@ func (p *Planner) replay(a *activeRun, h *history) {
 			p.fail(a, n, f)
 		}
 	}
+	a.retried = 0 // also of jobs that have an output by now, or other keys
+	for _, f := range h.failures {
+		if f.Retried || f.Forgiven {
+			a.retried++
+		}
+	}
 	// The releases after the failures: only the latest attempt's counts, and of a node's releases the last.
 	for _, batch := range slices.Backward(h.releases) {
 		current := false

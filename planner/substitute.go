@@ -52,16 +52,9 @@ func depend(n int) string {
 
 // substituted is a sentence about a run's outcome; "" when every output is the job's own.
 func (r *Run) substituted() string {
-	if len(r.Substitutions) == 0 {
+	n := r.Substituted()
+	if n == 0 {
 		return ""
-	}
-	own := map[string]int{}
-	for _, s := range r.Substitutions {
-		own[s.Job] = s.Jobs // the last one counts
-	}
-	n := 0
-	for _, jobs := range own {
-		n += jobs
 	}
 	last := r.Substitutions[len(r.Substitutions)-1]
 	text := fmt.Sprintf("%d substituted jobs, ", n)
@@ -72,6 +65,19 @@ func (r *Run) substituted() string {
 		return "with " + text + "1 job depends on them"
 	}
 	return "with " + text + jobs(last.Affected) + " depend on them"
+}
+
+// Substituted is how many jobs another output stands in for.
+func (r *Run) Substituted() int {
+	own := map[string]int{}
+	for _, s := range r.Substitutions {
+		own[s.Job] = s.Jobs // the last one counts
+	}
+	n := 0
+	for _, jobs := range own {
+		n += jobs
+	}
+	return n
 }
 
 // maxSubstitutions is how many a run's record keeps; a DynamoDB item holds 400 KB.

@@ -39,7 +39,12 @@ const (
 func (w *world) failedBook() {
 	w.t.Helper()
 	w.await(w.submit("old", oldBook))
-	w.worker.on("bad", func(m job.Message) *job.Event { return w.worker.failed(m, 65, "never") })
+	w.worker.on("bad", func(m job.Message) *job.Event {
+		if m.Attempt == 1 {
+			return w.worker.failed(m, 1, "once more")
+		}
+		return w.worker.failed(m, 65, "never")
+	})
 	if r := w.await(w.submit("new", newBook)); r.State != job.RunFailed || r.Progress.Failed != 1 || r.Progress.Blocked != 3 {
 		w.t.Fatalf("the run is %s: %+v", r.State, r.Progress)
 	}
@@ -55,6 +60,9 @@ func (w *world) wantSubstituted() {
 	r := w.await("new")
 	if want := "with 1 substituted job, 3 jobs depend on it"; r.State != job.RunSucceeded || r.Reason != want || r.Generation != 1 {
 		w.t.Errorf("the run is %s, %s, of generation %d; want %s", r.State, r.Reason, r.Generation, want)
+	}
+	if r.Progress.Retried != 1 {
+		w.t.Errorf("%d attempts were repeated, want 1", r.Progress.Retried)
 	}
 	if len(r.Substitutions) != 1 || r.Substitutions[0].Job != "bad" || r.Substitutions[0].Run != "old" || r.Substitutions[0].Dependents != 3 || r.Substitutions[0].By != "ops@desk" {
 		w.t.Errorf("substitutions %+v", r.Substitutions)

@@ -9,8 +9,10 @@ import (
 
 	"spate/controller"
 	"spate/internal/price"
+	"spate/internal/watch"
 	"spate/planner"
 	"spate/planner/report"
+	"spate/scaler"
 )
 
 type planCommand struct {
@@ -73,7 +75,11 @@ func (c *planCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	pool, _ := findPool(in.cfg.Pools, preview.Run.Pool)
-	fleet := report.Fleet{Slots: pool.Slots, Max: pool.Max}
+	idle, err := idleWorkers(ctx, in, pool.Name)
+	if err != nil {
+		return err
+	}
+	fleet := report.Fleet{Slots: pool.Slots, Max: pool.Max, Idle: idle}
 	for _, x := range pool.Capacity {
 		fleet.Providers = append(fleet.Providers, x.Max)
 	}
@@ -86,6 +92,22 @@ func (c *planCommand) Run(ctx context.Context, p *program) error {
 		return printJSON(p.stdout, planJSON(plan))
 	}
 	return printPlan(pageOn(p.stdout), plan)
+}
+
+// idleWorkers is how many workers of a pool run and have no job to do, as a controller has just reported.
+func idleWorkers(ctx context.Context, in *installation, pool string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, contactTimeout)
+	defer cancel()
+	pools, err := scaler.ReadStatus(ctx, in.runs)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range pools {
+		if s.Pool == pool && s.Outstanding == 0 && time.Since(s.At) <= watch.Silence {
+			return s.Running, nil
+		}
+	}
+	return 0, nil
 }
 
 // planView is a plan as programs read it.
@@ -133,7 +155,7 @@ func planJSON(p *report.Plan) planView {
 		},
 	}
 	if p.ToRun > 0 {
-		v.Expected.StartUp = report.StartUp.Seconds()
+		v.Expected.StartUp = f.StartUp.Seconds()
 	}
 	if p.Run.Whole > 0 {
 		v.Partial = &partialView{Jobs: p.Jobs, Of: p.Run.Whole}
@@ -231,7 +253,7 @@ func printForecast(w page, p *report.Plan) {
 			atLeast = "at least "
 		}
 		text := fmt.Sprintf("Expected, by a model: %s%s with %s: %s until the first job starts, %s of work", atLeast, took(f.Total),
-			countOf(f.Workers, "worker"), took(report.StartUp), took(f.Busy))
+			countOf(f.Workers, "worker"), took(f.StartUp), took(f.Busy))
 		if f.Chain {
 			text += ", which the longest chain of jobs decides"
 		}

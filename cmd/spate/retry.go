@@ -60,5 +60,5 @@ func (c *retryCommand) Run(ctx context.Context, p *program) error {
 	for _, a := range answers {
 		pageOn(p.stderr).paragraph("", run.ID+": "+a.Answer)
 	}
-	return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
+	return follow(ctx, p, in, watched{id: run.ID, json: c.json()})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -62,7 +63,7 @@ func (c *statusCommand) run(ctx context.Context, p *program, in *installation) e
 		return err
 	}
 	if c.Watch {
-		return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
+		return follow(ctx, p, in, watched{id: run.ID, json: c.json()})
 	}
 	return showRun(ctx, p, in, run, c.json()) // however many failures there are to read
 }
@@ -201,6 +202,9 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(failures, func(a, b planner.Failure) int {
+		return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Attempt, b.Attempt))
+	})
 	audits, err := planner.ReadAsked(ctx, in.runs, r.ID)
 	if err != nil {
 		return err
@@ -271,7 +275,11 @@ func printRun(w page, now time.Time, r *planner.Run, failures []planner.Failure)
 		w.paragraph("  ", "The controller knows other task types than yours may: it takes them from the configuration it was started with.")
 	}
 	if p := r.Progress; p.Jobs > 0 {
-		text := fmt.Sprintf("%s: %d executed, %d cached, %d failed, %d blocked", countOf(p.Jobs, "job"), p.Executed, p.Cached+p.Reused, p.Failed, p.Blocked)
+		text := fmt.Sprintf("%s: %d executed, %d cached", countOf(p.Jobs, "job"), p.Executed, p.Cached+p.Reused)
+		if n := r.Substituted(); n > 0 {
+			text += fmt.Sprintf(" (%d of them substituted)", n)
+		}
+		text += fmt.Sprintf(", %d failed, %d blocked", p.Failed, p.Blocked)
 		if p.Cancelled > 0 {
 			text += fmt.Sprintf(", %d cancelled", p.Cancelled)
 		}

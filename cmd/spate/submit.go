@@ -133,7 +133,7 @@ func (c *submitCommand) Run(ctx context.Context, p *program) error {
 		text = existing(time.Now(), before)
 	}
 	pageOn(p.stderr).paragraph("", text)
-	return follow(ctx, p, in, watched{id: id, label: prepared.RunFile.Name, json: c.json(), local: prepared})
+	return follow(ctx, p, in, watched{id: id, json: c.json(), local: prepared})
 }
 
 // existing says that a run that was submitted once more is the one that there was before.
@@ -158,7 +158,6 @@ func what(p *planner.Prepared) string {
 // watched is a run that is watched.
 type watched struct {
 	id    string
-	label string // of its progress
 	json  bool
 	local *planner.Prepared // what it was submitted as, from files of this machine; nil when that is not known
 }
@@ -168,7 +167,7 @@ func serving(p *program) string { return pageOn(p.stderr).name() + " serve" }
 
 // follow watches a run until it ends and prints it. It is an error if the run does not succeed.
 func follow(ctx context.Context, p *program, in *installation, o watched) error {
-	run, err := watch.Run(ctx, o.id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Label: o.label, Serve: serving(p)})
+	run, err := watch.Run(ctx, o.id, watch.Options{Table: in.runs, Out: pageOn(p.stderr).Writer, Serve: serving(p)})
 	if err != nil {
 		if ctx.Err() == nil {
 			return err

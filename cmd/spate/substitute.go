@@ -95,7 +95,7 @@ func (c *substituteCommand) Run(ctx context.Context, p *program) error {
 	}
 	printSubstitution(w, answers[0].Answer, differences, by)
 	if c.Watch {
-		return follow(ctx, p, in, watched{id: run.ID, label: run.Name, json: c.json()})
+		return follow(ctx, p, in, watched{id: run.ID, json: c.json()})
 	}
 	pageOn(p.stderr).paragraph("", fmt.Sprintf("How the run goes on: `spate status %s`", run.ID))
 	return nil

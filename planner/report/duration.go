@@ -13,7 +13,7 @@ type Pace struct {
 // out a bad day, few enough to follow a change.
 const pacedRuns = 5
 
-// Paces is how long jobs took, by task type, in the newest runs of a name; for task types that none of them computed, in
+// Paces is how long jobs took, by task type, in the newest runs of a name, what-if runs left out; for task types that none of them computed, in
 // those of the pool. runs are the newest first. What nobody computed is not in the result.
 func Paces(runs []*planner.Run, name, pool string) map[string]Pace {
 	paces := map[string]Pace{}
@@ -43,7 +43,7 @@ func Paces(runs []*planner.Run, name, pool string) map[string]Pace {
 			}
 		}
 	}
-	collect(func(r *planner.Run) bool { return r.Name == name && r.Pool == pool })
+	collect(func(r *planner.Run) bool { return r.Name == name && r.Pool == pool && isRegular(r) })
 	collect(func(r *planner.Run) bool { return r.Pool == pool })
 	return paces
 }

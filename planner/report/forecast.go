@@ -28,15 +28,17 @@ type Fleet struct {
 	Slots     int   // of a worker
 	Max       int   // workers
 	Providers []int // most workers of each, the preferred first
+	Idle      int   // workers that run already and have nothing to do
 }
 
-// Forecast is how long work takes, by a model: no worker is there when it begins; workers are launched as fast as Fargate
+// Forecast is how long work takes, by a model: no worker is there when it begins, or enough idle ones are; workers are launched as fast as Fargate
 // lets them be; they never wait but for the longest chain; none is interrupted and no attempt fails.
 type Forecast struct {
-	Workers  int           // that are launched
-	Launched time.Duration // until the last of them is launched
+	Workers  int           // that work
+	StartUp  time.Duration // until the first job starts: StartUp, or 0 on workers that are there
+	Launched time.Duration // until the last of the workers is launched
 	Busy     time.Duration // from the first job to the last
-	Total    time.Duration // with StartUp; 0 when there is nothing to do
+	Total    time.Duration // StartUp and Busy; 0 when there is nothing to do
 	Chain    bool          // the longest chain decides, not the number of workers
 }
 
@@ -47,13 +49,16 @@ func Foresee(w Work, f Fleet) Forecast {
 	}
 	slots := max(1, f.Slots)
 	useful := (max(1, min(w.Widest, w.Jobs)) + slots - 1) / slots
-	forecast := Forecast{Workers: max(1, min(useful, f.Max))}
+	forecast := Forecast{Workers: max(1, min(useful, f.Max)), StartUp: StartUp}
 	// Of workers with several slots, those that fill them count.
 	perWorker := math.Min(float64(slots), float64(max(1, w.Widest))/float64(forecast.Workers))
 	launched, busy := launchUntil(w.Seconds/perWorker, forecast.Workers, f.Providers)
+	if f.Idle >= forecast.Workers {
+		forecast.StartUp, launched, busy = 0, 0, w.Seconds/perWorker/float64(forecast.Workers)
+	}
 	forecast.Launched, forecast.Chain = seconds(launched), w.Critical > busy
 	forecast.Busy = seconds(math.Max(w.Critical, busy))
-	forecast.Total = StartUp + forecast.Busy
+	forecast.Total = forecast.StartUp + forecast.Busy
 	return forecast
 }
 

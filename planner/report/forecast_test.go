@@ -19,18 +19,20 @@ func TestTheModelOfARunsDuration(t *testing.T) {
 		want  Forecast
 	}{
 		{"nothing", Work{}, fleet, Forecast{}},
-		{"one job", Work{Jobs: 1, Seconds: 60, Critical: 60, Widest: 1}, fleet, Forecast{Workers: 1, Busy: time.Minute, Total: 105 * time.Second}},
-		{"a hundred jobs at once", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, fleet, Forecast{Workers: 100, Busy: 10 * time.Second, Total: 55 * time.Second}},
-		{"more jobs than workers", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, Fleet{Slots: 1, Max: 10, Providers: []int{10}}, Forecast{Workers: 10, Busy: 100 * time.Second, Total: 145 * time.Second}},
-		{"slots", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, Fleet{Slots: 4, Max: 10, Providers: []int{10}}, Forecast{Workers: 10, Busy: 25 * time.Second, Total: 70 * time.Second}},
-		{"fewer jobs than slots", Work{Jobs: 2, Seconds: 20, Critical: 10, Widest: 2}, Fleet{Slots: 4, Max: 10, Providers: []int{10}}, Forecast{Workers: 1, Busy: 10 * time.Second, Total: 55 * time.Second}},
-		{"a long chain", Work{Jobs: 20, Seconds: 200, Critical: 110, Widest: 10}, fleet, Forecast{Workers: 10, Busy: 110 * time.Second, Total: 155 * time.Second, Chain: true}},
+		{"one job", Work{Jobs: 1, Seconds: 60, Critical: 60, Widest: 1}, fleet, Forecast{StartUp: StartUp, Workers: 1, Busy: time.Minute, Total: 105 * time.Second}},
+		{"a hundred jobs at once", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, fleet, Forecast{StartUp: StartUp, Workers: 100, Busy: 10 * time.Second, Total: 55 * time.Second}},
+		{"more jobs than workers", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, Fleet{Slots: 1, Max: 10, Providers: []int{10}}, Forecast{StartUp: StartUp, Workers: 10, Busy: 100 * time.Second, Total: 145 * time.Second}},
+		{"slots", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, Fleet{Slots: 4, Max: 10, Providers: []int{10}}, Forecast{StartUp: StartUp, Workers: 10, Busy: 25 * time.Second, Total: 70 * time.Second}},
+		{"fewer jobs than slots", Work{Jobs: 2, Seconds: 20, Critical: 10, Widest: 2}, Fleet{Slots: 4, Max: 10, Providers: []int{10}}, Forecast{StartUp: StartUp, Workers: 1, Busy: 10 * time.Second, Total: 55 * time.Second}},
+		{"a long chain", Work{Jobs: 20, Seconds: 200, Critical: 110, Widest: 10}, fleet, Forecast{StartUp: StartUp, Workers: 10, Busy: 110 * time.Second, Total: 155 * time.Second, Chain: true}},
 		// 3,000 workers: 100 at once, 20 a second, so 145 s of launching; by then they have worked 223,300 s together.
-		{"launching", Work{Jobs: 3000, Seconds: 523_300, Critical: 1, Widest: 3000}, fleet, Forecast{Workers: 3000, Launched: 145 * time.Second, Busy: 245 * time.Second, Total: 290 * time.Second}},
+		{"launching", Work{Jobs: 3000, Seconds: 523_300, Critical: 1, Widest: 3000}, fleet, Forecast{StartUp: StartUp, Workers: 3000, Launched: 145 * time.Second, Busy: 245 * time.Second, Total: 290 * time.Second}},
 		// The work is done before they are all there: 100 + 120 + 140.
-		{"done while launching", Work{Jobs: 3000, Seconds: 360, Critical: 1, Widest: 3000}, fleet, Forecast{Workers: 3000, Launched: 2 * time.Second, Busy: 3 * time.Second, Total: 48 * time.Second}},
+		{"done while launching", Work{Jobs: 3000, Seconds: 360, Critical: 1, Widest: 3000}, fleet, Forecast{StartUp: StartUp, Workers: 3000, Launched: 2 * time.Second, Busy: 3 * time.Second, Total: 48 * time.Second}},
 		// Two providers fill beside one another, each at its own rate: 100 + 50 at once.
-		{"two providers", Work{Jobs: 150, Seconds: 1500, Critical: 1, Widest: 150}, Fleet{Slots: 1, Max: 150, Providers: []int{100, 50}}, Forecast{Workers: 150, Busy: 10 * time.Second, Total: 55 * time.Second}},
+		{"two providers", Work{Jobs: 150, Seconds: 1500, Critical: 1, Widest: 150}, Fleet{Slots: 1, Max: 150, Providers: []int{100, 50}}, Forecast{StartUp: StartUp, Workers: 150, Busy: 10 * time.Second, Total: 55 * time.Second}},
+		{"on idle workers", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, Fleet{Slots: 1, Max: 10, Providers: []int{10}, Idle: 10}, Forecast{Workers: 10, Busy: 100 * time.Second, Total: 100 * time.Second}},
+		{"on too few idle workers", Work{Jobs: 100, Seconds: 1000, Critical: 10, Widest: 100}, Fleet{Slots: 1, Max: 10, Providers: []int{10}, Idle: 9}, Forecast{StartUp: StartUp, Workers: 10, Busy: 100 * time.Second, Total: 145 * time.Second}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, Foresee(test.work, test.fleet)); diff != "" {
@@ -48,6 +50,10 @@ func TestPacesAreOfTheNewestRunsOfTheNameAndElseOfThePool(t *testing.T) {
 		return planner.TaskFigures{Executed: executed, Seconds: seconds}
 	}
 	runs := []*planner.Run{
+		{
+			ID: "what-if", Name: "nightly", Pool: "rollup", Labels: map[string]string{planner.LabelWhatIfOf: "nightly-6"},
+			Tasks: map[string]planner.TaskFigures{"price": took(1, 1000)},
+		},
 		run("cached", "nightly", "rollup", map[string]planner.TaskFigures{"price": {Cached: 7}}),
 		run("other-2", "other", "rollup", map[string]planner.TaskFigures{"price": took(1, 1000), "sum": took(2, 10)}),
 		run("elsewhere", "nightly", "deals", map[string]planner.TaskFigures{"price": took(1, 1000), "plot": took(1, 3)}),
