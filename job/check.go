@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,21 +43,20 @@ func NewChecker(file string, catalogue Catalogue, errs *Errors) *Checker {
 
 // Add checks one job and remembers it. params are the job's, merged with the run's.
 func (c *Checker) Add(s Spec, params []byte) {
-	if s.ID == "" {
-		return // already reported
-	}
 	id := c.id(s.ID)
-	if first := c.byID[id]; first != none {
+	switch first := c.byID[id]; {
+	case s.ID == "": // already reported
+	case first != none:
 		c.errorf(s.place.id, "job id %q is taken by the job of line %d", s.ID, c.jobs[first].line)
-		return
+	default:
+		c.byID[id] = int32(len(c.jobs))
 	}
-	c.checkTask(s, params)
-	c.byID[id] = int32(len(c.jobs))
+	c.checkTask(s, params) // of a job without an id of its own, too: all errors are to be found at once
 	c.jobs = append(c.jobs, checked{id, int32(s.place.line), int32(len(c.parents))})
 	for _, name := range s.NeedNames() {
 		at := s.place.needs[name]
 		parent := s.Needs[name].Job
-		if parent == s.ID {
+		if parent == s.ID && parent != "" {
 			c.errorf(at, "job %q needs itself", s.ID)
 			continue
 		}
@@ -97,7 +97,7 @@ func (c *Checker) checkTask(s Spec, params []byte) {
 	}
 	task, ok := c.catalogue[s.Task]
 	if !ok {
-		hint := "the catalogue has " + strings.Join(c.catalogue.Names(), ", ")
+		hint := "the configuration has " + strings.Join(c.catalogue.Names(), ", ")
 		if near := Nearest(s.Task, c.catalogue.Names()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
@@ -116,9 +116,17 @@ func (c *Checker) checkTask(s Spec, params []byte) {
 			at.line = s.place.line
 		}
 		for _, violation := range each(err) {
-			c.errorf(at, "params of job %q: %v", s.ID, violation)
+			c.errorf(at, "params of job %s: %v", named(s.ID), violation)
 		}
 	}
+}
+
+// named is a job's id as messages quote it.
+func named(id string) string {
+	if id == "" {
+		return orUnnamed(id)
+	}
+	return strconv.Quote(id)
 }
 
 // each returns the errors that an error joins, or the one.
@@ -183,7 +191,7 @@ func (c *Checker) Finish() []int32 {
 			where := position{int(need.line), int(need.column)}
 			parent := c.byID[need.id]
 			if parent == none {
-				c.errorf(where, "job %q needs %q, which no job of this run is called", c.ID(at.job), c.ids.At(need.id))
+				c.errorf(where, "job %s needs %q, which no job of this run is called", named(c.ID(at.job)), c.ids.At(need.id))
 				continue
 			}
 			switch place[parent] {

@@ -91,7 +91,7 @@ func ParseRunFile(file string, data []byte) (*RunFile, error) {
 		d.errorf(cmp.Or(run.places["labels"], run.places["owner"]), "owner and labels have %d bytes together, at most %d are kept with a run", n, MaxTextBytes)
 	}
 	if _, ok := seen["only"]; run.WithDependents && !ok {
-		d.errorf(seen["with_dependents"], "%v", errNoOnly)
+		d.errorf(seen["with_dependents"], "%v", ErrNoOnly)
 	}
 	return run, errs.Err()
 }

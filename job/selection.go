@@ -36,10 +36,11 @@ func CheckReason(s string) error {
 	return nil
 }
 
-var errNoOnly = errors.New("with_dependents says nothing without only: name the jobs whose dependents are meant")
+// ErrNoOnly says that dependents are asked for, and not of which jobs.
+var ErrNoOnly = errors.New("with_dependents says nothing without only: name the jobs whose dependents are meant")
 
 // Override lays a selection over the run file's own, field by field. Errors found later in what was laid over name no
-// place in the file.
+// place in the file. ErrNoOnly: neither names jobs, and dependents are asked for.
 func (r *RunFile) Override(s Selection) error {
 	if len(s.Only) > 0 {
 		seen := map[string]bool{}
@@ -65,7 +66,7 @@ func (r *RunFile) Override(s Selection) error {
 		r.Force = s.Force
 	}
 	if r.WithDependents && len(r.Only) == 0 {
-		return errNoOnly
+		return ErrNoOnly
 	}
 	return nil
 }

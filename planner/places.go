@@ -54,6 +54,15 @@ func (p *places) job(rest, otherwise string) string {
 	return e.Error()
 }
 
+// localise names, in errors about the jobs as submitted, the file that they were read from, and where the job stood in it.
+func (p *places) localise(errs *job.Errors) {
+	for _, e := range errs.List {
+		if e.File == asSubmitted && p.jobs != "" && e.Line > 0 && e.Line <= len(p.at) {
+			e.File, e.Line, e.Column = p.jobs, int(p.at[e.Line-1].line), int(p.at[e.Line-1].column)
+		}
+	}
+}
+
 // cutPlace takes line and column off the beginning of "line:column: message"; each is 0 when it is not there.
 func cutPlace(text string) (line, column int, message string) {
 	for _, n := range []*int{&line, &column} {

@@ -75,6 +75,7 @@ func PreviewRun(ctx context.Context, o PreviewOptions, prepared *Prepared) (*Pre
 	r := &Run{ID: NewSubmissionID(prepared.RunFile.Name, now), State: job.RunPlanning, Received: now}
 	a, err := k.run(ctx, r, prepared.RunFile, source)
 	if rejected, ok := errors.AsType[*rejection](err); ok && rejected.errs != nil {
+		prepared.places.localise(rejected.errs)
 		return nil, rejected.errs
 	}
 	if err != nil {
@@ -95,16 +96,18 @@ func (p *Preview) Warn(ctx context.Context, t *table.Table) (err error) {
 	return err
 }
 
+// asSubmitted stands for the file of the jobs in errors that are found in them.
+const asSubmitted = "jobs as submitted"
+
 // submitted yields the jobs as the controller will read them.
 func (p *Prepared) submitted() (*jobSource, error) {
 	size, err := p.file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, fmt.Errorf("read prepared jobs: %w", err)
 	}
-	const name = "jobs as submitted"
 	sum := sha256.New()
 	return &jobSource{
-		name: name, next: job.NewReader(name, io.TeeReader(io.NewSectionReader(p.file, 0, size), sum)).Next,
+		name: asSubmitted, next: job.NewReader(asSubmitted, io.TeeReader(io.NewSectionReader(p.file, 0, size), sum)).Next,
 		sha256: func() string { return hex.EncodeToString(sum.Sum(nil)) }, close: func() {},
 	}, nil
 }

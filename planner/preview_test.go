@@ -126,7 +126,7 @@ func TestAPreviewOfJobsThatWouldBeRejectedSaysWhereTheyStand(t *testing.T) {
 	}
 	defer prepared.Close()
 	_, err = PreviewRun(t.Context(), w.previewOptions(), prepared)
-	if many, ok := errors.AsType[*job.Errors](err); !ok || !strings.Contains(many.Error(), `jobs as submitted:1: job "a": there is no input s3://data/nowhere.csv`) {
+	if many, ok := errors.AsType[*job.Errors](err); !ok || !strings.Contains(many.Error(), `jobs.jsonl:2:7: job "a": there is no input s3://data/nowhere.csv`) {
 		t.Errorf("%v", err)
 	}
 }

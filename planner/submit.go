@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,24 +43,38 @@ func (p *Prepared) Close() error {
 // Prepare reads the run file at path and the jobs that it names, and checks all of them as the controller will. Its
 // error names every fault with file, line and column. A nil catalogue leaves task types to the controller.
 func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
-	return PrepareSelection(path, catalogue, job.Selection{})
+	return PrepareWith(path, PrepareOptions{Catalogue: catalogue})
 }
 
-// PrepareSelection is Prepare with a selection laid over the run file's own.
-func PrepareSelection(path string, catalogue job.Catalogue, selection job.Selection) (*Prepared, error) {
+// PrepareOptions say what a run file is checked against. The zero value leaves task types and pools to the controller.
+type PrepareOptions struct {
+	Catalogue job.Catalogue
+	Pools     []string      // names of those that there are
+	Selection job.Selection // laid over the run file's own
+}
+
+// PrepareWith is Prepare with options. job.ErrNoOnly: see [job.RunFile.Override].
+func PrepareWith(path string, o PrepareOptions) (*Prepared, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read run file: %w", err)
 	}
 	errs := &job.Errors{}
 	run, err := job.ParseRunFile(path, data)
-	if errs.Merge(err); run == nil || errs.Len() > 0 && !jobsAtHand(run) {
+	errs.Merge(err)
+	if run != nil && o.Pools != nil && run.Pool != "" && !slices.Contains(o.Pools, run.Pool) {
+		errs.Merge(run.ErrorAt(path, "pool", "there is no pool %q; the configuration has %s", run.Pool, strings.Join(o.Pools, ", ")))
+	}
+	if run == nil || errs.Len() > 0 && !jobsAtHand(run) {
 		return nil, errs.Err()
 	}
-	if err := run.Override(selection); err != nil {
+	if err := run.Override(o.Selection); err != nil {
 		return nil, err
 	}
 	if strings.HasPrefix(run.JobsFrom, "s3://") {
+		if err := errs.Err(); err != nil {
+			return nil, err
+		}
 		if _, _, err := job.ParseObjectURL(run.JobsFrom); err != nil {
 			return nil, run.ErrorAt(path, "jobs_from", "jobs_from: %v", err)
 		}
@@ -76,7 +91,7 @@ func PrepareSelection(path string, catalogue job.Catalogue, selection job.Select
 		return nil, err
 	}
 	p.places.runFile = path
-	if err := p.collect(path, catalogue, errs); err != nil {
+	if err := p.collect(path, o.Catalogue, errs); err != nil {
 		p.Close()
 		return nil, err
 	}

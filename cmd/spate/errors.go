@@ -16,6 +16,7 @@ import (
 
 	"spate/internal/awsclient"
 	"spate/internal/config"
+	"spate/internal/objects"
 	"spate/job"
 	"spate/planner/report"
 )
@@ -28,6 +29,8 @@ type problem struct {
 	what string
 	todo string // may be empty
 	err  error  // the cause; may be nil
+
+	usage bool // it is the command line that is wrong
 }
 
 func (p *problem) Error() string { return p.what }
@@ -126,6 +129,22 @@ func explain(err error, environ []string) *problem {
 	if missing, ok := errors.AsType[*report.NotFoundError](err); ok {
 		return explainMissing(missing)
 	}
+	if unplanned, ok := errors.AsType[*report.NotPlannedError](err); ok {
+		return notPlanned(unplanned.Run)
+	}
+	if bucket, ok := errors.AsType[*objects.NoBucketError](err); ok {
+		return &problem{
+			what: bucket.Error(), err: err,
+			todo: "bucket in the configuration file, or SPATE_BUCKET, names Spate's own; run files may name others. " +
+				"`spate sandbox --config FILE` creates what FILE names in a sandbox.",
+		}
+	}
+	if errors.Is(err, awsclient.ErrNoRegion) {
+		return &problem{
+			what: "there is no AWS Region", err: err,
+			todo: "Set AWS_REGION, or region in the configuration file. For a sandbox, export what `spate sandbox` prints: `. sandbox.env` if you keep it in that file.",
+		}
+	}
 	call, ok := errors.AsType[*smithy.OperationError](err)
 	if !ok {
 		return &problem{what: err.Error(), err: err}
@@ -193,6 +212,12 @@ func explainMissing(missing *report.NotFoundError) *problem {
 	switch {
 	case missing.Ambiguous:
 		p.todo = "Write more of it."
+	case missing.Kind == "job" && strings.HasPrefix(missing.Where, "run "):
+		p.todo = fmt.Sprintf("`spate results %s --all` lists its jobs.", strings.TrimPrefix(missing.Where, "run "))
+	case missing.Kind == "job":
+		p.todo = "`spate runs` lists runs, and `spate results RUN --all` the jobs of one."
+	case missing.Kind == "output":
+		p.todo = "--from takes the key of any output of the same task type: `spate why JOB --run RUN` shows that of a job in a run."
 	case missing.Kind == "run":
 		p.todo = "`spate runs` lists them. One just submitted appears when a controller has taken it up."
 	}

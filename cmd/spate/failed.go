@@ -66,9 +66,9 @@ func (c *failedCommand) Run(ctx context.Context, p *program) error {
 }
 
 // notPlanned is the error about a run whose jobs nobody knows.
-func notPlanned(run *planner.Run) error {
+func notPlanned(run *planner.Run) *problem {
 	return &problem{
-		what: fmt.Sprintf("run %s is %s: its jobs have not been planned", run.ID, run.State),
+		what: (&report.NotPlannedError{Run: run}).Error(),
 		todo: fmt.Sprintf("`spate status %s` says why.", run.ID),
 	}
 }

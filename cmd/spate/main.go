@@ -132,6 +132,9 @@ func run(p program, args []string) int {
 		err = &problem{what: "stopped"}
 	}
 	reportError(p, args, err)
+	if wrong, ok := errors.AsType[*problem](err); ok && wrong.usage {
+		return exitUsage
+	}
 	return exitFailure
 }
 

@@ -310,14 +310,11 @@ func prepare(ctx context.Context, in *installation, path string, selection selec
 	if err != nil {
 		return nil, err
 	}
-	prepared, err := planner.PrepareSelection(path, catalogue, selection.selection())
+	prepared, err := planner.PrepareWith(path, planner.PrepareOptions{
+		Catalogue: catalogue, Pools: poolNames(in.cfg.Pools), Selection: selection.selection(),
+	})
 	if err != nil {
-		return nil, err
-	}
-	if _, ok := findPool(in.cfg.Pools, prepared.RunFile.Pool); !ok && prepared.RunFile.Reproduce == nil {
-		run := prepared.RunFile
-		prepared.Close()
-		return nil, run.ErrorAt(path, "pool", "there is no pool %q; the configuration has %s", run.Pool, poolNames(in.cfg.Pools))
+		return nil, selection.explain(err)
 	}
 	if _, err := change.apply(ctx, prepared, in.objects, catalogue); err != nil {
 		prepared.Close()

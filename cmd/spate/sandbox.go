@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -120,7 +121,7 @@ func (g greeting) print(w page) {
 		fmt.Fprintln(w, "In other terminals, after the exports above, any AWS client works, such as")
 		fmt.Fprint(w, "\naws s3 mb s3://results\n")
 	} else {
-		w.paragraph("", fmt.Sprintf("Created all that %s names, for %s: %s.", g.config, plural(len(g.pools), "pool"), poolNames(g.pools)))
+		w.paragraph("", fmt.Sprintf("Created all that %s names, for %s: %s.", g.config, plural(len(g.pools), "pool"), strings.Join(poolNames(g.pools), ", ")))
 		fmt.Fprintf(w, "In other terminals, after the exports above:\n\n%[1]s serve\n%[1]s submit --watch RUN.yaml\n", w.name())
 	}
 	fmt.Fprint(w, `

@@ -346,10 +346,10 @@ func findPool(pools []config.Pool, name string) (config.Pool, bool) {
 	return config.Pool{}, false
 }
 
-func poolNames(pools []config.Pool) string {
+func poolNames(pools []config.Pool) []string {
 	names := make([]string, len(pools))
 	for i, p := range pools {
 		names[i] = p.Name
 	}
-	return strings.Join(names, ", ")
+	return names
 }

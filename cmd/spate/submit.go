@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"spate/internal/queue"
@@ -34,6 +36,14 @@ type selectionFlags struct {
 }
 
 func (f selectionFlags) check() error {
+	for i, id := range f.Only {
+		if err := job.CheckID(id); err != nil {
+			return fmt.Errorf("--only: %w", err)
+		}
+		if slices.Contains(f.Only[:i], id) {
+			return fmt.Errorf("--only names job %s twice", id)
+		}
+	}
 	if f.Force == nil {
 		return nil
 	}
@@ -49,6 +59,20 @@ func (f selectionFlags) selection() job.Selection {
 		s.Force = *f.Force
 	}
 	return s
+}
+
+// explain puts errors that are about the flags, and not about the file, in terms of the flags.
+func (f selectionFlags) explain(err error) error {
+	if errors.Is(err, job.ErrNoOnly) {
+		return &problem{
+			what: "--with-dependents says nothing without --only", todo: "Name the jobs whose dependents are meant with --only.", err: err, usage: true,
+		}
+	}
+	many, ok := errors.AsType[*job.Errors](err)
+	if !ok || len(f.Only) == 0 || slices.ContainsFunc(many.List, func(e *job.Error) bool { return e.File != "" }) {
+		return err
+	}
+	return &problem{what: "--" + strings.ReplaceAll(many.Error(), "\nonly:", "\n--only:"), usage: true}
 }
 
 // Help tells more.
@@ -70,6 +94,11 @@ func (c *submitCommand) Validate() error {
 	}
 	if err := c.check(); err != nil {
 		return err
+	}
+	if c.ID != "" {
+		if err := job.CheckName(c.ID); err != nil {
+			return fmt.Errorf("--id: %w", err)
+		}
 	}
 	_, err := c.changes()
 	return err

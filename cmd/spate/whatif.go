@@ -25,7 +25,7 @@ type whatIfCommand struct {
 	changeFlags
 	RunID string `arg:"" name:"run" help:"Run that has succeeded, by its id, the beginning of it, or its name, which is the newest run of that name."`
 	ID    string `help:"What the changed run is called; the same id again shows the same run. Left out, a new one is made." placeholder:"ID"`
-	Files string `help:"Files of the results that hold figures, as JSON." default:"*.json" placeholder:"GLOB"`
+	Files string `help:"Files of the results that hold figures, as JSON (default ${default})." default:"*.json" placeholder:"GLOB"`
 }
 
 // Help tells more.
@@ -104,7 +104,7 @@ func (c *whatIfCommand) Run(ctx context.Context, p *program) error {
 	if c.json() {
 		return printJSON(p.stdout, effectJSON(effect, c.Change, duration(time.Now(), run)))
 	}
-	return printEffect(pageOn(p.stdout), effect, c.Change, lasted(time.Now(), run))
+	return printEffect(pageOn(p.stdout), effect, c.Change, c.Files, lasted(time.Now(), run))
 }
 
 // submit submits the base run's jobs with the changes, and returns the run's id and those of the changed jobs.
@@ -174,7 +174,8 @@ func effectJSON(e *report.Effect, changes []string, took time.Duration) effectVi
 // figuresShown is how many figures are shown: with what stands around them, they fill one screen.
 const figuresShown = 15
 
-func printEffect(w page, e *report.Effect, changes []string, took string) error {
+// printEffect prints what moved in the files of a pattern.
+func printEffect(w page, e *report.Effect, changes []string, files, took string) error {
 	p := e.Progress
 	w.paragraph("", fmt.Sprintf("What if %s: run %s, from %s", strings.Join(changes, ", "), e.Run, e.Base))
 	w.paragraph("  ", fmt.Sprintf("%s: %d executed, %d reused, in %s", countOf(p.Jobs, "job"), p.Executed, p.Cached+p.Reused, took))
@@ -196,6 +197,11 @@ func printEffect(w page, e *report.Effect, changes []string, took string) error 
 		w.paragraph("", "Nothing differs: the changes set what the parameters were.")
 		return nil
 	case len(e.Figures) == 0:
+		if e.Same+e.Others == 0 {
+			w.paragraph("", fmt.Sprintf("There were no figures to compare: the results hold none in files called %s. Which outputs differ: `spate compare %s %s`",
+				files, e.Base, e.Run))
+			return nil
+		}
 		w.paragraph("", fmt.Sprintf("No figure moved; %d are as they were.", e.Same))
 		return nil
 	}

@@ -40,7 +40,11 @@ type Clients struct {
 // requests of a reconciliation, without running out of ports.
 const maxConnections = 256
 
-// Load makes the clients. An empty region leaves it to the SDK's standard sources.
+// ErrNoRegion says that nothing names a Region: neither the caller nor the SDK's standard sources.
+var ErrNoRegion = errors.New("there is no AWS Region: set AWS_REGION, or region in the configuration file")
+
+// Load makes the clients. An empty region leaves it to the SDK's standard sources, and is ErrNoRegion
+// where they have none.
 func Load(ctx context.Context, region string) (*Clients, error) {
 	// The SDK's own warnings, such as that of the metadata service it asked for credentials, tell no more than its errors.
 	options := []func(*config.LoadOptions) error{config.WithHTTPClient(httpClient()), config.WithLogger(logging.Nop{})}
@@ -52,7 +56,7 @@ func Load(ctx context.Context, region string) (*Clients, error) {
 		return nil, fmt.Errorf("load AWS configuration: %w", err)
 	}
 	if cfg.Region == "" {
-		return nil, errors.New("load AWS configuration: no region: set AWS_REGION, or region in the configuration file")
+		return nil, ErrNoRegion
 	}
 	return FromConfig(cfg), nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 )
 
 // ErrNotFound says that there is no such object, or no such bucket. ErrPrecondition says that a conditional request found
@@ -28,6 +29,16 @@ var (
 	// an object that does not exist when the caller may not list the bucket.
 	ErrDenied = errors.New("S3 denies access, or the bucket is in another Region")
 )
+
+// NoBucketError says that there is no such bucket, and so no object: it is an ErrNotFound, too. S3 does not tell it from an
+// object that is missing when asked for the object's head alone.
+type NoBucketError struct{ Bucket string }
+
+// Error says which bucket.
+func (e *NoBucketError) Error() string { return "there is no bucket " + e.Bucket }
+
+// Is reports whether it is ErrNotFound.
+func (e *NoBucketError) Is(target error) bool { return target == ErrNotFound }
 
 // Store is one bucket. It is safe for concurrent use.
 type Store struct {
@@ -207,6 +218,9 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Info, error] 
 func (s *Store) wrap(verb, key string, err error) error {
 	switch status(err) {
 	case http.StatusNotFound:
+		if answer, ok := errors.AsType[smithy.APIError](err); ok && answer.ErrorCode() == "NoSuchBucket" {
+			return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, &NoBucketError{s.bucket})
+		}
 		return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, ErrNotFound)
 	case http.StatusPreconditionFailed:
 		return fmt.Errorf("%s s3://%s/%s: %w", verb, s.bucket, key, ErrPrecondition)

@@ -40,6 +40,14 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("there is no %s %s%s", e.Kind, e.Ref, where)
 }
 
+// NotPlannedError says that a run has no jobs to look among: it was rejected, or has not been planned yet.
+type NotPlannedError struct{ Run *planner.Run }
+
+// Error says which run.
+func (e *NotPlannedError) Error() string {
+	return fmt.Sprintf("run %s is %s: its jobs have not been planned", e.Run.ID, e.Run.State)
+}
+
 const (
 	nearMost = 5
 	// RunsSearched is in how many runs, the newest, a job is looked for.
@@ -148,12 +156,15 @@ type Found struct {
 // FindJob finds a job by its id, its key or at least MinKeyDigits of the key's first digits. With run, a reference as for
 // FindRun, it looks there; else in the RunsSearched newest runs, and the newest that has it counts. A run that computes
 // another's jobs again has them under the same ids: without run it is looked into for a key only. *NotFoundError: it is not
-// there, or several keys begin so.
+// there, or several keys begin so; *NotPlannedError: the run has no jobs.
 func (r *Reader) FindJob(ctx context.Context, ref, run string) (*Found, error) {
 	if run != "" {
 		in, err := r.FindRun(ctx, run)
 		if err != nil {
 			return nil, err
+		}
+		if !isPlanned(in) {
+			return nil, &NotPlannedError{in}
 		}
 		planned, err := r.jobIn(ctx, in, ref)
 		if err != nil {
@@ -167,11 +178,16 @@ func (r *Reader) FindJob(ctx context.Context, ref, run string) (*Found, error) {
 	return r.search(ctx, ref, func(run *planner.Run, planned *job.Planned) bool { return run.Reproduction == nil || planned.ID != ref })
 }
 
-// FindKey finds a job by its key, or at least MinKeyDigits of its first digits, as FindJob does.
+// FindKey finds a job by its key, or at least MinKeyDigits of its first digits, as FindJob does. *NotFoundError: no recent
+// run has such an output, or several keys begin so.
 func (r *Reader) FindKey(ctx context.Context, digits string) (*Found, error) {
-	return r.search(ctx, digits, func(_ *planner.Run, planned *job.Planned) bool {
+	found, err := r.search(ctx, digits, func(_ *planner.Run, planned *job.Planned) bool {
 		return strings.HasPrefix(planned.Key.String(), digits)
 	})
+	if missing, ok := errors.AsType[*NotFoundError](err); ok && !missing.Ambiguous {
+		missing.Kind, missing.Near = "output", nil
+	}
+	return found, err
 }
 
 // search finds a job that passes in the newest runs, the newest first.
@@ -184,7 +200,7 @@ func (r *Reader) search(ctx context.Context, ref string, pass func(*planner.Run,
 	runs = runs[:min(len(runs), RunsSearched)]
 	for _, run := range runs {
 		planned, err := r.jobIn(ctx, run, ref)
-		if errors.Is(err, objects.ErrNotFound) {
+		if _, ok := errors.AsType[*objects.NoBucketError](err); !ok && errors.Is(err, objects.ErrNotFound) {
 			continue // of some older run's manifest, a lifecycle rule may have made an end
 		}
 		if err != nil {
