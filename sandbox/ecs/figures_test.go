@@ -434,6 +434,35 @@ func TestASpotTaskIsInterruptedWithTwoMinutesAtMost(t *testing.T) {
 	})
 }
 
+func TestTheOldestSpotTasksAreInterruptedFirstInWhateverCluster(t *testing.T) {
+	withServer(t, Instant(), func(t *testing.T, s *Server) {
+		s.account.createCluster("other", nil, nil)
+		var arns []string
+		for i := range 8 {
+			launch := networked(1, spotProvider, "a")
+			launch.Count = nil // which means one
+			if i%3 == 0 {
+				launch.Cluster = "other"
+			}
+			answer, err := s.runTask(t.Context(), launch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			arns = append(arns, answer.Tasks[0].TaskARN)
+			time.Sleep(time.Second)
+		}
+		if n := s.Interrupt(5); n != 5 {
+			t.Errorf("%d interrupted", n)
+		}
+		synctest.Wait()
+		for i, arn := range arns {
+			if got, want := s.account.tasks[arn[strings.LastIndex(arn, "/")+1:]].last, map[bool]status{true: stopped, false: running}[i < 5]; got != want {
+				t.Errorf("task %d is %s, want %s", i, got, want)
+			}
+		}
+	})
+}
+
 // deaf is a runtime of functions that do not heed SIGTERM.
 func deaf() *FunctionRuntime {
 	return &FunctionRuntime{Run: func(_ context.Context, task FunctionTask) int {
@@ -532,6 +561,7 @@ func TestStateChangesAreToldToAQueueRepeatedAndReorderedOnDemand(t *testing.T) {
 func TestFaultsCutAnAnswerShortAndKillTasks(t *testing.T) {
 	figures := Instant()
 	withServer(t, figures, func(t *testing.T, s *Server) {
+		request := networked(10, onDemandProvider, "a")
 		call := func(rule fault.Rule) launchAnswer {
 			injector := fault.New(1)
 			if _, err := injector.Add(rule); err != nil {
@@ -540,19 +570,19 @@ func TestFaultsCutAnAnswerShortAndKillTasks(t *testing.T) {
 			handler := injector.Wrap(fault.Service{
 				Name: fault.ECS, Operation: func(*http.Request) string { return "RunTask" },
 			}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				answer, err := s.runTask(r.Context(), networked(10, onDemandProvider, "a"))
+				answer, err := s.runTask(r.Context(), request)
 				if err != nil {
 					t.Error(err)
 				}
 				panic(answer)
 			}))
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
+			sent, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return func() (answer launchAnswer) {
 				defer func() { answer, _ = recover().(launchAnswer) }()
-				handler.ServeHTTP(nil, request)
+				handler.ServeHTTP(nil, sent)
 				return
 			}()
 		}
@@ -566,6 +596,10 @@ func TestFaultsCutAnAnswerShortAndKillTasks(t *testing.T) {
 			t.Errorf("%d running", n)
 		}
 		time.Sleep(2 * time.Second)
+		request.Count = nil // which means one
+		if one := call(fault.Rule{Service: fault.ECS, Kind: fault.Partial, Share: 0.3}); len(one.Tasks) != 0 || len(one.Failures) != 1 {
+			t.Errorf("of one task: %+v", one)
+		}
 		for _, task := range killed.Tasks {
 			got := s.mustDescribe(t, task.TaskARN)
 			if code := got.Containers[0].ExitCode; got.LastStatus != stopped || code == nil || *code != 137 {

@@ -130,8 +130,12 @@ func (s *Server) runTask(ctx context.Context, in launchRequest) (launchAnswer, e
 		}
 	}
 	most, reason := maxCount, ""
-	if partial, ok := fault.Wanted(ctx, fault.Partial); ok && in.Count != nil {
-		most, reason = partial.Refused(*in.Count), partial.Code
+	if partial, ok := fault.Wanted(ctx, fault.Partial); ok {
+		count := 1
+		if in.Count != nil {
+			count = *in.Count
+		}
+		most, reason = partial.Refused(count), partial.Code
 	}
 	answer, tasks, err := s.account.launch(now, in, most, reason)
 	if err != nil {

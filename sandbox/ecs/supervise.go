@@ -1,9 +1,11 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -146,16 +148,20 @@ func (s *Server) interrupt(t *task) {
 func (s *Server) Interrupt(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	interrupted := 0
+	var spot []*task
 	for _, c := range s.account.clusters {
 		for _, t := range c.tasks {
-			if interrupted < n && t.provider == spotProvider && t.last == running {
-				s.stop(t, spotInterruption, reasonSpot, t.definition.container().stopTimeout())
-				interrupted++
+			if t.provider == spotProvider && t.last == running {
+				spot = append(spot, t)
 			}
 		}
 	}
-	return interrupted
+	slices.SortFunc(spot, func(a, b *task) int { return cmp.Or(a.created.Compare(b.created), strings.Compare(a.id, b.id)) })
+	spot = spot[:min(n, len(spot))]
+	for _, t := range spot { // whose time is up
+		s.stop(t, spotInterruption, reasonSpot, t.definition.container().stopTimeout())
+	}
+	return len(spot)
 }
 
 func (s *Server) forget(t *task) {

@@ -219,8 +219,8 @@ func ecsMutations() []mutation {
 		},
 		{
 			"an interrupted task has its stopTimeout", "ecs/supervise.go",
-			"func (s *Server) Interrupt(n int) int {\n	s.mu.Lock()\n	defer s.mu.Unlock()\n	interrupted := 0\n	for _, c := range s.account.clusters {\n		for _, t := range c.tasks {\n			if interrupted < n && t.provider == spotProvider && t.last == running {\n				s.stop(t, spotInterruption, reasonSpot, t.definition.container().stopTimeout())",
-			"func (s *Server) Interrupt(n int) int {\n	s.mu.Lock()\n	defer s.mu.Unlock()\n	interrupted := 0\n	for _, c := range s.account.clusters {\n		for _, t := range c.tasks {\n			if interrupted < n && t.provider == spotProvider && t.last == running {\n				s.stop(t, spotInterruption, reasonSpot, time.Hour)",
+			"for _, t := range spot { // whose time is up\n		s.stop(t, spotInterruption, reasonSpot, t.definition.container().stopTimeout())",
+			"for _, t := range spot {\n		s.stop(t, spotInterruption, reasonSpot, time.Hour)",
 			"TestAnInterruptedTaskIsKilledWhenItsTimeIsUp",
 		},
 		{
