@@ -147,6 +147,7 @@ func TestARunHasItsThreeThousandTasksAsSoonAsTheAccountLetsIt(t *testing.T) {
 					time.Sleep(glance)
 				}
 				took, want := time.Since(first), time.Duration((tasks-tc.burst)/tc.rate)*time.Second
+				t.Logf("%d tasks accepted in %s", tasks, took)
 				if took < want-want/100 || took > want+want/100 {
 					t.Errorf("took %s, want %s within 1 %%", took, want)
 				}
