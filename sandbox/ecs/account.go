@@ -19,6 +19,7 @@ type account struct {
 	region, accountID string
 	figures           Figures
 	random            *rand.Rand
+	newID             func() string // of a task
 
 	clusters map[string]*cluster      // by name
 	families map[string][]*definition // by family; the index is the revision less one
@@ -32,7 +33,7 @@ type account struct {
 
 func newAccount(region, accountID string, figures Figures, seed uint64) *account {
 	return &account{
-		region: region, accountID: accountID, figures: figures, random: rand.New(rand.NewPCG(seed, 0)),
+		region: region, accountID: accountID, figures: figures, random: rand.New(rand.NewPCG(seed, 0)), newID: newID,
 		clusters: map[string]*cluster{}, families: map[string][]*definition{}, tasks: map[string]*task{},
 		buckets: map[string]*limit.Bucket{}, launches: map[launchKey]launch{}, used: newUse(),
 	}

@@ -21,6 +21,7 @@
 // machine that takes the time as a parameter. [Server] locks it, and one
 // goroutine a task connects it with a [Runtime], which for [ProcessRuntime] means
 // a child process, for [FunctionRuntime] a call of a function. [Server.Close] stops all tasks and waits for those goroutines.
+// [Model] is the same state machine for whoever keeps the time and the tasks himself, such as a simulation.
 //
 // Left out: services, EC2 and external instances, more than one container a
 // task, and images (the command must be on the machine).

@@ -296,7 +296,7 @@ func spread(count int, strategy []strategyItem) []string {
 func (a *account) newTask(now time.Time, c *cluster, d *definition, request launchRequest, provider string) *task {
 	container := d.container()
 	t := &task{
-		id: newID(), cluster: c, definition: d, provider: provider, request: request, created: now,
+		id: a.newID(), cluster: c, definition: d, provider: provider, request: request, created: now,
 		last: provisioning, desired: running, version: 1, vacate: a.vacate,
 	}
 	t.arn = a.arn("task/" + c.name + "/" + t.id)

@@ -152,12 +152,15 @@ func (s *Server) listTasks(_ context.Context, in listTasksInput) (listTasksOutpu
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	if err := s.account.admit(now, lookCalls); err != nil {
+	return s.account.listTasks(time.Now(), in)
+}
+
+func (a *account) listTasks(now time.Time, in listTasksInput) (listTasksOutput, error) {
+	if err := a.admit(now, lookCalls); err != nil {
 		return listTasksOutput{}, err
 	}
-	s.account.sweep(now)
-	c, err := s.account.cluster(in.Cluster)
+	a.sweep(now)
+	c, err := a.cluster(in.Cluster)
 	if err != nil {
 		return listTasksOutput{}, err
 	}
@@ -218,24 +221,36 @@ func (s *Server) describeTasks(_ context.Context, in describeTasksInput) (descri
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	if err := s.account.admit(now, lookCalls); err != nil {
-		return describeTasksOutput{}, err
-	}
-	c, err := s.account.cluster(in.Cluster)
+	found, missing, err := s.account.describeTasks(time.Now(), in.Cluster, in.Tasks)
 	if err != nil {
 		return describeTasksOutput{}, err
 	}
 	out := describeTasksOutput{Tasks: []taskView{}, Failures: []failure{}}
-	for _, name := range in.Tasks {
-		t := s.account.task(c, name)
-		if t == nil || !t.isSeen(now) {
-			out.Failures = append(out.Failures, failure{
-				ARN: s.account.arn("task/" + c.name + "/" + lastPart(name)), Reason: "MISSING",
-			})
-			continue
-		}
+	for _, arn := range missing {
+		out.Failures = append(out.Failures, failure{ARN: arn, Reason: "MISSING"})
+	}
+	for _, t := range found {
 		out.Tasks = append(out.Tasks, t.view(slices.Contains(in.Include, "TAGS")))
 	}
 	return out, nil
+}
+
+// describeTasks finds tasks by id or ARN, and says of which there is nothing, or nothing yet, to be seen.
+func (a *account) describeTasks(now time.Time, cluster string, names []string) (found []*task, missing []string, err error) {
+	if err := a.admit(now, lookCalls); err != nil {
+		return nil, nil, err
+	}
+	c, err := a.cluster(cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		t := a.task(c, name)
+		if t == nil || !t.isSeen(now) {
+			missing = append(missing, a.arn("task/"+c.name+"/"+lastPart(name)))
+			continue
+		}
+		found = append(found, t)
+	}
+	return found, missing, nil
 }

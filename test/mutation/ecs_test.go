@@ -39,12 +39,12 @@ func ecsMutations() []mutation {
 		},
 		{
 			"bucket of looks: ListTasks", "ecs/listing.go",
-			"if err := s.account.admit(now, lookCalls); err != nil {\n		return listTasksOutput{}, err", "if err := s.account.admit(now); err != nil {\n		return listTasksOutput{}, err",
+			"if err := a.admit(now, lookCalls); err != nil {\n		return listTasksOutput{}, err", "if err := a.admit(now); err != nil {\n		return listTasksOutput{}, err",
 			"TestCallsAreThrottledByTheirKind",
 		},
 		{
 			"bucket of looks: DescribeTasks", "ecs/listing.go",
-			"if err := s.account.admit(now, lookCalls); err != nil {\n		return describeTasksOutput{}, err", "if err := s.account.admit(now); err != nil {\n		return describeTasksOutput{}, err",
+			"if err := a.admit(now, lookCalls); err != nil {\n		return nil, nil, err", "if err := a.admit(now); err != nil {\n		return nil, nil, err",
 			"TestCallsAreThrottledByTheirKind",
 		},
 		{
