@@ -2,11 +2,11 @@ package scaler
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/rs/zerolog"
 
 	"spate/internal/awsclient"
@@ -14,75 +14,79 @@ import (
 
 // call sends the requests that may be sent, oldest first and those of higher priority before others, as far as the
 // launch rates go.
-func (l *loop) call(now time.Time) {
-	if !l.o.Term.Valid(now) {
+func (e *Engine) call(now time.Time) {
+	if !e.o.Term.Valid(now) {
 		return
 	}
 	dry := map[string]bool{} // providers whose next request must wait: later ones may not overtake it
-	for _, p := range slices.SortedStableFunc(slices.Values(l.pools), func(a, b *pool) int { return cmp.Compare(b.Priority, a.Priority) }) {
+	for _, p := range slices.SortedStableFunc(slices.Values(e.pools), func(a, b *pool) int { return cmp.Compare(b.Priority, a.Priority) }) {
 		for _, r := range p.sorted() {
 			if r.busy || !r.stored || r.dirty || !r.Repeatable(now) || now.Before(r.due) || dry[r.Provider] {
 				continue
 			}
-			if l.calling >= maxCalls || l.calls.Available(now) == 0 {
+			if e.calling >= maxCalls || e.calls.Available(now) == 0 {
 				return
 			}
-			bucket := l.bucket(now, r.Provider)
-			if bucket.Available(now) < min(r.Count, l.o.LaunchRate.Burst) {
+			bucket := e.bucket(now, r.Provider)
+			if bucket.Available(now) < min(r.Count, e.o.LaunchRate.Burst) {
 				dry[r.Provider] = true
 				continue
 			}
 			bucket.Take(now, r.Count)
-			l.calls.Take(now, 1)
-			l.send(p, r)
+			e.calls.Take(now, 1)
+			e.send(now, p, r)
 		}
 	}
 }
 
 // bucket is a provider's; one that is not configured any more may still have intents.
-func (l *loop) bucket(now time.Time, provider string) *Bucket {
-	if l.launches[provider] == nil {
-		l.launches[provider] = NewBucket(now, l.o.LaunchRate)
+func (e *Engine) bucket(now time.Time, provider string) *Bucket {
+	if e.launches[provider] == nil {
+		e.launches[provider] = NewBucket(now, e.o.LaunchRate)
 	}
-	return l.launches[provider]
+	return e.launches[provider]
 }
 
-// send calls RunTask beside the loop.
-func (l *loop) send(p *pool, r *record) {
+// send sends a request. Term and age are looked at once more right before: a process may sleep at any point.
+func (e *Engine) send(now time.Time, p *pool, r *record) {
+	request, err := r.decodeRequest()
+	if err != nil {
+		p.unreadable(now, r, err)
+		return
+	}
 	r.busy = true
-	l.calling++
+	e.calling++
 	i := r.Intent
-	l.beside(func(ctx context.Context) func(time.Time) error {
-		o, err := l.launch(ctx, i)
-		return func(now time.Time) error { return l.answered(now, p, r, o, err) }
+	allowed := func(now time.Time) bool { return e.o.Term.Valid(now) && i.Repeatable(now) }
+	e.hands.RunTask(request, allowed, func(now time.Time, out *ecs.RunTaskOutput, err error) error {
+		if errors.Is(err, ErrNotSent) {
+			r.busy = false
+			e.calling--
+			return nil
+		}
+		return e.answered(now, p, r, outcome(out, err))
 	})
 }
 
 // answered takes over what RunTask said.
-func (l *loop) answered(now time.Time, p *pool, r *record, o Outcome, err error) error {
+func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 	r.busy = false
-	l.calling--
-	if errors.Is(err, errNotSent) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+	e.calling--
 	if err := r.step(func(i Intent) (Intent, error) { return i.Called(now, o) }); err != nil {
 		return err
 	}
 	r.due = now.Add(repeatAfter(r.Calls, o.Class))
-	bucket := l.bucket(now, r.Provider)
+	bucket := e.bucket(now, r.Provider)
 	if o.throttled() {
 		bucket.Empty(now)
 	} else if r.State == IntentRefused {
 		bucket.Refund(now, r.Count-len(r.Tasks))
 	}
 	p.holds = append(p.holds, o.holds(now, r.Provider)...)
-	l.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()
-	p.launched(now, r, l.metrics)
+	e.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()
+	p.launched(now, r, e.metrics)
 	p.logAnswer(r.Intent, o)
-	return l.settle(now)
+	return e.settle(now)
 }
 
 // launched counts what an intent has started.
@@ -103,13 +107,6 @@ func (p *pool) launched(now time.Time, r *record, m *metrics) {
 	if i.State == IntentRefused {
 		add(cmp.Or(string(i.Class), "unanswered"), i.Count-len(i.Tasks))
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // outcomeWord is an outcome as a metric's label.

@@ -64,6 +64,14 @@ func (m *mortal) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, 
 	return step(m, func() (*ecs.DescribeTasksOutput, error) { return m.world.DescribeTasks(ctx, in) })
 }
 
+func (m *mortal) StopTask(ctx context.Context, in *ecs.StopTaskInput, _ ...func(*ecs.Options)) (*ecs.StopTaskOutput, error) {
+	return step(m, func() (*ecs.StopTaskOutput, error) { return m.world.StopTask(ctx, in) })
+}
+
+func (m *mortal) DescribeClusters(ctx context.Context, in *ecs.DescribeClustersInput, _ ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error) {
+	return step(m, func() (*ecs.DescribeClustersOutput, error) { return m.world.DescribeClusters(ctx, in) })
+}
+
 func (m *mortal) Load(ctx context.Context, pool string) (intents []Intent, status Status, err error) {
 	_, err = step(m, func() (struct{}, error) {
 		var err error

@@ -21,7 +21,10 @@
 // ECS's own sentence; a listing that fails ages until the pool holds; a journal that cannot be written launches
 // nothing. A controller killed at any moment leaves its intents to the next one.
 //
-// Files: plan, revision, pace, intent and fleet are pure; observe, launch and journal talk to AWS; loop ties them together in one
-// goroutine that owns all state. Neighbours: controller supplies the demand (from planner), the term (from
-// internal/lease) and the clients; internal/awsclient says what errors mean.
+// The [Engine] is all of this without clock, goroutines and I/O; a [Scaler] drives it by the clock and gives it hands on
+// the account. Whatever takes time is asked of the hands and comes back as a call of the engine.
+//
+// Files: plan, revision, pace, intent and fleet are pure; engine holds the state, tick, calls, watch and inquiry are what it
+// does with it; loop, hands and journal are the shell. Neighbours: controller supplies the demand (from planner), the
+// term (from internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler

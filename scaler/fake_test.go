@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -208,6 +209,49 @@ func (f *fakeECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _
 			continue
 		}
 		out.Tasks = append(out.Tasks, f.tasks[i].describe(now, f.start))
+	}
+	return out, nil
+}
+
+func (f *fakeECS) StopTask(_ context.Context, in *ecs.StopTaskInput, _ ...func(*ecs.Options)) (*ecs.StopTaskOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls["StopTask"]++
+	now := time.Now()
+	i := slices.IndexFunc(f.tasks, func(t *fakeTask) bool { return t.arn == aws.ToString(in.Task) && t.cluster == aws.ToString(in.Cluster) })
+	if i < 0 {
+		return nil, &ecstypes.InvalidParameterException{Message: aws.String("The referenced task was not found.")}
+	}
+	if task := f.tasks[i]; !task.gone(now) {
+		task.stopped, task.exit, task.reason = now, 143, aws.ToString(in.Reason)
+	}
+	return &ecs.StopTaskOutput{Task: new(f.tasks[i].describe(now, f.start))}, nil
+}
+
+func (f *fakeECS) DescribeClusters(_ context.Context, in *ecs.DescribeClustersInput, _ ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls["DescribeClusters"]++
+	if f.down {
+		return nil, &ecstypes.ServerException{}
+	}
+	now := time.Now()
+	out := &ecs.DescribeClustersOutput{}
+	for _, name := range in.Clusters {
+		running, pending := 0, 0
+		for _, task := range f.tasks {
+			switch {
+			case task.cluster != name || task.gone(now):
+			case now.Sub(task.created) >= f.start:
+				running++
+			default:
+				pending++
+			}
+		}
+		out.Clusters = append(out.Clusters, ecstypes.Cluster{ClusterName: &name, Statistics: []ecstypes.KeyValuePair{
+			{Name: aws.String("runningFargateTasksCount"), Value: aws.String(strconv.Itoa(running))},
+			{Name: aws.String("pendingFargateTasksCount"), Value: aws.String(strconv.Itoa(pending))},
+		}})
 	}
 	return out, nil
 }

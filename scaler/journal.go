@@ -15,11 +15,14 @@ import (
 // ErrTermOver says that somebody else leads now: nothing was written.
 var ErrTermOver = errors.New("the term of this leader is over")
 
-// Term is the leader's time in office.
+// Term is the leader's time in office. It is safe for concurrent use.
 type Term interface {
 	// Valid reports whether it still lasts at now, by this process's clock.
 	Valid(now time.Time) bool
-	// Guard makes a transaction fail once somebody else leads.
+}
+
+// Guard makes a transaction fail once somebody else leads.
+type Guard interface {
 	Guard() types.TransactWriteItem
 }
 
@@ -34,11 +37,11 @@ type Journal interface {
 }
 
 // InTable keeps the journal in the runs table.
-func InTable(t *table.Table, term Term) Journal { return &tableJournal{table: t, term: term} }
+func InTable(t *table.Table, guard Guard) Journal { return &tableJournal{table: t, guard: guard} }
 
 type tableJournal struct {
 	table *table.Table
-	term  Term
+	guard Guard
 }
 
 type intentItem struct {
@@ -85,7 +88,7 @@ func (j *tableJournal) Write(ctx context.Context, intents []Intent, statuses []S
 		puts = append(puts, op)
 	}
 	for batch := range slices.Chunk(puts, table.MaxTransaction-1) {
-		err := j.table.Transact(ctx, append(slices.Clone(batch), j.term.Guard())...)
+		err := j.table.Transact(ctx, append(slices.Clone(batch), j.guard.Guard())...)
 		if errors.Is(err, table.ErrCondition) {
 			return ErrTermOver
 		}

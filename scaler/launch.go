@@ -1,7 +1,6 @@
 package scaler
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -13,31 +12,8 @@ import (
 	"spate/internal/awsclient"
 )
 
-const (
-	// callTimeout is how long RunTask may take; after it, what became of the request is unknown.
-	callTimeout = 10 * time.Second
-	// maxCalls is how many RunTask calls overlap.
-	maxCalls = 16
-)
-
-// errNotSent says that a request was not sent, because its time or the leader's was over.
-var errNotSent = errors.New("request not sent")
-
-// launch sends the intent's request, unless the term or the intent's time has ended. The only error is errNotSent, or a
-// record that cannot be read.
-func (s *Scaler) launch(ctx context.Context, i Intent) (Outcome, error) {
-	request, err := i.decodeRequest()
-	if err != nil {
-		return Outcome{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if now := time.Now(); !s.o.Term.Valid(now) || !i.Repeatable(now) {
-		return Outcome{}, errNotSent
-	}
-	out, err := s.o.ECS.RunTask(ctx, request)
-	return outcome(out, err), nil
-}
+// maxCalls is how many RunTask calls overlap.
+const maxCalls = 16
 
 // outcome reads an answer of RunTask.
 func outcome(out *ecs.RunTaskOutput, err error) Outcome {

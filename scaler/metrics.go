@@ -46,18 +46,18 @@ func registered[C prometheus.Collector](r prometheus.Registerer, c C) C {
 }
 
 // measure brings the gauges up to date.
-func (l *loop) measure() {
-	for _, p := range l.pools {
+func (e *Engine) measure() {
+	for _, p := range e.pools {
 		workers := p.fleet.workers()
-		l.metrics.workers.WithLabelValues(p.Name, "running").Set(float64(workers.Running))
-		l.metrics.workers.WithLabelValues(p.Name, "pending").Set(float64(workers.Pending))
-		l.metrics.workers.WithLabelValues(p.Name, "wanted").Set(float64(p.last.Wanted))
+		e.metrics.workers.WithLabelValues(p.Name, "running").Set(float64(workers.Running))
+		e.metrics.workers.WithLabelValues(p.Name, "pending").Set(float64(workers.Pending))
+		e.metrics.workers.WithLabelValues(p.Name, "wanted").Set(float64(p.last.Wanted))
 		open := 0
 		for _, r := range p.intents {
 			if r.Unconfirmed() > 0 {
 				open++
 			}
 		}
-		l.metrics.open.WithLabelValues(p.Name).Set(float64(open))
+		e.metrics.open.WithLabelValues(p.Name).Set(float64(open))
 	}
 }

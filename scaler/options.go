@@ -17,12 +17,14 @@ type ECS interface {
 	RunTask(ctx context.Context, in *ecs.RunTaskInput, options ...func(*ecs.Options)) (*ecs.RunTaskOutput, error)
 	ListTasks(ctx context.Context, in *ecs.ListTasksInput, options ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
 	DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, options ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
+	StopTask(ctx context.Context, in *ecs.StopTaskInput, options ...func(*ecs.Options)) (*ecs.StopTaskOutput, error)
+	DescribeClusters(ctx context.Context, in *ecs.DescribeClustersInput, options ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error)
 }
 
-// Options of a scaler. All are required that are not said to be optional.
+// Options of a scaler, or of an engine. All are required that are not said to be optional.
 type Options struct {
-	ECS     ECS
-	Journal Journal
+	ECS     ECS     // an engine has hands instead
+	Journal Journal // as before
 	Term    Term
 	// Demand says how much work a pool has. It must not block: it is called each tick by the loop.
 	Demand func(pool string) Demand
@@ -31,7 +33,7 @@ type Options struct {
 	StaleAfter time.Duration
 	// LaunchRate is the account's launch rate of each provider; default the documented 100, then 20 a second.
 	LaunchRate Rate
-	// Wake makes a tick come at once; it is never closed. Optional.
+	// Wake makes a scaler's tick come at once; it is never closed. Optional.
 	Wake <-chan struct{}
 	Log  zerolog.Logger
 	// Registerer takes the metrics. Optional.
@@ -84,8 +86,16 @@ func (p Pool) validate() error {
 }
 
 func (o *Options) validate() error {
-	if o.ECS == nil || o.Journal == nil || o.Term == nil || o.Demand == nil {
-		return errors.New("scaler: ECS, journal, term and demand are required")
+	if o.ECS == nil || o.Journal == nil {
+		return errors.New("scaler: ECS and journal are required")
+	}
+	return o.validateEngine()
+}
+
+// validateEngine checks what an engine uses.
+func (o *Options) validateEngine() error {
+	if o.Term == nil || o.Demand == nil {
+		return errors.New("scaler: term and demand are required")
 	}
 	if o.StaleAfter == 0 {
 		o.StaleAfter = time.Minute

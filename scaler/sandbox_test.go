@@ -87,7 +87,7 @@ type term struct {
 func (t term) Guard() dynamodbtypes.TransactWriteItem { return t.Held.Guard(t.table) }
 
 // lead calls do as the holder of the lease.
-func (a account) lead(t *testing.T, holder string, do func(ctx context.Context, term scaler.Term)) {
+func (a account) lead(t *testing.T, holder string, do func(ctx context.Context, term term)) {
 	t.Helper()
 	l, err := lease.New(lease.Options{Store: lease.InTable(a.table), Name: "controller", Holder: holder, Log: zerolog.Nop()})
 	if err != nil {
@@ -107,7 +107,7 @@ func TestWorkersAreLaunchedThroughTheRealSDK(t *testing.T) {
 		t.Skip("starts processes")
 	}
 	a := newAccount(t, `test "$SPATE_POOL" = rollup || exit 7`)
-	a.lead(t, "one", func(ctx context.Context, term scaler.Term) {
+	a.lead(t, "one", func(ctx context.Context, term term) {
 		outstanding := make(chan int, 1)
 		outstanding <- 12
 		wanted := 0
@@ -188,7 +188,7 @@ func TestTheJournalKeepsWhatIsOpenAndRefusesAFormerLeader(t *testing.T) {
 	status := scaler.Status{Pool: "rollup", Launched: 5, Limit: scaler.LimitPacing, Reason: "rollup: …", At: at}
 
 	var former scaler.Journal
-	a.lead(t, "one", func(ctx context.Context, term scaler.Term) {
+	a.lead(t, "one", func(ctx context.Context, term term) {
 		former = scaler.InTable(a.table, term)
 		if err := former.Write(ctx, []scaler.Intent{open, answered, unsettled, closed, refused}, []scaler.Status{status}); err != nil {
 			t.Fatal(err)
@@ -201,7 +201,7 @@ func TestTheJournalKeepsWhatIsOpenAndRefusesAFormerLeader(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	a.lead(t, "two", func(ctx context.Context, term scaler.Term) {
+	a.lead(t, "two", func(ctx context.Context, term term) {
 		if err := former.Write(ctx, []scaler.Intent{closed}, nil); !errors.Is(err, scaler.ErrTermOver) {
 			t.Errorf("the former leader wrote: %v", err)
 		}

@@ -1,8 +1,6 @@
 package scaler
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -11,45 +9,45 @@ import (
 )
 
 // tick is one round: observe, plan, write intents, call.
-func (l *loop) tick(now time.Time) error {
-	for _, p := range l.pools {
-		p.demand = l.o.Demand(p.Name)
-		l.lookAt(now, p)
-		l.age(now, p)
+func (e *Engine) tick(now time.Time) error {
+	for _, p := range e.pools {
+		p.demand = e.o.Demand(p.Name)
+		e.lookAt(now, p)
+		e.age(now, p)
 	}
-	if err := l.plan(now); err != nil {
+	if err := e.plan(now); err != nil {
 		return err
 	}
-	return l.settle(now)
+	return e.settle(now)
 }
 
 // settle writes what has changed and sends what may be sent.
-func (l *loop) settle(now time.Time) error {
-	if err := l.write(now); err != nil {
+func (e *Engine) settle(now time.Time) error {
+	if err := e.write(now); err != nil {
 		return err
 	}
-	l.call(now)
-	l.measure()
+	e.call(now)
+	e.measure()
 	return nil
 }
 
 // plan decides for all pools and records the intents of what is to be launched. A plan that launched something is not
 // followed by another within a tick's time: with the rate used up, that would make a request of every single task.
-func (l *loop) plan(now time.Time) error {
-	if !l.o.Term.Valid(now) || now.Sub(l.planned) < busyTick {
+func (e *Engine) plan(now time.Time) error {
+	if !e.o.Term.Valid(now) || now.Sub(e.planned) < busyTick {
 		return nil
 	}
 	o := Observation{Pools: map[string]PoolObservation{}, Tokens: map[string]int{}}
-	for provider, bucket := range l.launches {
+	for provider, bucket := range e.launches {
 		o.Tokens[provider] = bucket.Available(now)
 	}
 	var policy Policy
 	byName := map[string]*pool{}
-	for _, p := range l.pools {
+	for _, p := range e.pools {
 		byName[p.Name] = p
 		p.observed = p.observation(now)
 		o.Pools[p.Name] = p.observed
-		policy.Pools = append(policy.Pools, p.policy(l.o.StaleAfter))
+		policy.Pools = append(policy.Pools, p.policy(e.o.StaleAfter))
 		for _, r := range p.intents {
 			if r.State == IntentOpen && !r.busy {
 				o.Tokens[r.Provider] -= r.Count // to be sent before anything new
@@ -61,7 +59,7 @@ func (l *loop) plan(now time.Time) error {
 			return err
 		}
 		if len(d.Launch) > 0 {
-			l.planned = now
+			e.planned = now
 		}
 	}
 	return nil
@@ -103,11 +101,11 @@ func (p *pool) decided(now time.Time, d Decision) error {
 
 // write stores what has changed: intents together with the counts that follow from them. What could not be written is
 // written again by the next tick; until then its requests are not sent.
-func (l *loop) write(now time.Time) error {
+func (e *Engine) write(now time.Time) error {
 	var intents []Intent
 	var statuses []Status
 	var changed []*record
-	for _, p := range l.pools {
+	for _, p := range e.pools {
 		before := len(changed)
 		for _, r := range p.sorted() {
 			if r.dirty {
@@ -119,22 +117,20 @@ func (l *loop) write(now time.Time) error {
 			statuses = append(statuses, p.status)
 		}
 	}
-	if len(intents)+len(statuses) == 0 || !l.o.Term.Valid(now) {
+	if len(intents)+len(statuses) == 0 || !e.o.Term.Valid(now) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, writeTimeout)
-	defer cancel()
-	if err := l.o.Journal.Write(ctx, intents, statuses); err != nil {
+	if err := e.hands.Write(intents, statuses); err != nil {
 		if errors.Is(err, ErrTermOver) {
 			return err
 		}
-		l.o.Log.Warn().Err(err).Int("intents", len(intents)).Msg("cannot write the journal; trying again")
+		e.o.Log.Warn().Err(err).Int("intents", len(intents)).Msg("cannot write the journal; trying again")
 		return nil
 	}
 	for _, r := range changed {
 		r.stored, r.dirty = true, false
 	}
-	for _, p := range l.pools {
+	for _, p := range e.pools {
 		for id, r := range p.intents {
 			if r.State.Ended() && !r.dirty {
 				delete(p.intents, id)
@@ -167,26 +163,4 @@ func (p *pool) report(now time.Time, withIntents bool) bool {
 	p.status.Limit, p.status.Reason, p.status.At = p.last.Limit, p.last.Reason, now
 	age := now.Sub(p.written.At)
 	return withIntents || age >= statusAnyway || (age >= statusEvery && !p.status.sameAs(p.written))
-}
-
-// step moves an intent on.
-func (r *record) step(next func(Intent) (Intent, error)) error {
-	i, err := next(r.Intent)
-	if err != nil {
-		return err
-	}
-	r.Intent, r.dirty = i, true
-	return nil
-}
-
-// sorted are the pool's intents, oldest first.
-func (p *pool) sorted() []*record {
-	records := make([]*record, 0, len(p.intents))
-	for _, r := range p.intents {
-		records = append(records, r)
-	}
-	slices.SortFunc(records, func(a, b *record) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	return records
 }

@@ -1,29 +1,42 @@
 package scaler
 
 import (
-	"context"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/rs/zerolog"
 )
 
-// lookAt begins a look when one is due.
-func (l *loop) lookAt(now time.Time, p *pool) {
+// lookEvery is how long after the beginning of a look the next one begins: a full listing of a large fleet costs up to
+// 60 calls, so it comes every 15 seconds, while a small or new fleet is watched closely.
+func lookEvery(members int) time.Duration {
+	if members > 0 && members < 100 {
+		return 2 * time.Second
+	}
+	return 15 * time.Second
+}
+
+// lookAt begins a look at a pool's tasks when one is due.
+func (e *Engine) lookAt(now time.Time, p *pool) {
 	if p.looking || now.Before(p.nextLook) {
 		return
 	}
 	p.looking = true
 	p.nextLook = now.Add(lookEvery(len(p.fleet.members)))
-	known := p.fleet.clone()
-	l.beside(func(ctx context.Context) func(time.Time) error {
-		seen, err := l.observer.look(ctx, p.Pool, known)
-		return func(now time.Time) error { return l.looked(now, p, seen, err) }
+	e.ask(now, &inquiry{
+		list:  ecs.ListTasksInput{Cluster: &p.Cluster, Family: &p.Family, DesiredStatus: types.DesiredStatusRunning},
+		wants: func(listed []string) []string { return p.fleet.wants(listed) },
+		finished: func(now time.Time, seen look, err error) error {
+			return e.looked(now, p, seen, err)
+		},
 	})
 }
 
 // looked takes over a look. The first one allows the first plan, which need not wait for a tick.
-func (l *loop) looked(now time.Time, p *pool, seen look, err error) error {
+func (e *Engine) looked(now time.Time, p *pool, seen look, err error) error {
 	p.looking = false
 	if err != nil {
 		p.log.Warn().Err(err).Msg("cannot observe the workers; trying again")
@@ -42,9 +55,9 @@ func (l *loop) looked(now time.Time, p *pool, seen look, err error) error {
 		}
 	}
 	if first {
-		return l.tick(now)
+		return e.Tick(now)
 	}
-	return l.settle(now)
+	return e.settle(now)
 }
 
 // depart counts a task that is gone.
@@ -63,8 +76,8 @@ func (p *pool) depart(d departure) {
 }
 
 // age gives up on intents that are too old to repeat, and asks ECS what they started.
-func (l *loop) age(now time.Time, p *pool) {
-	for _, r := range p.intents {
+func (e *Engine) age(now time.Time, p *pool) {
+	for _, r := range p.sorted() {
 		if r.busy {
 			continue
 		}
@@ -77,26 +90,30 @@ func (l *loop) age(now time.Time, p *pool) {
 		if r.State != IntentUnsettled || now.Before(r.due) || now.Sub(r.CreatedAt) < settleable {
 			continue
 		}
+		request, err := r.decodeRequest()
+		if err != nil {
+			p.unreadable(now, r, err)
+			continue
+		}
 		r.busy = true
-		i := r.Intent
-		l.beside(func(ctx context.Context) func(time.Time) error {
-			tasks, err := l.observer.startedBy(ctx, i)
-			return func(now time.Time) error { return l.askedFor(now, p, r, tasks, err) }
+		e.ask(now, &inquiry{
+			list:     ecs.ListTasksInput{Cluster: request.Cluster, StartedBy: request.StartedBy},
+			finished: func(now time.Time, seen look, err error) error { return e.askedFor(now, p, r, seen.listed, err) },
 		})
 	}
 }
 
 // askedFor takes over what ECS knows of an unsettled intent.
-func (l *loop) askedFor(now time.Time, p *pool, r *record, tasks []string, err error) error {
+func (e *Engine) askedFor(now time.Time, p *pool, r *record, tasks []string, err error) error {
 	r.busy = false
 	if err != nil {
 		r.due = now.Add(capacityHold)
-		p.log.Warn().Err(err).Str("intent", r.ID).Msg("cannot settle the intent; it counts as launched")
+		p.log.Warn().Err(fmt.Errorf("list tasks of intent %s: %w", r.ID, err)).Msg("cannot settle the intent; it counts as launched")
 		return nil
 	}
 	if err := r.step(func(i Intent) (Intent, error) { return i.Settled(now, tasks) }); err != nil {
 		return err
 	}
-	p.launched(now, r, l.metrics)
-	return l.settle(now)
+	p.launched(now, r, e.metrics)
+	return e.settle(now)
 }
