@@ -106,16 +106,6 @@ func (f *fleet) wants(listed []string) []string {
 	return wants
 }
 
-// clone is a copy for a look, which runs beside the loop.
-func (f *fleet) clone() *fleet {
-	c := newFleet()
-	for arn, m := range f.members {
-		copied := *m
-		c.members[arn] = &copied
-	}
-	return c
-}
-
 // fate is how a task left.
 type fate string
 
