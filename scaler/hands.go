@@ -3,10 +3,13 @@ package scaler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 const (
@@ -34,8 +37,35 @@ func (h *hands) RunTask(in *ecs.RunTaskInput, allowed func(now time.Time) bool, 
 		if !allowed(time.Now()) {
 			return nil, ErrNotSent
 		}
-		return h.ecs.RunTask(ctx, in)
+		return h.ecs.RunTask(ctx, in, ifStillAllowed(allowed))
 	}, done)
+}
+
+// ifStillAllowed asks again once the request is signed, with the time that its signature bears: waiting for credentials, or
+// being suspended, may have taken long. AWS refuses a signature that is more than a few minutes old ("Troubleshoot
+// Signature Version 4 signing for AWS API requests"), so that nothing which happens later can make the request come late.
+func ifStillAllowed(allowed func(now time.Time) bool) func(*ecs.Options) {
+	check := middleware.FinalizeMiddlewareFunc("IfStillAllowed", func(
+		ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
+	) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		request, ok := in.Request.(*smithyhttp.Request)
+		if !ok {
+			return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("%w: a request of type %T", ErrNotSent, in.Request)
+		}
+		signed, err := time.Parse("20060102T150405Z", request.Header.Get("X-Amz-Date"))
+		if err != nil {
+			return middleware.FinalizeOutput{}, middleware.Metadata{}, fmt.Errorf("%w: when it was signed is unknown: %w", ErrNotSent, err)
+		}
+		if !allowed(signed) {
+			return middleware.FinalizeOutput{}, middleware.Metadata{}, ErrNotSent
+		}
+		return next.HandleFinalize(ctx, in)
+	})
+	return func(o *ecs.Options) {
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Finalize.Insert(check, "Signing", middleware.After)
+		})
+	}
 }
 
 func (h *hands) ListTasks(in *ecs.ListTasksInput, done func(time.Time, *ecs.ListTasksOutput, error) error) {

@@ -69,9 +69,9 @@ type Outcome struct {
 	Failures []Failure
 }
 
-// Repeatable reports whether the request may be sent at now.
+// Repeatable reports whether the request may be sent at now. One from the future is not: how old it is nobody knows.
 func (i Intent) Repeatable(now time.Time) bool {
-	return i.State == IntentOpen && now.Sub(i.CreatedAt) < repeatable
+	return i.State == IntentOpen && now.Sub(i.CreatedAt).Abs() < repeatable
 }
 
 // Unconfirmed is how many tasks the intent may have launched of which no name is known.

@@ -47,6 +47,8 @@ func TestIntentsMoveAsTheStateMachineSays(t *testing.T) {
 		{"conflict", IntentOpen, called(Outcome{Class: awsclient.ClassConflict, Tasks: []string{"a"}}), IntentRefused},
 		{"still young", IntentOpen, aged(repeatable - 1), ""},
 		{"too old to repeat", IntentOpen, aged(repeatable), IntentUnsettled},
+		{"from a future too far", IntentOpen, aged(-repeatable), IntentUnsettled},
+		{"from the future, and not due", IntentUnsettled, settled(-repeatable), ""},
 		{"settled while it may be repeated", IntentOpen, settled(settleable), ""},
 		{"ECS is silent, too early", IntentUnsettled, settled(settleable - 1), ""},
 		{"ECS is silent", IntentUnsettled, settled(settleable), IntentRefused},

@@ -25,7 +25,8 @@ const defaultContainer = "spate"
 func newIntent(now time.Time, pool Pool, demand Demand, l Launch) (Intent, error) {
 	i := Intent{
 		ID: newIntentID(now), Pool: pool.Name, Provider: l.Provider, Count: l.Count,
-		State: IntentOpen, CreatedAt: now, UpdatedAt: now,
+		// Without the monotonic reading, which stands still while a machine is suspended.
+		State: IntentOpen, CreatedAt: now.Round(0), UpdatedAt: now,
 	}
 	container := demand.Container
 	if container == "" {

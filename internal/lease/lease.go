@@ -92,12 +92,13 @@ type Held struct {
 	over  bool
 }
 
-// Valid reports whether the term still runs at now, by this process's clock. Look again right before any effect that
-// cannot be guarded.
+// Valid reports whether the term still runs at now, by this process's clocks: by the monotonic one, which nobody sets, and
+// by that of the calendar, which goes on while a machine is suspended. Look again right before any effect that cannot be
+// guarded.
 func (h *Held) Valid(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.over && now.Before(h.until)
+	return !h.over && now.Before(h.until) && now.Round(0).Before(h.until.Round(0))
 }
 
 func (h *Held) extend(until time.Time) {
