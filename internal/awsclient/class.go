@@ -3,7 +3,6 @@ package awsclient
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -27,8 +26,8 @@ const (
 // Ambiguous reports whether the request may have had its effect although it failed.
 func (c Class) Ambiguous() bool { return c == ClassTransient || c == ClassUnknown }
 
-// Classify sorts an error of a call. It looks at the code, where a code means several things at the text, and then at
-// the status.
+// Classify sorts an error of a call. It looks at the code, where a code means several things at the text ([ClassifyFailure]),
+// and then at the status.
 func Classify(err error) Class {
 	if err == nil {
 		return ClassNone
@@ -51,30 +50,10 @@ func Classify(err error) Class {
 		}
 	}
 	if answered {
-		return classifyText(api.ErrorMessage())
+		return ClassifyFailure(api.ErrorMessage())
 	}
 	// No answer that could be understood: timeouts, resets, refused connections, a context that ended.
 	return ClassTransient
-}
-
-// ClassifyFailure sorts the reason of a failure inside a successful RunTask answer.
-func ClassifyFailure(reason string) Class { return classifyText(reason) }
-
-// classifyText knows the sentences that ECS uses in exceptions and failures alike. None is matched across an apostrophe,
-// which is sometimes a typographic one.
-func classifyText(sentence string) Class {
-	text := strings.ToLower(sentence)
-	has := func(part string) bool { return strings.Contains(text, part) }
-	switch {
-	case has("capacity is unavailable"), has("insufficient capacity"), has("free addresses"), has("insufficientfreeaddresses"),
-		strings.HasPrefix(text, "resource:"):
-		return ClassCapacity
-	case has("reached the limit on the number of"):
-		return ClassQuota
-	case has("throttl"), has("requestlimitexceeded"), has("rate exceeded"):
-		return ClassThrottled
-	}
-	return ClassUnknown
 }
 
 func classifyCode(code, message string) Class {
@@ -82,14 +61,18 @@ func classifyCode(code, message string) Class {
 	case "ThrottlingException", "Throttling", "ThrottledException", "RequestThrottledException", "RequestThrottled",
 		"EC2ThrottledException", "RequestLimitExceeded", "TooManyRequestsException", "ProvisionedThroughputExceededException", "SlowDown":
 		return ClassThrottled
+	case "LimitExceededException":
+		return ClassQuota
 	case "InvalidParameterException", "ClientException":
-		if class := classifyText(message); class != ClassUnknown {
+		if class := ClassifyFailure(message); class != ClassUnknown {
 			return class
 		}
 		return ClassConfiguration
 	case "AccessDeniedException", "BlockedException", "ClusterNotFoundException", "PlatformUnknownException",
 		"PlatformTaskDefinitionIncompatibilityException", "UnsupportedFeatureException", "UnrecognizedClientException",
-		"InvalidSignatureException", "ValidationException", "UnknownOperationException":
+		"InvalidSignatureException", "ValidationException", "UnknownOperationException",
+		"ExpiredTokenException", "InvalidClientTokenId", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+		"IncompleteSignature", "OptInRequired", "SubscriptionRequiredException", "RequestExpired":
 		return ClassConfiguration
 	case "ConflictException":
 		return ClassConflict
