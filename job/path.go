@@ -66,6 +66,9 @@ func RunManifestPath(run string) string { return "runs/" + run + "/jobs.jsonl" }
 // CancelledPath is the object key whose existence says that a run is cancelled: workers start no job of it.
 func CancelledPath(run string) string { return "runs/" + run + "/cancelled" }
 
+// DrainPath is the object key of a pool's mark that holds a time, RFC 3339: workers that began before it take no more jobs.
+func DrainPath(pool string) string { return "pools/" + pool + "/drain" }
+
 // ObjectURL is an S3 object as a URL.
 func ObjectURL(bucket, object string) string { return "s3://" + bucket + "/" + object }
 

@@ -110,7 +110,7 @@ func TestARequestIsRepeatedExactly(t *testing.T) {
 	for _, pair := range again.Overrides.ContainerOverrides[0].Environment {
 		names = append(names, *pair.Name)
 	}
-	if got := strings.Join(names, " "); got != "SPATE_BUCKET SPATE_POOL SPATE_SLOTS" || *again.Overrides.ContainerOverrides[0].Name != "main" {
+	if got := strings.Join(names, " "); got != "SPATE_BUCKET SPATE_LAUNCHED_AT SPATE_POOL SPATE_SLOTS" || *again.Overrides.ContainerOverrides[0].Name != "main" {
 		t.Errorf("environment %s of %s", got, *again.Overrides.ContainerOverrides[0].Name)
 	}
 }

@@ -75,7 +75,7 @@ func (p Pool) validate() error {
 		}
 		seen[c.Provider] = true
 	}
-	length, err := overridesLength(p.Environment)
+	length, err := overridesLength(environment(time.Unix(0, 999_999_999), p)) // a time as long as any
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func newIntent(now time.Time, pool Pool, demand Demand, l Launch) (Intent, error
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
 			Subnets: pool.Subnets, SecurityGroups: pool.SecurityGroups, AssignPublicIp: types.AssignPublicIpDisabled,
 		}},
-		Overrides:   overrides(container, pool.Environment),
+		Overrides:   overrides(container, environment(now, pool)),
 		ClientToken: aws.String(i.ID),
 		StartedBy:   aws.String(i.ID),
 	}
@@ -50,6 +50,15 @@ func newIntent(now time.Time, pool Pool, demand Demand, l Launch) (Intent, error
 	}
 	i.Request = string(body)
 	return i, nil
+}
+
+// launchedVariable tells a worker when it was asked for, RFC 3339: a pool drained later is drained of it.
+const launchedVariable = "SPATE_LAUNCHED_AT"
+
+func environment(now time.Time, pool Pool) map[string]string {
+	all := map[string]string{launchedVariable: now.UTC().Format(time.RFC3339Nano)}
+	maps.Copy(all, pool.Environment)
+	return all
 }
 
 // newIntentID is unique, sorts by time, and has only characters that both clientToken (ASCII, at most 64) and

@@ -12,9 +12,10 @@
 //
 // # States
 //
-// A worker receives until it is idle for its timeout, is told to stop (the context ends), meets a job of another image, or
-// has not reached its queue for an idle timeout; then it waits for its running jobs and returns the [Reason]. When told to
-// stop, the jobs have the stop grace left; then their processes are ended and their messages given back at once.
+// A worker receives until it is idle for its timeout, is told to stop (the context ends), meets a job of another image,
+// finds the mark that its pool was drained after it was launched, or has not reached its queue for an idle timeout; then it
+// waits for its running jobs and returns the [Reason]. When told to stop, the jobs have the stop grace left; then their
+// processes are ended and their messages given back at once.
 //
 // A message in hand is hidden from others by a heartbeat. It ends deleted (an event said what happened) or given back:
 // at once when the worker stops, later when the worker itself could not do its work. In the place of a message for

@@ -58,6 +58,8 @@ type Options struct {
 	Inputs  func(bucket string) ObjectReader // any bucket that holds inputs
 
 	Identity Identity
+	Pool     string    // whose mark says that it is drained; "" looks for none
+	Launched time.Time // when its task was asked for; the zero value is now
 
 	Slots       int           // jobs at a time, at least 1
 	IdleTimeout time.Duration // without a message, after which the worker leaves

@@ -220,15 +220,20 @@ func TestSettingsAreReadFromTheEnvironment(t *testing.T) {
 	if got, err := ReadSettings(func(name string) string { return env[name] }); err != nil || got.StopGrace != 90*time.Second {
 		t.Errorf("stop grace %s, %v", got.StopGrace, err)
 	}
+	env["SPATE_LAUNCHED_AT"] = "2026-11-21T02:14:00.5Z"
+	launched := time.Date(2026, 11, 21, 2, 14, 0, 500_000_000, time.UTC)
+	if got, err := ReadSettings(func(name string) string { return env[name] }); err != nil || !got.Launched.Equal(launched) {
+		t.Errorf("launched %s, %v", got.Launched, err)
+	}
 }
 
 func TestSettingsNameEverythingThatIsWrong(t *testing.T) {
-	env := map[string]string{"SPATE_SLOTS": "none", "SPATE_IDLE_TIMEOUT": "15", "SPATE_RETENTION": "-1h", "SPATE_STOP_GRACE": "soon"}
+	env := map[string]string{"SPATE_SLOTS": "none", "SPATE_IDLE_TIMEOUT": "15", "SPATE_RETENTION": "-1h", "SPATE_STOP_GRACE": "soon", "SPATE_LAUNCHED_AT": "now"}
 	_, err := ReadSettings(func(name string) string { return env[name] })
 	for _, want := range []string{
 		"SPATE_POOL is not set", "SPATE_QUEUE_URL is not set", "SPATE_EVENTS_QUEUE_URL is not set", "SPATE_BUCKET is not set",
 		`SPATE_SLOTS is "none"`, `SPATE_IDLE_TIMEOUT is "15"`, "SPATE_VISIBILITY_TIMEOUT is not set", `SPATE_RETENTION is "-1h"`,
-		`SPATE_STOP_GRACE is "soon"`,
+		`SPATE_STOP_GRACE is "soon"`, `SPATE_LAUNCHED_AT is "now"`,
 	} {
 		if err == nil || strings.Count(err.Error(), want) != 1 {
 			t.Errorf("error %v, want it to name %q once", err, want)

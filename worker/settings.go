@@ -19,6 +19,7 @@ type Settings struct {
 	Visibility     time.Duration // SPATE_VISIBILITY_TIMEOUT
 	Retention      time.Duration // SPATE_RETENTION
 	StopGrace      time.Duration // SPATE_STOP_GRACE; DefaultStopGrace when not set
+	Launched       time.Time     // SPATE_LAUNCHED_AT, RFC 3339: when the task was asked for; zero when not set
 	WorkDir        string        // SPATE_WORK_DIR; "" when not set
 	Path           string        // PATH
 }
@@ -61,6 +62,13 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	s.Retention = duration("SPATE_RETENTION", text("SPATE_RETENTION"))
 	if grace := getenv("SPATE_STOP_GRACE"); grace != "" {
 		s.StopGrace = duration("SPATE_STOP_GRACE", grace)
+	}
+	if launched := getenv("SPATE_LAUNCHED_AT"); launched != "" {
+		at, err := time.Parse(time.RFC3339Nano, launched)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("SPATE_LAUNCHED_AT is %q: want a time such as 2026-11-21T02:14:00Z", launched))
+		}
+		s.Launched = at
 	}
 	if len(errs) > 0 {
 		return Settings{}, fmt.Errorf("read worker settings: %w", errors.Join(errs...))

@@ -21,6 +21,7 @@ const (
 	ReasonIdle        Reason = "idle"        // no message for the idle timeout
 	ReasonStopped     Reason = "stopped"     // it was told to
 	ReasonOtherImage  Reason = "other_image" // the queue's jobs are for another image
+	ReasonDrained     Reason = "drained"     // its pool is drained
 	ReasonUnreachable Reason = "unreachable" // the queue did not answer for the idle timeout
 	ReasonBroken      Reason = "broken"      // it could not begin
 )
@@ -41,6 +42,9 @@ func New(o Options) (*Worker, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("make worker: %w", err)
 	}
+	if o.Launched.IsZero() {
+		o.Launched = time.Now()
+	}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {
 		return nil, err
@@ -50,7 +54,7 @@ func New(o Options) (*Worker, error) {
 
 // Run receives and runs jobs until the worker has a reason to leave and all its jobs are settled. The end of ctx is the
 // order to stop: running jobs have the stop grace left, then their processes are ended and their messages given back.
-// The error is nil for the reasons that are part of a worker's life (idle, stopped, other image). Run may be called once.
+// The error is nil for the reasons that are part of a worker's life (idle, stopped, other image, drained). Run may be called once.
 func (w *Worker) Run(ctx context.Context) (Reason, error) {
 	if err := w.open(); err != nil {
 		return ReasonBroken, err
@@ -130,13 +134,17 @@ func newReceiver(w *Worker, now time.Time) *receiver {
 func (r *receiver) receive(ctx context.Context, start func(slot int, m queue.Message)) (Reason, error) {
 	var failing time.Time // since when the queue has not answered; zero: it answers
 	pause := firstPause
+	drain := drainWatch{w: r.w}
 	for {
 		free := r.free(ctx)
+		drained := drain.isDrained(ctx)
 		switch {
 		case isOver(ctx):
 			return ReasonStopped, nil
 		case r.foreign.Load():
 			return ReasonOtherImage, nil
+		case drained:
+			return ReasonDrained, nil
 		}
 		asked := time.Now()
 		messages, err := r.w.opt.Jobs.Receive(ctx, min(len(free), queue.MaxBatch), r.clock.wait(asked), r.w.opt.Visibility)

@@ -26,9 +26,13 @@ const (
 	ControlInbox = "CONTROL" // planner: requests that nobody has answered yet; sk is the request's id
 	IntentPrefix = "INTENT#" // scaler: + pool; its journal
 	PoolRecords  = "POOL"    // scaler: one status a pool; sk is the pool
-	LeaseRecords = "LEASE"   // lease
-	CacheRecords = "CACHE"   // cache: epoch and stream checkpoints
-	TaskRecords  = "TASK"    // planner: task types that are known not to be deterministic
+
+	ControlRecords = "LEVER"     // scaler: what people want of a pool; sk is the pool
+	LeverPrefix    = "LEVER#"    // scaler: + pool; its audit
+	DecisionPrefix = "DECISION#" // scaler: + pool; its decisions
+	LeaseRecords   = "LEASE"     // lease
+	CacheRecords   = "CACHE"     // cache: epoch and stream checkpoints
+	TaskRecords    = "TASK"      // planner: task types that are known not to be deterministic
 )
 
 // ErrCondition says that a conditional write found the item other than the condition wants it.
@@ -247,16 +251,27 @@ func (t *Table) Delete(ctx context.Context, key Key) error {
 // Query yields the items of a partition whose sort key begins with a prefix, in order, strongly consistent. An error
 // ends it.
 func Query[T any](ctx context.Context, t *Table, pk, prefix string) iter.Seq2[T, error] {
+	if prefix == "" {
+		return query[T](ctx, t, pk, "pk = :pk", nil)
+	}
+	return query[T](ctx, t, pk, "pk = :pk AND begins_with(sk, :prefix)", map[string]string{":prefix": prefix})
+}
+
+// QueryFrom yields the items of a partition from a sort key on, as Query does.
+func QueryFrom[T any](ctx context.Context, t *Table, pk, from string) iter.Seq2[T, error] {
+	return query[T](ctx, t, pk, "pk = :pk AND sk >= :from", map[string]string{":from": from})
+}
+
+func query[T any](ctx context.Context, t *Table, pk, condition string, values map[string]string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		in := &dynamodb.QueryInput{
 			TableName: &t.name, ConsistentRead: aws.Bool(true),
-			KeyConditionExpression:    aws.String("pk = :pk"),
+			KeyConditionExpression:    &condition,
 			ExpressionAttributeValues: map[string]types.AttributeValue{":pk": &types.AttributeValueMemberS{Value: pk}},
 		}
-		if prefix != "" {
-			in.KeyConditionExpression = aws.String("pk = :pk AND begins_with(sk, :prefix)")
-			in.ExpressionAttributeValues[":prefix"] = &types.AttributeValueMemberS{Value: prefix}
+		for name, value := range values {
+			in.ExpressionAttributeValues[name] = &types.AttributeValueMemberS{Value: value}
 		}
 		pages := dynamodb.NewQueryPaginator(t.client, in)
 		for pages.HasMorePages() {

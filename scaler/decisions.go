@@ -1,0 +1,84 @@
+package scaler
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"spate/internal/table"
+)
+
+// Decided is a record of the log of decisions: one decision, and what it was made for.
+type Decided struct {
+	Pool        string    `dynamodbav:"pool" json:"pool"`
+	At          time.Time `dynamodbav:"at" json:"at"`
+	Outstanding int       `dynamodbav:"outstanding" json:"outstanding"` // jobs
+	Wanted      int       `dynamodbav:"wanted" json:"wanted"`           // workers, as the following
+	Have        int       `dynamodbav:"have" json:"have"`               // running, pending and being launched
+	Launched    int       `dynamodbav:"launched" json:"launched"`       // asked for by this decision and those since the record before
+	Limit       Limit     `dynamodbav:"limit" json:"limit"`
+	Reason      string    `dynamodbav:"reason" json:"reason"`
+	Decisions   int       `dynamodbav:"decisions" json:"decisions"` // that it stands for: this one and those since the record before
+
+	ExpiresAt int64 `dynamodbav:"expires_at,omitempty" json:"-"`
+}
+
+const (
+	// decidedEvery is how often a pool's decisions are recorded at most, decidedAnyway how often while there is work or
+	// a worker though nothing changes.
+	decidedEvery  = time.Second
+	decidedAnyway = time.Minute
+	// keepDecisions is how long a record is kept.
+	keepDecisions = 48 * time.Hour
+)
+
+// decisionLog picks of a pool's decisions those to be recorded. Between two records decisions add up; none of their
+// launches is lost.
+type decisionLog struct {
+	last  Decided // recorded, or about to be
+	since Decided // the newest decision, with what was launched since last
+}
+
+// add takes a decision in and reports whether to record it: something was launched, another limit binds or holds, or it
+// is time to. What is not recorded is added to the next record.
+func (l *decisionLog) add(now time.Time, outstanding int, d Decision) (Decided, bool) {
+	l.since = Decided{
+		Pool: d.Pool, At: now.UTC(), Outstanding: outstanding, Wanted: d.Wanted, Have: d.Have,
+		Launched: l.since.Launched + d.Launches(), Limit: d.Limit, Reason: d.Reason,
+		Decisions: l.since.Decisions + 1, ExpiresAt: now.Add(keepDecisions).Unix(),
+	}
+	age := now.Sub(l.last.At)
+	changed := l.since.Launched > 0 || d.Limit != l.last.Limit
+	worth := outstanding > 0 || d.Wanted > 0 || d.Have > 0
+	if age < decidedEvery || !changed && (age < decidedAnyway || !worth) {
+		return Decided{}, false
+	}
+	l.last, l.since = l.since, Decided{}
+	return l.last, true
+}
+
+// decidedTime writes times that sort as text.
+const decidedTime = "2006-01-02T15:04:05.000000000Z"
+
+type decidedItem struct {
+	table.Key
+	Decided
+}
+
+func decidedKey(pool string, at time.Time) table.Key {
+	return table.Key{PK: table.DecisionPrefix + pool, SK: at.UTC().Format(decidedTime)}
+}
+
+// ReadDecisions reads what is recorded of a pool's decisions since a time, the oldest first. Records are kept for 48
+// hours.
+func ReadDecisions(ctx context.Context, t *table.Table, pool string, since time.Time) ([]Decided, error) {
+	var decisions []Decided
+	key := decidedKey(pool, since)
+	for item, err := range table.QueryFrom[decidedItem](ctx, t, key.PK, key.SK) {
+		if err != nil {
+			return nil, fmt.Errorf("read decisions of pool %s: %w", pool, err)
+		}
+		decisions = append(decisions, item.Decided)
+	}
+	return decisions, nil
+}

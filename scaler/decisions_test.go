@@ -1,0 +1,54 @@
+package scaler
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// decide is a decision of a pool at a second of its log.
+type decidedAt struct {
+	second      float64
+	outstanding int
+	launch      int
+	limit       Limit
+}
+
+func TestDecisionsAreRecordedWhenTheyChangeAndNowAndThen(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	var log decisionLog
+	var got []string
+	take := func(d decidedAt) {
+		decision := Decision{Pool: "rollup", Wanted: d.outstanding, Limit: d.limit}
+		if d.launch > 0 {
+			decision.Launch = []Launch{{Provider: "FARGATE", Count: d.launch}}
+		}
+		if r, ok := log.add(begin.Add(time.Duration(d.second*float64(time.Second))), d.outstanding, decision); ok {
+			got = append(got, fmt.Sprintf("%gs %s launched %d in %d", r.At.Sub(begin).Seconds(), r.Limit, r.Launched, r.Decisions))
+			if r.ExpiresAt != r.At.Add(48*time.Hour).Unix() {
+				t.Errorf("the record of %s expires at %d", r.At, r.ExpiresAt)
+			}
+		}
+	}
+	for second := range 300 { // no work
+		take(decidedAt{float64(second), 0, 0, LimitNone})
+	}
+	for _, d := range []decidedAt{
+		{300, 100, 40, LimitPacing},
+		{300.4, 100, 20, LimitPacing}, // too soon: added to the next
+		{300.8, 100, 0, LimitPacing},
+		{301, 100, 20, LimitPacing},
+		{302, 100, 20, LimitNone},
+	} {
+		take(d)
+	}
+	for second := range 100 {
+		take(decidedAt{303 + float64(second), 100, 0, LimitNone})
+	}
+	take(decidedAt{403, 100, 0, LimitMax})
+	want := "0s none launched 0 in 1|300s pacing launched 40 in 300|301s pacing launched 40 in 3|302s none launched 20 in 1|362s none launched 0 in 60|403s max launched 0 in 41"
+	if all := strings.Join(got, "|"); all != want {
+		t.Errorf("recorded\n%s, want\n%s", strings.ReplaceAll(all, "|", "\n"), strings.ReplaceAll(want, "|", "\n"))
+	}
+}
