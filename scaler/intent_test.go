@@ -153,23 +153,23 @@ func TestOutcomesTellWhatToLeaveAloneAndHowLong(t *testing.T) {
 		{name: "timeout", err: errReset},
 		{
 			name: "wrong", err: sorry("ClusterNotFoundException", "Cluster not found."),
-			holds: []Hold{{"", planNow.Add(configurationHold), LimitConfiguration, "Cluster not found."}},
+			holds: []Hold{{Until: planNow.Add(configurationHold), Limit: LimitConfiguration, Reason: "Cluster not found."}},
 		},
 		{
 			name: "conflict", err: &types.ConflictException{Message: new("another request"), ResourceIds: []string{"a"}},
-			holds: []Hold{{"", planNow.Add(configurationHold), LimitConfiguration, "another request"}},
+			holds: []Hold{{Until: planNow.Add(configurationHold), Limit: LimitConfiguration, Reason: "another request"}},
 		},
 		{
 			name: "no vCPUs", err: sorry("ClientException", "You’ve reached the limit on the number of vCPUs you can run concurrently"),
-			holds: []Hold{{"FARGATE", planNow.Add(capacityHold), LimitQuota, "You’ve reached the limit on the number of vCPUs you can run concurrently"}},
+			holds: []Hold{{Provider: "FARGATE", Until: planNow.Add(capacityHold), Limit: LimitQuota, Reason: "You’ve reached the limit on the number of vCPUs you can run concurrently"}},
 		},
 		{
 			name: "no room for one", out: failures("Capacity is unavailable at this time."),
-			holds: []Hold{{"FARGATE", planNow.Add(capacityHold), LimitCapacity, "Capacity is unavailable at this time."}},
+			holds: []Hold{{Provider: "FARGATE", Until: planNow.Add(capacityHold), Limit: LimitCapacity, Reason: "Capacity is unavailable at this time."}},
 		},
 		{
 			name: "a failure never heard of", out: failures("MOON"),
-			holds: []Hold{{"FARGATE", planNow.Add(capacityHold), LimitCapacity, "MOON"}},
+			holds: []Hold{{Provider: "FARGATE", Until: planNow.Add(capacityHold), Limit: LimitCapacity, Reason: "MOON"}},
 		},
 	} {
 		o := outcome(c.out, c.err)

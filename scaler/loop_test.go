@@ -151,8 +151,8 @@ func TestThreeThousandWorkersAreAcceptedAsFastAsTheAccountAllows(t *testing.T) {
 		capacity []Capacity
 		earliest time.Duration
 	}{
-		{"on demand", []Capacity{{"FARGATE", 3000}}, time.Duration((workers-100)/20) * time.Second},
-		{"spot and on demand", []Capacity{{"FARGATE_SPOT", 3000}, {"FARGATE", 3000}}, time.Duration(max(0, workers-200)/40) * time.Second},
+		{"on demand", []Capacity{{Provider: "FARGATE", Max: 3000}}, time.Duration((workers-100)/20) * time.Second},
+		{"spot and on demand", []Capacity{{Provider: "FARGATE_SPOT", Max: 3000}, {Provider: "FARGATE", Max: 3000}}, time.Duration(max(0, workers-200)/40) * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestAnIntentTooOldToRepeatIsSettledByAskingECS(t *testing.T) {
 func TestAProviderWithoutRoomPassesTheRestOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 40)
-		s.pool.Capacity = []Capacity{{"FARGATE_SPOT", 3000}, {"FARGATE", 3000}}
+		s.pool.Capacity = []Capacity{{Provider: "FARGATE_SPOT", Max: 3000}, {Provider: "FARGATE", Max: 3000}}
 		s.ecs.partial = func(in *ecs.RunTaskInput) (int, string) {
 			if aws.ToString(in.CapacityProviderStrategy[0].CapacityProvider) == "FARGATE_SPOT" {
 				return 3, "Capacity is unavailable at this time. Please try again later or in a different availability zone"

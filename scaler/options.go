@@ -29,6 +29,8 @@ type Options struct {
 	// Demand says how much work a pool has. It must not block: it is called each tick by the loop.
 	Demand func(pool string) Demand
 	Pools  []Pool
+	// Account bounds what all pools take together. Optional.
+	Account Account
 	// StaleAfter is how old an observation may be; default one minute.
 	StaleAfter time.Duration
 	// LaunchRate is the account's launch rate of each provider; default the documented 100, then 20 a second.
@@ -51,13 +53,16 @@ type Pool struct {
 	Min, Max       int        // workers
 	Slots          int        // jobs at a time in one worker
 	Priority       int        // the higher launches first
+	// Within is how long after its submission a run's work should be done; 0: as soon as possible.
+	Within time.Duration
 	// Environment is handed to the workers' container.
 	Environment map[string]string
 }
 
 func (p Pool) policy(staleAfter time.Duration) PoolPolicy {
 	return PoolPolicy{
-		Name: p.Name, Min: p.Min, Max: p.Max, Slots: p.Slots, Priority: p.Priority, Capacity: p.Capacity, StaleAfter: staleAfter,
+		Name: p.Name, Min: p.Min, Max: p.Max, Slots: p.Slots, Priority: p.Priority, Capacity: p.Capacity, Within: p.Within,
+		StaleAfter: staleAfter,
 	}
 }
 
@@ -70,8 +75,8 @@ func (p Pool) validate() error {
 	}
 	seen := map[string]bool{}
 	for _, c := range p.Capacity {
-		if c.Provider == "" || c.Max < 1 || seen[c.Provider] {
-			return fmt.Errorf("capacity %q: a provider is named once, with a maximum of at least 1", c.Provider)
+		if c.Provider == "" || c.Max < 1 || c.Min < 0 || c.Min > c.Max || seen[c.Provider] {
+			return fmt.Errorf("capacity %q: a provider is named once, with a maximum of at least 1 and a minimum up to it", c.Provider)
 		}
 		seen[c.Provider] = true
 	}

@@ -171,7 +171,7 @@ func drawPlan(t *rapid.T) (Observation, Policy) {
 			Priority: rapid.IntRange(0, 2).Draw(t, "priority"), StaleAfter: time.Minute,
 		}
 		for _, provider := range rapid.Permutation(providers).Draw(t, "providers")[:rapid.IntRange(1, 2).Draw(t, "number of providers")] {
-			policy.Capacity = append(policy.Capacity, Capacity{provider, rapid.IntRange(1, 60).Draw(t, "capacity")})
+			policy.Capacity = append(policy.Capacity, Capacity{Provider: provider, Max: rapid.IntRange(1, 60).Draw(t, "capacity")})
 		}
 		p.Pools = append(p.Pools, policy)
 		seen := PoolObservation{

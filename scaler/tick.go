@@ -37,11 +37,11 @@ func (e *Engine) plan(now time.Time) error {
 	if !e.o.Term.Valid(now) || now.Sub(e.planned) < busyTick {
 		return nil
 	}
-	o := Observation{Pools: map[string]PoolObservation{}, Tokens: map[string]int{}}
+	o := Observation{Pools: map[string]PoolObservation{}, Tokens: map[string]int{}, Rates: map[string]float64{}}
 	for provider, bucket := range e.launches {
-		o.Tokens[provider] = bucket.Available(now)
+		o.Tokens[provider], o.Rates[provider] = bucket.Available(now), bucket.rate.PerSecond
 	}
-	var policy Policy
+	policy := Policy{Account: e.o.Account}
 	byName := map[string]*pool{}
 	for _, p := range e.pools {
 		byName[p.Name] = p
@@ -74,6 +74,7 @@ func (p *pool) observation(now time.Time) PoolObservation {
 			o.UnsettledByDefinition[r.definition] += n
 		}
 	}
+	o.Control = Control{At: now, Known: true}
 	p.holds = slices.DeleteFunc(p.holds, func(h Hold) bool { return !now.Before(h.Until) })
 	o.Holds = p.holds
 	return o

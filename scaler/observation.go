@@ -1,0 +1,115 @@
+package scaler
+
+import (
+	"time"
+
+	"spate/internal/price"
+)
+
+// Observation is everything a plan looks at. Each part says whether it is known, and since when.
+type Observation struct {
+	Pools map[string]PoolObservation // by name; a pool that is not in it is unknown
+	// Tokens is how many tasks may be launched now without being throttled, by provider; none for one not in it.
+	Tokens map[string]int
+	// Rates is how many tasks a second each provider's tokens come back with; 0: not known. Only times are told by it.
+	Rates map[string]float64
+}
+
+// PoolObservation is what is known of one pool.
+type PoolObservation struct {
+	Demand    Demand
+	Workers   Workers
+	Unsettled map[string]int // tasks asked for whose launch is neither confirmed nor denied, by provider
+	// UnsettledByDefinition is the same by task definition, as in Workers.
+	UnsettledByDefinition map[string]int
+	Holds                 []Hold
+	Control               Control
+}
+
+// Demand is how much work a pool has.
+type Demand struct {
+	Outstanding    int    // jobs that are released and unfinished
+	TaskDefinition string // family:revision or its ARN, to launch workers of; the pool's newest when there is no work
+	Container      string // of the task definition; "" means "spate"
+	// JobDuration is how long one of the outstanding jobs takes, in the mean; 0: not known.
+	JobDuration time.Duration
+	// Runs are those whose jobs are the pool's work, for sizing by deadline.
+	Runs []RunWork
+	// Worker is the size of a task of the definition.
+	Worker WorkerSize
+	At     time.Time
+	Known  bool
+}
+
+// RunWork is what one run has left to do.
+type RunWork struct {
+	Submitted   time.Time
+	Jobs        int           // that have not ended, those that wait for others included
+	JobDuration time.Duration // mean of these; 0: not known
+}
+
+// WorkerSize is what one worker takes from the account.
+type WorkerSize struct {
+	VCPU     float64 // 0: not known
+	MemoryGB float64 // 0: not known
+	Arch     price.Arch
+}
+
+// Known reports whether the size is known: ECS requires both of a Fargate task.
+func (s WorkerSize) Known() bool { return s.VCPU > 0 && s.MemoryGB > 0 }
+
+// perHour is the list price of a worker of one provider.
+func (s WorkerSize) perHour(provider string) price.USD {
+	return price.TaskPerHour(s.VCPU, s.MemoryGB, s.Arch, provider == providerSpot)
+}
+
+// providerSpot is the capacity provider whose tasks AWS may interrupt.
+const providerSpot = "FARGATE_SPOT"
+
+// Workers is what the last listing and the launches since tell of a pool's tasks.
+type Workers struct {
+	Running    int
+	Pending    int            // launched, not running yet; those that no listing shows yet included
+	ByProvider map[string]int // running and pending
+	// ByDefinition is the same by task definition (family:revision or its ARN). One that is not in it, or under "", is
+	// taken for a worker of the demand's.
+	ByDefinition map[string]int
+	// StartUp is how long tasks take from their launch until they run, as lately seen; 0: not known.
+	StartUp time.Duration
+	// PendingFor is how long ago the pending ones were launched, all added up, none of them for more than StartUp.
+	PendingFor time.Duration
+	At         time.Time // of the listing
+	Known      bool
+}
+
+// Hold keeps a provider (or with Provider "" the whole pool) from launching until a time.
+type Hold struct {
+	Provider string
+	Until    time.Time
+	Limit    Limit
+	Reason   string // ECS's own words
+	Trial    int    // tasks that may be launched in spite of it, to see whether it still holds
+}
+
+// Mode is what somebody wants of a pool.
+type Mode string
+
+// The modes.
+const (
+	ModeRun     Mode = "run"
+	ModePaused  Mode = "paused"  // nothing is launched
+	ModeDrained Mode = "drained" // nor do workers take further jobs
+	ModeKilled  Mode = "killed"  // and those that there are, are stopped
+)
+
+// Control is what somebody has asked of a pool.
+type Control struct {
+	Mode   Mode // "" is ModeRun
+	Capped bool
+	Cap    int // workers at most, when Capped
+	// By, Why and Since are of the mode, or of the cap where the mode is ModeRun.
+	By, Why string
+	Since   time.Time
+	At      time.Time // when it was read
+	Known   bool
+}
