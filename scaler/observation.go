@@ -55,17 +55,6 @@ type WorkerSize struct {
 	Arch     price.Arch
 }
 
-// Known reports whether the size is known: ECS requires both of a Fargate task.
-func (s WorkerSize) Known() bool { return s.VCPU > 0 && s.MemoryGB > 0 }
-
-// perHour is the list price of a worker of one provider.
-func (s WorkerSize) perHour(provider string) price.USD {
-	return price.TaskPerHour(s.VCPU, s.MemoryGB, s.Arch, provider == providerSpot)
-}
-
-// providerSpot is the capacity provider whose tasks AWS may interrupt.
-const providerSpot = "FARGATE_SPOT"
-
 // Workers is what the last listing and the launches since tell of a pool's tasks.
 type Workers struct {
 	Running    int
