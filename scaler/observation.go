@@ -23,7 +23,7 @@ type PoolObservation struct {
 	// UnsettledByDefinition is the same by task definition, as in Workers.
 	UnsettledByDefinition map[string]int
 	Holds                 []Hold
-	Control               Control
+	Asked                 Asked
 }
 
 // Demand is how much work a pool has.
@@ -80,25 +80,9 @@ type Hold struct {
 	Trial    int    // tasks that may be launched in spite of it, to see whether it still holds
 }
 
-// Mode is what somebody wants of a pool.
-type Mode string
-
-// The modes.
-const (
-	ModeRun     Mode = "run"
-	ModePaused  Mode = "paused"  // nothing is launched
-	ModeDrained Mode = "drained" // nor do workers take further jobs
-	ModeKilled  Mode = "killed"  // and those that there are, are stopped
-)
-
-// Control is what somebody has asked of a pool.
-type Control struct {
-	Mode   Mode // "" is ModeRun
-	Capped bool
-	Cap    int // workers at most, when Capped
-	// By, Why and Since are of the mode, or of the cap where the mode is ModeRun.
-	By, Why string
-	Since   time.Time
-	At      time.Time // when it was read
-	Known   bool
+// Asked is what people want of a pool, as last read.
+type Asked struct {
+	Control
+	At    time.Time
+	Known bool
 }

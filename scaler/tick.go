@@ -74,7 +74,7 @@ func (p *pool) observation(now time.Time) PoolObservation {
 			o.UnsettledByDefinition[r.definition] += n
 		}
 	}
-	o.Control = Control{At: now, Known: true}
+	o.Asked = Asked{At: now, Known: true}
 	p.holds = slices.DeleteFunc(p.holds, func(h Hold) bool { return !now.Before(h.Until) })
 	o.Holds = p.holds
 	return o
