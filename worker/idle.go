@@ -14,8 +14,8 @@ import (
 // leave in one second.
 const idleJitter = 0.1
 
-// idleTimeout is the timeout of one worker: the pool's, up to a tenth more or less, always the same for the same task.
-func idleTimeout(timeout time.Duration, taskARN string) time.Duration {
+// IdleTimeout is the timeout of one worker: the pool's, up to a tenth more or less, always the same for the same task.
+func IdleTimeout(timeout time.Duration, taskARN string) time.Duration {
 	sum := sha256.Sum256([]byte(taskARN))
 	share := float64(binary.BigEndian.Uint32(sum[:]))/math.MaxUint32*2 - 1 // -1 to 1
 	return timeout + time.Duration(share*idleJitter*float64(timeout))

@@ -46,7 +46,7 @@ func TestAWorkerLeavesWhenIdleForItsTimeoutAfterItsLastJob(t *testing.T) {
 		if reason := b.work(w); reason != ReasonIdle {
 			t.Errorf("left because %s", reason)
 		}
-		want := 2*time.Hour + idleTimeout(15*time.Minute, taskARN)
+		want := 2*time.Hour + IdleTimeout(15*time.Minute, taskARN)
 		if took := time.Since(start); took < want || took > want+time.Second {
 			t.Errorf("left after %s, want %s", took, want)
 		}
@@ -66,7 +66,7 @@ func TestAWorkerWithARunningSlotIsNeverIdle(t *testing.T) {
 		}()
 		start := time.Now()
 		b.work(w)
-		want := 110*time.Minute + idleTimeout(time.Minute, taskARN)
+		want := 110*time.Minute + IdleTimeout(time.Minute, taskARN)
 		if took := time.Since(start); took < want || took > want+time.Second {
 			t.Errorf("left after %s, want %s", took, want)
 		}
@@ -84,7 +84,7 @@ func TestSlotsRunAtOnceAndNoMoreThanTheyAre(t *testing.T) {
 		}
 		start := time.Now()
 		b.work(w)
-		want := 30*time.Minute + idleTimeout(time.Minute, taskARN) // 3 + 3 + 1
+		want := 30*time.Minute + IdleTimeout(time.Minute, taskARN) // 3 + 3 + 1
 		if took := time.Since(start); took < want || took > want+time.Second {
 			t.Errorf("left after %s, want %s", took, want)
 		}
@@ -333,11 +333,11 @@ func TestIdleTimeoutsDifferByUpToATenthAndStayTheSame(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for i := range 1000 {
 		arn := fmt.Sprintf("%s-%d", taskARN, i)
-		d := idleTimeout(15*time.Minute, arn)
+		d := IdleTimeout(15*time.Minute, arn)
 		if d < 13*time.Minute+30*time.Second || d > 16*time.Minute+30*time.Second {
 			t.Errorf("timeout %s is more than a tenth off", d)
 		}
-		if d != idleTimeout(15*time.Minute, arn) {
+		if d != IdleTimeout(15*time.Minute, arn) {
 			t.Error("the same task has two timeouts")
 		}
 		seen[d.Round(time.Second)] = true

@@ -122,7 +122,7 @@ type receiver struct {
 
 func newReceiver(w *Worker, now time.Time) *receiver {
 	r := &receiver{
-		w: w, clock: newIdleClock(idleTimeout(w.opt.IdleTimeout, w.opt.Identity.TaskARN), now), slots: make(chan int, w.opt.Slots),
+		w: w, clock: newIdleClock(IdleTimeout(w.opt.IdleTimeout, w.opt.Identity.TaskARN), now), slots: make(chan int, w.opt.Slots),
 	}
 	for slot := range w.opt.Slots {
 		r.slots <- slot

@@ -1,0 +1,294 @@
+package simulate
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"spate/sandbox/awsjson"
+	"spate/sandbox/ecs"
+	"spate/worker"
+)
+
+// world is an account, the jobs, and the workers that do them, while time passes. Who launches the workers is not part of
+// it: see launcher.
+type world struct {
+	clock
+	s          Scenario
+	began      time.Time
+	account    *ecs.Model
+	definition string
+	tally      *tally
+
+	jobs        []time.Duration // that wait for a worker
+	outstanding int             // jobs that are not done
+	taken       time.Duration   // by jobs that are done
+	tasks       map[ecs.Task]*member
+	line        []*member // with free slots, in the order in which they asked for a job
+	whenDone    func()    // called when the last job is done
+	stay        bool      // workers do not leave when they are idle: somebody stops them
+}
+
+// launcher launches the workers of a world.
+type launcher interface {
+	// begin is called once, when the jobs are there.
+	begin(w *world) error
+	// finished is called when the last job is done.
+	finished(w *world)
+}
+
+// newWorld makes one in which nothing runs yet.
+func newWorld(s Scenario) (*world, error) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) // any time would do
+	account, err := ecs.NewModel(s.Account, s.Seed)
+	if err != nil {
+		return nil, err
+	}
+	definition, err := account.Define(began, "worker", s.VCPU, s.MemoryGB)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{
+		s: s, clock: clock{now: began}, began: began, account: account, definition: definition,
+		outstanding: s.Jobs, tasks: map[ecs.Task]*member{},
+	}
+	random := rand.New(rand.NewPCG(s.Seed, 2)) // 0 and 1 are the account's
+	w.jobs = make([]time.Duration, s.Jobs)
+	for i := range w.jobs {
+		w.jobs[i] = s.JobTime.draw(random)
+	}
+	w.tally = newTally(s, began)
+	return w, nil
+}
+
+// run lets time pass until all jobs are done and all workers are gone, or until the end.
+func (w *world) run(l launcher) error {
+	w.whenDone = func() { l.finished(w) }
+	if err := l.begin(w); err != nil {
+		return err
+	}
+	w.sample()
+	for w.step(w.began.Add(w.s.Most)) {
+		if w.outstanding == 0 && len(w.tasks) == 0 {
+			break
+		}
+	}
+	w.tally.end(w.now)
+	return nil
+}
+
+// sample draws the curve, a point a second.
+func (w *world) sample() {
+	w.tally.point(w.now)
+	w.after(time.Second, w.sample)
+}
+
+// since is how long it is since the beginning.
+func (w *world) since() time.Duration { return w.now.Sub(w.began) }
+
+// runTask is one call of RunTask, with what comes of it.
+func (w *world) runTask(l ecs.Launch) (ecs.Launched, error) {
+	l.TaskDefinition, l.Subnets = w.definition, w.s.subnets()
+	return w.launch(l)
+}
+
+// launch is one call of RunTask for tasks of any definition, in any subnets.
+func (w *world) launch(l ecs.Launch) (ecs.Launched, error) {
+	w.tally.calls++
+	out, err := w.account.RunTask(w.now, l)
+	if api, ok := errors.AsType[*awsjson.Error](err); ok && api.Code == "ThrottlingException" {
+		w.tally.throttled++
+	}
+	for _, t := range out.New {
+		w.track(t)
+	}
+	return out, err
+}
+
+// member is one task and, once it runs, its worker.
+type member struct {
+	task     ecs.Task
+	provider string
+	pulled   time.Time // zero: not yet
+	started  time.Time // zero: not yet
+
+	jobs     []*running
+	busyFrom time.Time     // while there are jobs
+	busy     time.Duration // before that
+	leaving  *event        // when it has been idle for long enough
+	lined    bool          // in the world's line
+	stopping bool          // takes no more jobs
+	ever     bool          // had a job
+}
+
+// running is a job that a worker has in hand.
+type running struct {
+	takes time.Duration
+	ends  *event
+}
+
+// track takes a new task through what chance has decided of it.
+func (w *world) track(t ecs.Task) {
+	m := &member{task: t, provider: t.State().Provider}
+	w.tasks[t] = m
+	w.tally.launched(w.now, len(w.tasks))
+	fate := t.Fate()
+	w.after(fate.Provisioning, func() {
+		switch {
+		case t.HasStopped():
+			return
+		case fate.NeverStarts:
+			t.FailToStart(w.now)
+			w.gone(m)
+			return
+		}
+		t.Pull(w.now)
+		m.pulled = w.now
+		w.after(fate.Pending, func() {
+			if !t.HasStopped() {
+				w.start(m, fate)
+			}
+		})
+	})
+}
+
+// start is when the worker runs.
+func (w *world) start(m *member, fate ecs.Fate) {
+	m.task.Start(w.now)
+	m.started = w.now
+	w.tally.started(w.now)
+	if fate.Interruption > 0 {
+		w.after(fate.Interruption, func() { w.interrupt(m) })
+	}
+	w.offer(m)
+}
+
+// offer gives a worker as many jobs as it has free slots. Without any it waits, and leaves in the end.
+func (w *world) offer(m *member) {
+	if m.stopping {
+		return
+	}
+	for len(m.jobs) < w.s.Slots && len(w.jobs) > 0 {
+		takes := w.jobs[0]
+		w.jobs = w.jobs[1:]
+		w.do(m, takes)
+	}
+	if len(m.jobs) < w.s.Slots && !m.lined {
+		m.lined = true
+		w.line = append(w.line, m)
+	}
+	if len(m.jobs) == 0 && m.leaving == nil && !w.stay {
+		m.leaving = w.after(patience(w.s.IdleTimeout, m.task.ARN()), func() { w.exit(m, 0) })
+	}
+}
+
+// patience is how long a worker waits for a job: its long polls last whole seconds.
+func patience(timeout time.Duration, arn string) time.Duration {
+	const second = time.Second
+	return (worker.IdleTimeout(timeout, arn) + second - 1).Truncate(second)
+}
+
+// do begins a job.
+func (w *world) do(m *member, takes time.Duration) {
+	m.leaving.callOff()
+	m.leaving, m.ever = nil, true
+	if len(m.jobs) == 0 {
+		m.busyFrom = w.now
+		w.tally.busy++
+	}
+	r := &running{takes: takes}
+	r.ends = w.after(takes, func() {
+		w.drop(m, r)
+		w.taken += takes
+		w.outstanding--
+		if w.outstanding == 0 {
+			w.tally.done(w)
+			w.whenDone()
+		}
+		if m.stopping && len(m.jobs) == 0 && !m.task.HasStopped() {
+			w.exit(m, 0)
+			return
+		}
+		w.offer(m)
+	})
+	m.jobs = append(m.jobs, r)
+}
+
+// drop takes a job out of a worker's hands.
+func (w *world) drop(m *member, r *running) {
+	for i, other := range m.jobs {
+		if other == r {
+			m.jobs = append(m.jobs[:i], m.jobs[i+1:]...)
+			break
+		}
+	}
+	if len(m.jobs) == 0 {
+		m.busy += w.now.Sub(m.busyFrom)
+		w.tally.busy--
+	}
+}
+
+// interrupt takes a worker's Spot capacity back: it takes no more jobs, and those that do not end within the grace go back.
+func (w *world) interrupt(m *member) {
+	if m.task.IsAskedToStop() {
+		return
+	}
+	m.task.Interrupt(w.now)
+	w.tally.interrupted++
+	m.stopping = true
+	m.leaving.callOff()
+	if len(m.jobs) == 0 {
+		w.exit(m, 0)
+		return
+	}
+	w.after(w.s.StopGrace, func() {
+		if !m.task.HasStopped() {
+			w.exit(m, 0)
+		}
+	})
+}
+
+// exit ends a worker. Its jobs go back to the queue, to be begun anew.
+func (w *world) exit(m *member, code int) {
+	m.stopping = true
+	m.leaving.callOff()
+	for len(m.jobs) > 0 {
+		r := m.jobs[0]
+		r.ends.callOff()
+		w.drop(m, r)
+		w.jobs = append(w.jobs, r.takes)
+	}
+	m.task.Exit(w.now, code)
+	w.gone(m)
+	w.deliver()
+}
+
+// stop ends a task from outside, wherever it is in its life.
+func (w *world) stop(m *member) {
+	if m.task.HasStopped() {
+		return
+	}
+	if m.started.IsZero() {
+		m.task.FailToStart(w.now)
+		w.gone(m)
+		return
+	}
+	const terminated = 128 + 15
+	w.exit(m, terminated)
+}
+
+// deliver gives waiting jobs to those in line.
+func (w *world) deliver() {
+	for len(w.jobs) > 0 && len(w.line) > 0 {
+		m := w.line[0]
+		w.line = w.line[1:]
+		m.lined = false
+		w.offer(m)
+	}
+}
+
+// gone is when a task has stopped.
+func (w *world) gone(m *member) {
+	delete(w.tasks, m.task)
+	w.tally.gone(w.now, m)
+}
