@@ -56,6 +56,7 @@ type pool struct {
 	demand  Demand
 	fleet   *fleet
 	intents map[string]*record
+	made    int // intents, in this engine's life
 	holds   []Hold
 	last    Decision
 
@@ -71,6 +72,7 @@ type pool struct {
 // record is an intent that has not ended, and how far it has come here.
 type record struct {
 	Intent
+	number     int    // among those of one time, in the order in which they were made; 0 for a former leader's
 	definition string // the task definition that its request names
 	stored     bool   // written at least once; else its request must not be sent
 	dirty      bool   // changed since
@@ -191,7 +193,7 @@ func (p *pool) sorted() []*record {
 		records = append(records, r)
 	}
 	slices.SortFunc(records, func(a, b *record) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.number, b.number), cmp.Compare(a.ID, b.ID))
 	})
 	return records
 }

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -98,11 +99,13 @@ func (f *fleet) wants(listed []string) []string {
 			wants = append(wants, arn)
 		}
 	}
+	unlisted := len(wants)
 	for arn := range f.members {
 		if !inList[arn] {
 			wants = append(wants, arn)
 		}
 	}
+	slices.Sort(wants[unlisted:]) // so that an engine asks the same whenever it knows the same
 	return wants
 }
 

@@ -94,7 +94,8 @@ func (p *pool) decided(now time.Time, d Decision) error {
 			if err != nil {
 				return err
 			}
-			p.intents[i.ID] = &record{Intent: i, definition: p.demand.TaskDefinition, dirty: true}
+			p.made++
+			p.intents[i.ID] = &record{Intent: i, number: p.made, definition: p.demand.TaskDefinition, dirty: true}
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"spate/internal/price"
 	"spate/sandbox/ecs"
+	"spate/sandbox/fault"
 	"spate/worker"
 )
 
@@ -92,6 +93,11 @@ func (s Scenario) Target() int { return min(s.Workers, (s.Jobs+s.Slots-1)/s.Slot
 func (s Scenario) StartUp() time.Duration {
 	f := s.Account
 	return time.Duration(f.Provisioning.From+f.Provisioning.To+f.Pending.From+f.Pending.To) / 2
+}
+
+// between is a spread from one duration to another.
+func between(from, to time.Duration) ecs.Spread {
+	return ecs.Spread{From: fault.Duration(from), To: fault.Duration(to)}
 }
 
 func (s Scenario) provider(name string) ecs.Provider {

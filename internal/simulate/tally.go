@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"maps"
 	"math"
 	"time"
 
@@ -52,15 +53,16 @@ type tally struct {
 	f      Figures
 	target int
 
-	calls, throttled    int
-	running, busy       int
-	peak                int
-	interrupted         int
-	idle, startUp, paid time.Duration
+	calls, throttled, failed int // of RunTask
+	running, busy            int
+	peak                     int
+	interrupted              int
+	idle, startUp            time.Duration
+	paid                     map[string]time.Duration // by provider
 }
 
 func newTally(s Scenario, began time.Time) *tally {
-	t := &tally{s: s, began: began, target: s.Target()}
+	t := &tally{s: s, began: began, target: s.Target(), paid: map[string]time.Duration{}}
 	t.f.Most = int(math.Floor(float64(t.target) * (1 - s.Account.NeverStart)))
 	if floor, ok := s.Floor(); ok {
 		t.f.FloorSeconds = new(floor.Seconds())
@@ -99,9 +101,7 @@ func (t *tally) gone(now time.Time, m *member) {
 			t.f.Useless++
 		}
 	}
-	paid := paidFor(now, m)
-	t.paid += paid
-	t.f.USD += t.costs(m, paid)
+	t.paid[m.provider] += paidFor(now, m)
 }
 
 // paidFor is how long a task is paid for if it ends now: from the pull of its image on (AWS Fargate pricing).
@@ -112,17 +112,19 @@ func paidFor(now time.Time, m *member) time.Duration {
 	return time.Duration(max(price.MinimumSeconds, math.Ceil(now.Sub(m.pulled).Seconds()))) * time.Second
 }
 
-func (t *tally) costs(m *member, paid time.Duration) price.USD {
-	return t.s.taskPerHour(m.provider) * price.USD(paid.Hours())
+// costs is what so much time of tasks of each provider costs.
+func (t *tally) costs(paid map[string]time.Duration) price.USD {
+	return t.s.taskPerHour(OnDemand)*price.USD(paid[OnDemand].Hours()) + t.s.taskPerHour(Spot)*price.USD(paid[Spot].Hours())
 }
 
 // done is when the last job is done.
 func (t *tally) done(w *world) {
 	t.f.SecondsToFinished = t.seconds(w.now)
-	t.f.USDToFinished = t.f.USD
+	paid := maps.Clone(t.paid)
 	for _, m := range w.tasks {
-		t.f.USDToFinished += t.costs(m, paidFor(w.now, m))
+		paid[m.provider] += paidFor(w.now, m)
 	}
+	t.f.USDToFinished = t.costs(paid)
 }
 
 // point draws the curve as it is now.
@@ -141,9 +143,10 @@ func (t *tally) end(now time.Time) {
 	if t.calls > 0 {
 		t.f.ThrottledShare = float64(t.throttled) / float64(t.calls)
 	}
-	t.f.BilledSeconds = t.paid.Seconds()
-	if t.paid > 0 {
-		t.f.IdleShare = t.idle.Seconds() / t.paid.Seconds()
-		t.f.StartShare = t.startUp.Seconds() / t.paid.Seconds()
+	t.f.USD = t.costs(t.paid)
+	t.f.BilledSeconds = (t.paid[OnDemand] + t.paid[Spot]).Seconds()
+	if t.f.BilledSeconds > 0 {
+		t.f.IdleShare = t.idle.Seconds() / t.f.BilledSeconds
+		t.f.StartShare = t.startUp.Seconds() / t.f.BilledSeconds
 	}
 }

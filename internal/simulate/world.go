@@ -27,38 +27,52 @@ type world struct {
 	line        []*member // with free slots, in the order in which they asked for a job
 	whenDone    func()    // called when the last job is done
 	stay        bool      // workers do not leave when they are idle: somebody stops them
+	failed      error
 }
 
 // launcher launches the workers of a world.
 type launcher interface {
-	// begin is called once, when the jobs are there.
+	// begin is called once, a while before there are jobs.
 	begin(w *world) error
+	// submitted is called when the jobs are there.
+	submitted(w *world) error
 	// finished is called when the last job is done.
 	finished(w *world)
 }
 
+// before is how long launchers have to get ready before there are jobs.
+const before = 30 * time.Second
+
 // newWorld makes one in which nothing runs yet.
 func newWorld(s Scenario) (*world, error) {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) // any time would do
+	ready := began.Add(-before)
 	account, err := ecs.NewModel(s.Account, s.Seed)
 	if err != nil {
 		return nil, err
 	}
-	definition, err := account.Define(began, "worker", s.VCPU, s.MemoryGB)
+	definition, err := account.Define(ready, family, s.VCPU, s.MemoryGB)
 	if err != nil {
 		return nil, err
 	}
 	w := &world{
-		s: s, clock: clock{now: began}, began: began, account: account, definition: definition,
-		outstanding: s.Jobs, tasks: map[ecs.Task]*member{},
-	}
-	random := rand.New(rand.NewPCG(s.Seed, 2)) // 0 and 1 are the account's
-	w.jobs = make([]time.Duration, s.Jobs)
-	for i := range w.jobs {
-		w.jobs[i] = s.JobTime.draw(random)
+		s: s, clock: clock{now: ready}, began: began, account: account, definition: definition, tasks: map[ecs.Task]*member{},
 	}
 	w.tally = newTally(s, began)
 	return w, nil
+}
+
+// family is the workers' task definition.
+const family = "worker"
+
+// submit puts the jobs there.
+func (w *world) submit() {
+	random := rand.New(rand.NewPCG(w.s.Seed, 2)) // 0 and 1 are the account's
+	w.jobs = make([]time.Duration, w.s.Jobs)
+	for i := range w.jobs {
+		w.jobs[i] = w.s.JobTime.draw(random)
+	}
+	w.outstanding = w.s.Jobs
 }
 
 // run lets time pass until all jobs are done and all workers are gone, or until the end.
@@ -67,14 +81,27 @@ func (w *world) run(l launcher) error {
 	if err := l.begin(w); err != nil {
 		return err
 	}
-	w.sample()
-	for w.step(w.began.Add(w.s.Most)) {
-		if w.outstanding == 0 && len(w.tasks) == 0 {
+	w.after(before, func() {
+		w.submit()
+		if err := l.submitted(w); err != nil {
+			w.fail(err)
+		}
+		w.sample()
+	})
+	for w.failed == nil && w.step(w.began.Add(w.s.Most)) {
+		if !w.now.Before(w.began) && w.outstanding == 0 && len(w.tasks) == 0 {
 			break
 		}
 	}
 	w.tally.end(w.now)
-	return nil
+	return w.failed
+}
+
+// fail ends the simulation.
+func (w *world) fail(err error) {
+	if w.failed == nil {
+		w.failed = err
+	}
 }
 
 // sample draws the curve, a point a second.
@@ -83,19 +110,13 @@ func (w *world) sample() {
 	w.after(time.Second, w.sample)
 }
 
-// since is how long it is since the beginning.
-func (w *world) since() time.Duration { return w.now.Sub(w.began) }
-
-// runTask is one call of RunTask, with what comes of it.
-func (w *world) runTask(l ecs.Launch) (ecs.Launched, error) {
-	l.TaskDefinition, l.Subnets = w.definition, w.s.subnets()
-	return w.launch(l)
-}
-
-// launch is one call of RunTask for tasks of any definition, in any subnets.
+// launch is one call of RunTask.
 func (w *world) launch(l ecs.Launch) (ecs.Launched, error) {
 	w.tally.calls++
 	out, err := w.account.RunTask(w.now, l)
+	if err != nil {
+		w.tally.failed++
+	}
 	if api, ok := errors.AsType[*awsjson.Error](err); ok && api.Code == "ThrottlingException" {
 		w.tally.throttled++
 	}
@@ -178,7 +199,7 @@ func (w *world) offer(m *member) {
 		w.line = append(w.line, m)
 	}
 	if len(m.jobs) == 0 && m.leaving == nil && !w.stay {
-		m.leaving = w.after(patience(w.s.IdleTimeout, m.task.ARN()), func() { w.exit(m, 0) })
+		m.leaving = w.after(patience(w.s.IdleTimeout, m.task.ARN()), func() { w.exit(m) })
 	}
 }
 
@@ -206,7 +227,7 @@ func (w *world) do(m *member, takes time.Duration) {
 			w.whenDone()
 		}
 		if m.stopping && len(m.jobs) == 0 && !m.task.HasStopped() {
-			w.exit(m, 0)
+			w.exit(m)
 			return
 		}
 		w.offer(m)
@@ -228,28 +249,33 @@ func (w *world) drop(m *member, r *running) {
 	}
 }
 
-// interrupt takes a worker's Spot capacity back: it takes no more jobs, and those that do not end within the grace go back.
+// interrupt takes a worker's Spot capacity back.
 func (w *world) interrupt(m *member) {
 	if m.task.IsAskedToStop() {
 		return
 	}
 	m.task.Interrupt(w.now)
 	w.tally.interrupted++
+	w.terminate(m)
+}
+
+// terminate is a worker's SIGTERM: it takes no more jobs, and those that do not end within the grace go back.
+func (w *world) terminate(m *member) {
 	m.stopping = true
 	m.leaving.callOff()
 	if len(m.jobs) == 0 {
-		w.exit(m, 0)
+		w.exit(m)
 		return
 	}
 	w.after(w.s.StopGrace, func() {
 		if !m.task.HasStopped() {
-			w.exit(m, 0)
+			w.exit(m)
 		}
 	})
 }
 
 // exit ends a worker. Its jobs go back to the queue, to be begun anew.
-func (w *world) exit(m *member, code int) {
+func (w *world) exit(m *member) {
 	m.stopping = true
 	m.leaving.callOff()
 	for len(m.jobs) > 0 {
@@ -258,23 +284,21 @@ func (w *world) exit(m *member, code int) {
 		w.drop(m, r)
 		w.jobs = append(w.jobs, r.takes)
 	}
-	m.task.Exit(w.now, code)
+	m.task.Exit(w.now, 0)
 	w.gone(m)
 	w.deliver()
 }
 
-// stop ends a task from outside, wherever it is in its life.
+// stop is what StopTask does to a task, wherever it is in its life.
 func (w *world) stop(m *member) {
-	if m.task.HasStopped() {
-		return
-	}
-	if m.started.IsZero() {
+	switch {
+	case m.task.HasStopped() || m.stopping:
+	case m.started.IsZero():
 		m.task.FailToStart(w.now)
 		w.gone(m)
-		return
+	default:
+		w.terminate(m)
 	}
-	const terminated = 128 + 15
-	w.exit(m, terminated)
 }
 
 // deliver gives waiting jobs to those in line.

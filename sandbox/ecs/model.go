@@ -151,6 +151,20 @@ func (m *Model) StopTask(now time.Time, arn, reason string) (Task, error) {
 	return Task{t}, nil
 }
 
+// Counts answers one DescribeClusters: how many tasks run, and are about to.
+func (m *Model) Counts(now time.Time) (running, pending int, err error) {
+	a := m.account
+	if err := a.admit(now, clusterCalls); err != nil {
+		return 0, 0, err
+	}
+	c, err := a.cluster("")
+	if err != nil {
+		return 0, 0, err
+	}
+	view := c.view(nil)
+	return view.RunningTasksCount, view.PendingTasksCount, nil
+}
+
 // Launched is how many tasks were launched since the start.
 func (m *Model) Launched() int { return m.account.launched }
 
@@ -164,7 +178,8 @@ type TaskState struct {
 	StopCode, StoppedReason       string
 	ExitCode                      *int
 	Version                       int
-	Created, Started, Stopped     time.Time // zero: not yet
+	// Created is when it was launched, Pulled when the pull of its image began, and so on; zero: not yet.
+	Created, Pulled, Started, Stopping, Stopped time.Time
 }
 
 // State is how the task stands.
@@ -173,7 +188,7 @@ func (t Task) State() TaskState {
 		ARN: t.t.arn, TaskDefinition: t.t.definition.arn, Provider: t.t.providerName(),
 		LastStatus: string(t.t.last), DesiredStatus: string(t.t.desired),
 		StopCode: t.t.stopCode, StoppedReason: t.t.stoppedReason, ExitCode: t.t.exitCode, Version: t.t.version,
-		Created: t.t.created, Started: t.t.started, Stopped: t.t.ended,
+		Created: t.t.created, Pulled: t.t.pullStarted, Started: t.t.started, Stopping: t.t.stopAsked, Stopped: t.t.ended,
 	}
 }
 

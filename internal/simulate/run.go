@@ -1,0 +1,24 @@
+package simulate
+
+// Outcome is one simulated policy.
+type Outcome struct {
+	Figures
+	Curve []Point
+}
+
+// Run simulates what Spate makes of a scenario.
+func Run(s Scenario) (Outcome, error) { return simulate(s, &spate{}) }
+
+func simulate(s Scenario, l launcher) (Outcome, error) {
+	if err := s.validate(); err != nil {
+		return Outcome{}, err
+	}
+	w, err := newWorld(s)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := w.run(l); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Figures: w.tally.f, Curve: w.tally.curve}, nil
+}
