@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"spate/internal/config"
@@ -111,10 +112,11 @@ func workerContainer(containers []ecstypes.ContainerDefinition) (ecstypes.Contai
 	return ecstypes.ContainerDefinition{}, fmt.Errorf("it has %d containers and none is called %q", len(containers), workerContainerName)
 }
 
-// newestEvery is how often the newest revision is looked up for pools that keep workers without work.
+// newestEvery is how often the newest revision is looked up for pools that launch workers without a run.
 const newestEvery = 30 * time.Second
 
-// newest knows the newest revision of the task definitions of pools that keep workers without work.
+// newest knows the newest revision of the task definitions of pools that launch workers without a run: those that keep
+// some without work, and those that other producers feed.
 type newest struct {
 	images images
 	pools  []config.Pool
@@ -127,7 +129,7 @@ type newest struct {
 func newNewest(i images, pools []config.Pool, log zerolog.Logger) *newest {
 	n := &newest{images: i, log: log, known: map[string]planner.Image{}}
 	for _, p := range pools {
-		if p.Min > 0 {
+		if p.Min > 0 || p.Source == config.SourceExternal {
 			n.pools = append(n.pools, p)
 		}
 	}
@@ -169,9 +171,14 @@ type demander interface {
 	Demand(pool string) (planner.Demand, bool)
 }
 
-// demand is the planner's demand as the scaler asks for it.
-func demand(p demander, n *newest) func(pool string) scaler.Demand {
+// demand is a pool's demand as the scaler asks for it: the planner's, or how deep its queue is where others fill it.
+func demand(p demander, n *newest, depths *scaler.Depths) func(pool string) scaler.Demand {
 	return func(pool string) scaler.Demand {
+		if depths.Reads(pool) {
+			jobs, at, known := depths.Jobs(pool)
+			image := n.of(pool)
+			return scaler.Demand{Outstanding: jobs, TaskDefinition: image.TaskDefinition, Container: image.Container, At: at, Known: known}
+		}
 		d, ok := p.Demand(pool)
 		if d.TaskDefinition == "" {
 			image := n.of(pool)
@@ -185,6 +192,10 @@ func (c *Controller) plannerPools() []planner.Pool {
 	pools := make([]planner.Pool, 0, len(c.Config.Pools))
 	for _, p := range c.Config.Pools {
 		pool := plannerPool(p)
+		if pool.External {
+			pools = append(pools, pool)
+			continue
+		}
 		pool.Jobs = c.queues.pools[p.Name]
 		if dead := c.queues.deadLetters[p.Name]; dead != nil {
 			pool.DeadLetters = dead
@@ -196,7 +207,7 @@ func (c *Controller) plannerPools() []planner.Pool {
 
 // plannerPool is a pool as the planner knows it, without its queues.
 func plannerPool(p config.Pool) planner.Pool {
-	pool := planner.Pool{Name: p.Name, TaskDefinition: p.TaskDefinition, Slots: p.Slots}
+	pool := planner.Pool{Name: p.Name, TaskDefinition: p.TaskDefinition, Slots: p.Slots, External: p.Source == config.SourceExternal}
 	for _, x := range p.Capacity {
 		pool.Providers = append(pool.Providers, x.Provider)
 	}
@@ -217,8 +228,20 @@ func (c *Controller) scalerPools() []scaler.Pool {
 				"SPATE_POOL": p.Name, "SPATE_QUEUE_URL": c.queues.pools[p.Name].URL(), "SPATE_EVENTS_QUEUE_URL": c.queues.events.URL(),
 				"SPATE_BUCKET": c.Config.Bucket, "SPATE_SLOTS": strconv.Itoa(p.Slots), "SPATE_IDLE_TIMEOUT": p.IdleTimeout.String(),
 				"SPATE_VISIBILITY_TIMEOUT": p.VisibilityTimeout.String(), "SPATE_RETENTION": c.Config.Cache.Retention.String(),
+				"SPATE_SOURCE": p.Source,
 			},
 		})
 	}
 	return pools
+}
+
+// depths reads the queues that other producers fill.
+func (c *Controller) depths(wake func(), registry prometheus.Registerer) (*scaler.Depths, error) {
+	queues := map[string]scaler.DepthQueue{}
+	for _, p := range c.Config.Pools {
+		if p.Source == config.SourceExternal {
+			queues[p.Name] = c.queues.pools[p.Name]
+		}
+	}
+	return scaler.NewDepths(scaler.DepthsOptions{Queues: queues, Grew: wake, Log: c.Log.With().Str("loop", "depths").Logger(), Registerer: registry})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"spate/internal/config"
+	"spate/internal/queue"
 	"spate/job"
 	"spate/planner"
 	"spate/scaler"
@@ -137,6 +138,10 @@ func (f demandFunc) Demand(pool string) (planner.Demand, bool) { return f(pool) 
 
 func TestDemandIsThePlannersAndOfTheNewestImageWhereThePlannerHasNone(t *testing.T) {
 	at := time.Date(2026, 11, 21, 9, 43, 0, 0, time.UTC)
+	none, err := scaler.NewDepths(scaler.DepthsOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	idle := &newest{known: map[string]planner.Image{"deals": {TaskDefinition: "deals:7", Container: "spate"}}}
 	for name, c := range map[string]struct {
 		pool    string
@@ -150,10 +155,35 @@ func TestDemandIsThePlannersAndOfTheNewestImageWhereThePlannerHasNone(t *testing
 		"nothing known":                          {"rollup", planner.Demand{}, false, scaler.Demand{}},
 		"nothing known but images":               {"deals", planner.Demand{}, false, scaler.Demand{TaskDefinition: "deals:7", Container: "spate"}},
 	} {
-		got := demand(demandFunc(func(string) (planner.Demand, bool) { return c.planner, c.known }), idle)(c.pool)
+		got := demand(demandFunc(func(string) (planner.Demand, bool) { return c.planner, c.known }), idle, none)(c.pool)
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+}
+
+type fixedDepth queue.Depth
+
+func (d fixedDepth) Depth(context.Context) (queue.Depth, error) { return queue.Depth(d), nil }
+
+func TestDemandOfAPoolThatOthersFeedIsItsQueuesDepthAndNeverThePlannersToo(t *testing.T) {
+	depths, err := scaler.NewDepths(scaler.DepthsOptions{Queues: map[string]scaler.DepthQueue{"feeds": fixedDepth{Visible: 4, InFlight: 3, Delayed: 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := &newest{known: map[string]planner.Image{"feeds": {TaskDefinition: "feeds:7", Container: "spate"}}}
+	of := demand(demandFunc(func(string) (planner.Demand, bool) { return planner.Demand{Outstanding: 100}, true }), newest, depths)
+	if before := of("feeds"); before.Known || before.Outstanding != 0 {
+		t.Errorf("before the queue was asked the demand is %+v", before)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- depths.Run(ctx) }()
+	await(t, "the depth", func() bool { return of("feeds").Known })
+	cancel()
+	<-ended
+	if got := of("feeds"); got.Outstanding != 7 || got.TaskDefinition != "feeds:7" || got.Container != "spate" || got.At.IsZero() {
+		t.Errorf("the demand is %+v", got)
 	}
 }
 

@@ -182,34 +182,39 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 	if err != nil {
 		return err
 	}
-	wake := make(chan struct{}, 1)
+	wakes := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case wakes <- struct{}{}:
+		default:
+		}
+	}
 	plan, err := planner.New(planner.Options{
 		Table: c.runs, Fence: held.Fence, Guard: func() dynamodbtypes.TransactWriteItem { return held.Guard(c.runs) }, Objects: c.objects, Submissions: c.queues.submissions, Events: c.queues.events,
 		Outputs: outputs, Images: images{c.Clients.ECS}, Pools: c.plannerPools(), Catalogue: c.catalogue,
 		Namespace: c.Config.Namespace, Retention: c.Config.Cache.Retention, Registerer: registry,
-		Log: c.Log.With().Str("loop", "planner").Logger(),
-		Wake: func() {
-			select {
-			case wake <- struct{}{}:
-			default:
-			}
-		},
+		Log:  c.Log.With().Str("loop", "planner").Logger(),
+		Wake: wake,
 	})
 	if err != nil {
 		return err
 	}
 	term := term{held, c.runs}
 	newest := newNewest(images{c.Clients.ECS}, c.Config.Pools, c.Log)
+	depths, err := c.depths(wake, registry)
+	if err != nil {
+		return err
+	}
 	scale, err := scaler.New(scaler.Options{
-		ECS: c.Clients.ECS, Journal: scaler.InTable(c.runs, term), Term: term, Demand: demand(plan, newest),
-		Pools: c.scalerPools(), Wake: wake, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
+		ECS: c.Clients.ECS, Journal: scaler.InTable(c.runs, term), Term: term, Demand: demand(plan, newest, depths),
+		Pools: c.scalerPools(), Wake: wakes, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
 	})
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, run := range map[string]func(context.Context) error{
-		"planner": plan.Run, "scaler": scale.Run, "updater": outputs.Updater.Run, "follower": outputs.Follower.Run, "images": newest.run,
+		"planner": plan.Run, "scaler": scale.Run, "updater": outputs.Updater.Run, "follower": outputs.Follower.Run, "images": newest.run, "depths": depths.Run,
 	} {
 		group.Go(func() error {
 			err := run(ctx)

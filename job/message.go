@@ -30,6 +30,7 @@ type Message struct {
 	Attempt  int               `json:"attempt"`           // from 1
 	Timeout  Duration          `json:"timeout"`           // of this attempt
 	Replaces string            `json:"replaces,omitzero"` // ETag of an output's manifest that counts as absent: the job is computed again
+	Passes   int               `json:"passes,omitzero"`   // how often workers of another image have passed it on; producers leave it out
 }
 
 // Encode writes the message. It refuses one that a queue would not take.

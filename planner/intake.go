@@ -78,11 +78,26 @@ func (p *Planner) plan(ctx context.Context, r *Run) (*activeRun, error) {
 }
 
 func (p *Planner) keying() *keying {
-	pools := make(map[string]Pool, len(p.pools))
-	for name, pool := range p.pools {
-		pools[name] = pool.Pool
+	return &keying{Objects: p.Objects, Images: p.Images, Pools: poolsByName(p.Pools), Catalogue: p.Catalogue, Namespace: p.Namespace}
+}
+
+// namesOf are the pools that take runs.
+func namesOf(pools map[string]Pool) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		if !pools[name].External {
+			names = append(names, name)
+		}
 	}
-	return &keying{Objects: p.Objects, Images: p.Images, Pools: pools, Catalogue: p.Catalogue, Namespace: p.Namespace}
+	return names
+}
+
+func poolsByName(pools []Pool) map[string]Pool {
+	byName := make(map[string]Pool, len(pools))
+	for _, pool := range pools {
+		byName[pool.Name] = pool
+	}
+	return byName
 }
 
 // keying derives the keys of a run's jobs. It changes nothing: it reads S3 and task definitions, and writes local files.
@@ -102,7 +117,10 @@ func (k *keying) run(ctx context.Context, r *Run, file *job.RunFile, source *job
 	r.JobsFrom, r.JobsSHA256 = file.JobsFrom, file.JobsSHA256
 	pool, ok := k.Pools[r.Pool]
 	if !ok {
-		return nil, reject("there is no pool %q; the configuration has %v", r.Pool, slices.Sorted(maps.Keys(k.Pools)))
+		return nil, reject("there is no pool %q; the configuration has %v", r.Pool, namesOf(k.Pools))
+	}
+	if pool.External {
+		return nil, reject("%s", noRunsIn(r.Pool))
 	}
 	image, err := k.Images.Resolve(ctx, pool.TaskDefinition)
 	if err != nil {

@@ -65,6 +65,9 @@ func TestARunThatCannotBePlannedIsRejectedWithEveryReason(t *testing.T) {
 			jobs: `{"id":"a","task":"price","params":{"n":1,"n":2}}` + "\n", reason: "the jobs have 1 error",
 			errors: []string{`JOBS:1:`},
 		},
+		"a pool that others feed": {
+			run: `{"name":"n","pool":"feeds","jobs":[{"id":"a","task":"price"}]}`, reason: `pool "feeds" takes no runs: its jobs come from other producers (source: external)`,
+		},
 		"jobs that are not there": {
 			run: `{"name":"n","pool":"rollup","jobs_from":"s3://data/gone.jsonl"}`, reason: "jobs_from: there is no object s3://data/gone.jsonl",
 		},

@@ -67,6 +67,12 @@ type Pool struct {
 	TaskDefinition string   // family
 	Slots          int      // jobs that a worker runs at a time
 	Providers      []string // where workers are launched, most preferred first
+	External       bool     // other producers fill its queue: it takes no runs, and needs no queues here
+}
+
+// noRunsIn says why a run cannot be for a pool.
+func noRunsIn(pool string) string {
+	return fmt.Sprintf("pool %q takes no runs: its jobs come from other producers (source: external)", pool)
 }
 
 // Options of a Planner. All but Guard, Log, Registerer and Wake are required.
@@ -152,6 +158,9 @@ func New(o Options) (*Planner, error) {
 		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, demand: map[string]Demand{},
 	}
 	for _, pool := range o.Pools {
+		if pool.External {
+			continue
+		}
 		p.pools[pool.Name] = &poolState{Pool: pool}
 	}
 	return p, nil

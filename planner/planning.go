@@ -153,7 +153,7 @@ func (l *loop) giveUp(ctx context.Context, r *Run, why *brokenError) error {
 }
 
 func (l *loop) leaveAlone(r *Run) {
-	l.Log.Error().Str("run", r.ID).Str("pool", r.Pool).Msg("an active run's pool is not in the configuration; leaving it alone")
+	l.Log.Error().Str("run", r.ID).Str("pool", r.Pool).Msg("the configuration has no pool of this name that takes runs; leaving the active run alone")
 }
 
 // replan puts a run back that could not be planned for reasons that may pass.

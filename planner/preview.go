@@ -58,10 +58,7 @@ func PreviewRun(ctx context.Context, o PreviewOptions, prepared *Prepared) (*Pre
 		return nil, err
 	}
 	k := &keying{
-		Objects: o.Objects, Images: o.Images, Pools: map[string]Pool{}, Catalogue: o.Catalogue, Namespace: o.Namespace, Progress: o.Progress,
-	}
-	for _, pool := range o.Pools {
-		k.Pools[pool.Name] = pool
+		Objects: o.Objects, Images: o.Images, Pools: poolsByName(o.Pools), Catalogue: o.Catalogue, Namespace: o.Namespace, Progress: o.Progress,
 	}
 	var source *jobSource
 	if prepared.file != nil {

@@ -49,7 +49,8 @@ func Prepare(path string, catalogue job.Catalogue) (*Prepared, error) {
 // PrepareOptions say what a run file is checked against. The zero value leaves task types and pools to the controller.
 type PrepareOptions struct {
 	Catalogue job.Catalogue
-	Pools     []string      // names of those that there are
+	Pools     []string      // names of those that take runs
+	External  []string      // names of those that do not, as other producers feed them
 	Selection job.Selection // laid over the run file's own
 }
 
@@ -62,7 +63,11 @@ func PrepareWith(path string, o PrepareOptions) (*Prepared, error) {
 	errs := &job.Errors{}
 	run, err := job.ParseRunFile(path, data)
 	errs.Merge(err)
-	if run != nil && o.Pools != nil && run.Pool != "" && !slices.Contains(o.Pools, run.Pool) {
+	switch {
+	case run == nil || o.Pools == nil || run.Pool == "" || slices.Contains(o.Pools, run.Pool):
+	case slices.Contains(o.External, run.Pool):
+		errs.Merge(run.ErrorAt(path, "pool", "%s", noRunsIn(run.Pool)))
+	default:
 		errs.Merge(run.ErrorAt(path, "pool", "there is no pool %q; the configuration has %s", run.Pool, strings.Join(o.Pools, ", ")))
 	}
 	if run == nil || errs.Len() > 0 && !jobsAtHand(run) {

@@ -205,7 +205,7 @@ func (w *world) options(fence int64, gate *gate) Options {
 	return Options{
 		Table: table.New(c.DynamoDB, "runs"), Fence: fence, Objects: objects.New(c.S3, testBucket),
 		Submissions: at("submissions"), Events: at("events"), Outputs: w.outputs, Images: w.images,
-		Pools:     []Pool{{Name: testPool, Jobs: at(testPool), TaskDefinition: "family"}, {Name: "deals", Jobs: at("deals"), TaskDefinition: "family"}},
+		Pools:     []Pool{{Name: testPool, Jobs: at(testPool), TaskDefinition: "family"}, {Name: "feeds", External: true, TaskDefinition: "family"}, {Name: "deals", Jobs: at("deals"), TaskDefinition: "family"}},
 		Catalogue: job.Catalogue{w.task.Name: w.task}, Namespace: "default", Retention: testRetention, Log: zerolog.Nop(),
 	}
 }

@@ -38,6 +38,7 @@ type verdict struct {
 	event   *job.Event    // to be sent before the message is deleted; nil: the message is given back
 	after   time.Duration // that a message given back stays hidden
 	err     error         // why, for the log
+	lines   []string      // that the process printed last, where no event has them
 }
 
 // verdictOf decides what an error on the way of a job means for its message. ran is what is known of the process.

@@ -48,7 +48,15 @@ func (w *Worker) handle(ctx context.Context, slot int, received queue.Message) (
 	log = log.With().Str("run", m.Run).Str("job", m.Job).Stringer("key", m.Key).Int("attempt", m.Attempt).Logger()
 	ctx = log.WithContext(ctx)
 	v := w.attempt(ctx, held, slot, m, doc)
-	if v.outcome == otherImage && w.passOn(ctx, held, received.Body) {
+	body := received.Body
+	if w.opt.External {
+		v = v.forProducer(m, received.ReceiveCount)
+		m.Passes++
+		if copied, err := m.Encode(); err == nil {
+			body = string(copied)
+		}
+	}
+	if v.outcome == otherImage && w.passOn(ctx, held, body) {
 		log.Info().Err(v.err).Str("outcome", string(v.outcome)).Msg("a copy of the message takes its place")
 		return v.outcome
 	}
@@ -75,7 +83,7 @@ func (w *Worker) passOn(ctx context.Context, held *hold, body string) bool {
 func (w *Worker) settle(ctx context.Context, held *hold, v verdict) outcome {
 	log := zerolog.Ctx(ctx)
 	if v.event == nil {
-		log.Warn().Err(v.err).Str("outcome", string(v.outcome)).Dur("after", v.after).Msg("message given back")
+		log.Warn().Err(v.err).Str("outcome", string(v.outcome)).Dur("after", v.after).Strs("last_lines", v.lines).Msg("message given back")
 		w.giveBack(ctx, held, v.after)
 		return v.outcome
 	}

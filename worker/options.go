@@ -60,6 +60,7 @@ type Options struct {
 	Identity Identity
 	Pool     string    // whose mark says that it is drained; "" looks for none
 	Launched time.Time // when its task was asked for; the zero value is now
+	External bool      // other producers than Spate fill Jobs: what fails goes back to it
 
 	Slots       int           // jobs at a time, at least 1
 	IdleTimeout time.Duration // without a message, after which the worker leaves

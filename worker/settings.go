@@ -18,6 +18,7 @@ type Settings struct {
 	IdleTimeout    time.Duration // SPATE_IDLE_TIMEOUT
 	Visibility     time.Duration // SPATE_VISIBILITY_TIMEOUT
 	Retention      time.Duration // SPATE_RETENTION
+	External       bool          // SPATE_SOURCE is "external": other producers than Spate fill the queue
 	StopGrace      time.Duration // SPATE_STOP_GRACE; DefaultStopGrace when not set
 	Launched       time.Time     // SPATE_LAUNCHED_AT, RFC 3339: when the task was asked for; zero when not set
 	WorkDir        string        // SPATE_WORK_DIR; "" when not set
@@ -48,7 +49,7 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	}
 	s := Settings{
 		Pool: text("SPATE_POOL"), QueueURL: text("SPATE_QUEUE_URL"), EventsQueueURL: text("SPATE_EVENTS_QUEUE_URL"),
-		Bucket: text("SPATE_BUCKET"), StopGrace: DefaultStopGrace, WorkDir: getenv("SPATE_WORK_DIR"), Path: getenv("PATH"),
+		Bucket: text("SPATE_BUCKET"), External: getenv("SPATE_SOURCE") == "external", StopGrace: DefaultStopGrace, WorkDir: getenv("SPATE_WORK_DIR"), Path: getenv("PATH"),
 	}
 	if slots := text("SPATE_SLOTS"); slots != "" {
 		n, err := strconv.Atoi(slots)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"spate/controller"
+	"spate/internal/config"
 	"spate/internal/price"
 	"spate/internal/watch"
 	"spate/planner"
@@ -311,7 +312,7 @@ func prepare(ctx context.Context, in *installation, path string, selection selec
 		return nil, err
 	}
 	prepared, err := planner.PrepareWith(path, planner.PrepareOptions{
-		Catalogue: catalogue, Pools: poolNames(in.cfg.Pools), Selection: selection.selection(),
+		Catalogue: catalogue, Pools: poolsOf(config.SourcePlanner, in.cfg.Pools), External: poolsOf(config.SourceExternal, in.cfg.Pools), Selection: selection.selection(),
 	})
 	if err != nil {
 		return nil, selection.explain(err)

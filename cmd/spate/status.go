@@ -346,6 +346,11 @@ func findPool(pools []config.Pool, name string) (config.Pool, bool) {
 	return config.Pool{}, false
 }
 
+// poolsOf names the pools of one source.
+func poolsOf(source string, pools []config.Pool) []string {
+	return poolNames(slices.DeleteFunc(slices.Clone(pools), func(p config.Pool) bool { return p.Source != source }))
+}
+
 func poolNames(pools []config.Pool) []string {
 	names := make([]string, len(pools))
 	for i, p := range pools {

@@ -52,7 +52,7 @@ func (c *workerCommand) Run(ctx context.Context, p *program) error {
 	w, err := worker.New(worker.Options{
 		Jobs: queue.At(clients.SQS, settings.QueueURL), Events: queue.At(clients.SQS, settings.EventsQueueURL),
 		Objects: store, Inputs: func(bucket string) worker.ObjectReader { return store.In(bucket) },
-		Identity: identity, Pool: settings.Pool, Launched: settings.Launched, Slots: settings.Slots, IdleTimeout: settings.IdleTimeout, Visibility: settings.Visibility,
+		Identity: identity, Pool: settings.Pool, Launched: settings.Launched, External: settings.External, Slots: settings.Slots, IdleTimeout: settings.IdleTimeout, Visibility: settings.Visibility,
 		Retention: settings.Retention, StopGrace: settings.StopGrace, WorkDir: settings.WorkDir, Path: settings.Path,
 		Log: log, Registerer: telemetry.Registry(),
 	})

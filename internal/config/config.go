@@ -58,7 +58,16 @@ type Queues struct {
 	Events string `yaml:"events" jsonschema:"required"`
 	// Outputs is where S3 notifies of new output manifests.
 	Outputs string `yaml:"outputs" jsonschema:"required"`
+	// TaskEvents is the queue to which an EventBridge rule sends ECS task state changes of the pools' clusters. Left
+	// out, tasks are only looked at from time to time.
+	TaskEvents string `yaml:"task_events"`
 }
+
+// The values of Pool.Source.
+const (
+	SourcePlanner  = "planner"
+	SourceExternal = "external"
+)
 
 // Cache says how long outputs are kept and how quickly they are recorded.
 type Cache struct {
@@ -82,6 +91,9 @@ type Pool struct {
 	Name string `yaml:"name" jsonschema:"required"`
 	// Queue is the SQS queue of the pool's jobs. No two pools share one.
 	Queue string `yaml:"queue" jsonschema:"required"`
+	// Source says who fills the queue: planner, which releases the jobs of runs, or external, other producers. A pool of
+	// external producers is as large as its queue is deep, and takes no runs.
+	Source string `yaml:"source" jsonschema:"enum=planner,enum=external"`
 	// Cluster is the ECS cluster in which the workers run: its name or ARN.
 	Cluster string `yaml:"cluster" jsonschema:"required"`
 	// TaskDefinition is the family of the workers' ECS task definition, without a revision: each run is pinned to
@@ -159,6 +171,7 @@ func (c *Config) setDefaults() {
 }
 
 func (p *Pool) setDefaults() {
+	p.Source = SourcePlanner
 	p.Slots = 1
 	p.IdleTimeout = 15 * time.Minute
 	p.VisibilityTimeout = 2 * time.Minute

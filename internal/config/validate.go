@@ -143,6 +143,9 @@ func (v *validator) queues(c *Config) {
 	check("queues.submissions", c.Queues.Submissions, "name the SQS queue through which runs are submitted")
 	check("queues.events", c.Queues.Events, "name the SQS queue in which workers report")
 	check("queues.outputs", c.Queues.Outputs, "name the SQS queue that S3 notifies of new outputs")
+	if c.Queues.TaskEvents != "" {
+		check("queues.task_events", c.Queues.TaskEvents, "")
+	}
 	for i, p := range c.Pools {
 		check(fmt.Sprintf("pools[%d].queue", i), p.Queue, "name the SQS queue of the pool's jobs")
 	}
@@ -166,6 +169,9 @@ func (v *validator) pools(pools []Pool) {
 
 func (v *validator) pool(path string, p Pool) {
 	v.named(path+".name", p.Name, ownName, "runs refer to a pool by its name")
+	if p.Source != SourcePlanner && p.Source != SourceExternal {
+		v.fail(path+".source", "unknown source %q; it is planner or external", p.Source)
+	}
 	v.required(path+".cluster", p.Cluster, "name the ECS cluster in which the workers run")
 	v.named(path+".task_definition", p.TaskDefinition, familyName, "give the workers' task definition family, without a revision")
 	v.texts(path+".subnets", p.Subnets)

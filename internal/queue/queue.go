@@ -174,17 +174,21 @@ func (q *Queue) Extend(ctx context.Context, receipt string, d time.Duration) err
 type Depth struct {
 	Visible  int // waiting to be received
 	InFlight int // received, neither deleted nor visible again
+	Delayed  int // sent and not visible yet
 }
 
 // Depth asks for the approximate depth.
 func (q *Queue) Depth(ctx context.Context) (Depth, error) {
-	names := []types.QueueAttributeName{types.QueueAttributeNameApproximateNumberOfMessages, types.QueueAttributeNameApproximateNumberOfMessagesNotVisible}
+	names := []types.QueueAttributeName{
+		types.QueueAttributeNameApproximateNumberOfMessages, types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
+		types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
+	}
 	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: names})
 	if err != nil {
 		return Depth{}, fmt.Errorf("get depth of %s: %w", q.url, err)
 	}
 	var d Depth
-	for name, into := range map[types.QueueAttributeName]*int{names[0]: &d.Visible, names[1]: &d.InFlight} {
+	for name, into := range map[types.QueueAttributeName]*int{names[0]: &d.Visible, names[1]: &d.InFlight, names[2]: &d.Delayed} {
 		n, err := strconv.Atoi(out.Attributes[string(name)])
 		if err != nil {
 			return Depth{}, fmt.Errorf("get depth of %s: attribute %s: %w", q.url, name, err)

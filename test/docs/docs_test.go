@@ -13,6 +13,7 @@ import (
 	"spate/controller"
 	"spate/examples/reinsurance"
 	"spate/internal/config"
+	"spate/job"
 	"spate/planner"
 )
 
@@ -93,6 +94,16 @@ func TestCopiesAreLikeTheirOriginals(t *testing.T) {
 		if original := read(t, "examples/first-run/spate.yaml") + read(t, "examples/first-run/run.yaml"); !strings.Contains(original, block) {
 			t.Errorf("README.md shows what examples/first-run does not have:\n%s", block)
 		}
+	}
+}
+
+func TestTheMessageForOtherProducersIsOneThatWorkersRead(t *testing.T) {
+	text := read(t, "docs/external-pools.md")
+	_, text, _ = strings.Cut(text, "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	m, doc, err := job.ParseMessage([]byte(text))
+	if err != nil || m.Run == "" || doc.Spec.Task.Name == "" {
+		t.Errorf("docs/external-pools.md: %+v, %v", m, err)
 	}
 }
 
