@@ -282,6 +282,10 @@ func (w *world) checkEnvironment(tasks []string) {
 		"SPATE_POOL": "rollup", "SPATE_QUEUE_URL": w.queue("spate-rollup").URL(), "SPATE_EVENTS_QUEUE_URL": w.queue("spate-events").URL(),
 		"SPATE_BUCKET": "spate-data", "SPATE_SLOTS": "3", "SPATE_IDLE_TIMEOUT": "7m0s", "SPATE_VISIBILITY_TIMEOUT": "30s", "SPATE_RETENTION": "720h0m0s", "SPATE_SOURCE": "planner",
 	}
+	if at, err := time.Parse(time.RFC3339Nano, got["SPATE_LAUNCHED_AT"]); err != nil || at.IsZero() {
+		w.t.Errorf("when it was launched reads %q: %v", got["SPATE_LAUNCHED_AT"], err)
+	}
+	delete(got, "SPATE_LAUNCHED_AT")
 	if diff := cmp.Diff(want, got); diff != "" || aws.ToString(overrides.Name) != provision.Container {
 		w.t.Errorf("container %s: %s", aws.ToString(overrides.Name), diff)
 	}
