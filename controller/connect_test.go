@@ -181,7 +181,9 @@ func TestDemandOfAPoolThatOthersFeedIsItsQueuesDepthAndNeverThePlannersToo(t *te
 	go func() { ended <- depths.Run(ctx) }()
 	await(t, "the depth", func() bool { return of("feeds").Known })
 	cancel()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 	if got := of("feeds"); got.Outstanding != 7 || got.TaskDefinition != "feeds:7" || got.Container != "spate" || got.At.IsZero() {
 		t.Errorf("the demand is %+v", got)
 	}

@@ -138,6 +138,8 @@ func TestDepthsKeepWhatTheyKnowOfAQueueThatDoesNotAnswerWithItsAge(t *testing.T)
 			t.Errorf("%d jobs, %s old (known: %v)", jobs, time.Since(at), known)
 		}
 		cancel()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	})
 }
