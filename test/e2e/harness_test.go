@@ -470,6 +470,11 @@ func (in *installation) depth(t *testing.T, name string) int {
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
+	eventuallyWithin(t, patience, what, so)
+}
+
+func eventuallyWithin(t *testing.T, patience time.Duration, what string, so func() bool) {
+	t.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	deadline := time.NewTimer(patience)
