@@ -93,7 +93,7 @@ func TestThreeThousandWorkersAreAcceptedAtTheFloor(t *testing.T) {
 		"On-Demand": {[]string{OnDemand}, 145},
 	} {
 		s := NewScenario(3000)
-		s.Providers, s.Jobs = tc.providers, 30_000
+		s.Providers, s.Jobs, s.IdleTimeout = tc.providers, 9000, time.Minute
 		o := simulated(t, s)
 		if floor := seconds(t, o.FloorSeconds); floor != tc.floor {
 			t.Errorf("%s: floor %v s, want %v", name, floor, tc.floor)

@@ -3,6 +3,7 @@ package simulate
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"spate/sandbox/awsjson"
@@ -20,13 +21,15 @@ type world struct {
 	definition string
 	tally      *tally
 
-	jobs        []time.Duration // that wait for a worker
-	outstanding int             // jobs that are not done
-	taken       time.Duration   // by jobs that are done
-	tasks       map[ecs.Task]*member
-	line        []*member // with free slots, in the order in which they asked for a job
-	whenDone    func()    // called when the last job is done
-	stay        bool      // workers do not leave when they are idle: somebody stops them
+	jobs        []time.Duration      // that wait for a worker
+	outstanding int                  // jobs that are not done
+	taken       time.Duration        // by jobs that are done
+	tasks       map[ecs.Task]*member // that have not stopped
+	order       []*member            // those and others, as they were launched
+	line        []*member            // with free slots, in the order in which they asked for a job
+	whenDone    func()               // called when the last job is done
+	stay        bool                 // workers do not leave when they are idle: somebody stops them
+	over        bool                 // nothing more is to be simulated
 	failed      error
 }
 
@@ -88,7 +91,7 @@ func (w *world) run(l launcher) error {
 		}
 		w.sample()
 	})
-	for w.failed == nil && w.step(w.began.Add(w.s.Most)) {
+	for w.failed == nil && !w.over && w.step(w.began.Add(w.s.Most)) {
 		if !w.now.Before(w.began) && w.outstanding == 0 && len(w.tasks) == 0 {
 			break
 		}
@@ -108,6 +111,21 @@ func (w *world) fail(err error) {
 func (w *world) sample() {
 	w.tally.point(w.now)
 	w.after(time.Second, w.sample)
+}
+
+// newest are the tasks that have not been told to stop, the last launched first, up to n.
+func (w *world) newest(n int) []*member {
+	w.order = slices.DeleteFunc(w.order, func(m *member) bool { return m.task.HasStopped() })
+	var found []*member
+	for _, m := range slices.Backward(w.order) {
+		if len(found) == n {
+			break
+		}
+		if !m.stopping {
+			found = append(found, m)
+		}
+	}
+	return found
 }
 
 // launch is one call of RunTask.
@@ -152,6 +170,7 @@ type running struct {
 func (w *world) track(t ecs.Task) {
 	m := &member{task: t, provider: t.State().Provider}
 	w.tasks[t] = m
+	w.order = append(w.order, m)
 	w.tally.launched(w.now, len(w.tasks))
 	fate := t.Fate()
 	w.after(fate.Provisioning, func() {
@@ -289,8 +308,9 @@ func (w *world) exit(m *member) {
 	w.deliver()
 }
 
-// stop is what StopTask does to a task, wherever it is in its life.
+// stop ends a task wherever it is in its life: by StopTask, or by a service that has too many.
 func (w *world) stop(m *member) {
+	m.task.AskToStop(w.now)
 	switch {
 	case m.task.HasStopped() || m.stopping:
 	case m.started.IsZero():

@@ -224,6 +224,11 @@ func (t Task) FailToStart(now time.Time) { t.t.failStart(now, reasonNeverStarted
 // Interrupt tells it that its Spot capacity is taken back. Its process has its stop timeout left.
 func (t Task) Interrupt(now time.Time) { t.t.askToStop(now, spotInterruption, reasonSpot) }
 
+// AskToStop tells it to stop, as a service does that has too many.
+func (t Task) AskToStop(now time.Time) {
+	t.t.askToStop(now, serviceInitiated, "Scaling activity initiated by deployment")
+}
+
 // IsAskedToStop says whether it was told to stop, or has stopped.
 func (t Task) IsAskedToStop() bool { return t.t.desired == stopped }
 

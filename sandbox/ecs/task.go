@@ -21,6 +21,7 @@ const (
 // Stop codes, from the Task data type.
 const (
 	userInitiated            = "UserInitiated"
+	serviceInitiated         = "ServiceSchedulerInitiated"
 	essentialContainerExited = "EssentialContainerExited"
 	taskFailedToStart        = "TaskFailedToStart"
 	spotInterruption         = "SpotInterruption"
