@@ -83,6 +83,8 @@ func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 		bucket.Refund(now, r.Count-len(r.Tasks))
 	}
 	p.holds = append(p.holds, o.holds(now, r.Provider)...)
+	p.breakers.answered(now, r.Provider, o)
+	e.metrics.count(o)
 	e.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()
 	p.launched(now, r, e.metrics)
 	p.logAnswer(r.Intent, o)

@@ -60,6 +60,8 @@ type pool struct {
 	holds   []Hold
 	last    Decision
 
+	breakers breakers
+
 	observed PoolObservation // what last was decided for
 
 	looking  bool
@@ -115,9 +117,19 @@ func (e *Engine) Resume(now time.Time, name string, intents []Intent, status Sta
 	}
 }
 
+// ResetBreakers lets a pool that its breakers stop try again at once: somebody says that what was wrong is not any more.
+func (e *Engine) ResetBreakers(now time.Time, name string) {
+	for _, p := range e.pools {
+		if p.Name == name {
+			p.breakers.reset(now)
+		}
+	}
+}
+
 func (p *pool) resume(now time.Time, intents []Intent, status Status) {
 	if status.Pool == p.Name {
 		p.status, p.written = status, status
+		p.breakers.open = slices.Clone(status.Breakers)
 	}
 	for _, i := range intents {
 		r := &record{Intent: i, stored: true}

@@ -260,12 +260,16 @@ func (t *fakeTask) describe(now time.Time, start time.Duration) ecstypes.Task {
 	task := ecstypes.Task{
 		TaskArn: aws.String(t.arn), CapacityProviderName: aws.String(t.provider), StartedBy: aws.String(t.startedBy),
 		TaskDefinitionArn: aws.String("arn:aws:ecs:eu-west-1:111122223333:task-definition/" + t.family + ":" + t.revision),
-		LastStatus:        aws.String("PENDING"), DesiredStatus: aws.String("RUNNING"),
+		LastStatus:        aws.String("PENDING"), DesiredStatus: aws.String("RUNNING"), CreatedAt: &t.created,
+	}
+	if started := t.created.Add(start); !started.After(now) && (t.stopped.IsZero() || started.Before(t.stopped)) {
+		task.StartedAt = &started
 	}
 	switch {
 	case t.gone(now):
 		task.LastStatus, task.DesiredStatus = aws.String("STOPPED"), aws.String("STOPPED")
 		task.StopCode, task.StoppedReason = ecstypes.TaskStopCodeEssentialContainerExited, aws.String(t.reason)
+		task.StoppedAt = &t.stopped
 		task.Containers = []ecstypes.Container{{ExitCode: aws.Int32(t.exit)}}
 	case now.Sub(t.created) >= start:
 		task.LastStatus = aws.String("RUNNING")

@@ -24,6 +24,8 @@ type member struct {
 	status     memberStatus
 	sign       time.Time // of life, the last one
 	seen       bool      // by ECS's own account, not by RunTask's answer alone
+	created    time.Time // when it was launched; by ECS's clock where this controller has not launched it
+	started    time.Time // when it began to run; zero: it has not, as far as is known
 }
 
 type memberStatus uint8
@@ -52,7 +54,7 @@ func (f *fleet) launched(now time.Time, provider, definition string, arns []stri
 		if _, over := f.gone[arn]; over || f.members[arn] != nil {
 			continue
 		}
-		f.members[arn] = &member{provider: provider, definition: definition, sign: now}
+		f.members[arn] = &member{provider: provider, definition: definition, sign: now, created: now}
 	}
 }
 
@@ -109,21 +111,9 @@ func (f *fleet) wants(listed []string) []string {
 	return wants
 }
 
-// fate is how a task left.
-type fate string
-
-const (
-	fateExited   fate = "exited"   // with exit code 0
-	fateFailed   fate = "failed"   // with another one, or without having started
-	fateVanished fate = "vanished" // nobody knows
-)
-
-// departure is a task that is gone.
-type departure struct {
-	arn    string
-	fate   fate
-	code   string // ECS's stop code
-	reason string // and its sentence
+// lived reports whether the task has run long enough to show that workers of its kind can.
+func (m *member) lived(now time.Time) bool {
+	return m.status == memberRunning && !m.started.IsZero() && now.Sub(m.started) >= livedAfter
 }
 
 // looked takes over what a look says and returns who has left since the one before.
@@ -139,7 +129,9 @@ func (f *fleet) looked(now time.Time, l look) []departure {
 	}
 	for _, arn := range l.missing {
 		if m := f.members[arn]; m != nil && l.at.Sub(m.sign) >= vanishAfter {
-			left = append(left, departure{arn: arn, fate: fateVanished, reason: "ECS does not know the task"})
+			left = append(left, departure{
+				arn: arn, definition: m.definition, created: m.created, fate: fateVanished, reason: "ECS does not know the task",
+			})
 		}
 	}
 	for _, d := range left {
@@ -177,16 +169,30 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 		if stopped {
 			return departure{}, false
 		}
-		m = &member{provider: providerOf(task)}
+		m = &member{provider: providerOf(task), created: at}
+		if task.CreatedAt != nil {
+			m.created = *task.CreatedAt
+		}
 		f.members[arn] = m
 	}
 	m.seen, m.sign = true, at
 	if definition := aws.ToString(task.TaskDefinitionArn); definition != "" {
 		m.definition = definition
 	}
+	if running := aws.ToString(task.LastStatus) == "RUNNING"; running && m.started.IsZero() {
+		m.started = at
+		if task.StartedAt != nil {
+			m.started = *task.StartedAt
+		}
+	}
 	switch {
 	case stopped:
-		return departed(task), true
+		d := departed(task)
+		d.definition, d.created = m.definition, m.created
+		if d.started.IsZero() {
+			d.started = m.started
+		}
+		return d, true
 	case aws.ToString(task.DesiredStatus) == "STOPPED":
 		m.status = memberStopping
 	case aws.ToString(task.LastStatus) == "RUNNING":
@@ -202,26 +208,4 @@ func providerOf(task types.Task) string {
 		return *task.CapacityProviderName
 	}
 	return string(task.LaunchType)
-}
-
-// departed judges by the worker's own container, which the overrides name: others are killed when it has ended.
-func departed(task types.Task) departure {
-	d := departure{arn: aws.ToString(task.TaskArn), fate: fateFailed, code: string(task.StopCode), reason: aws.ToString(task.StoppedReason)}
-	worker := ""
-	if task.Overrides != nil && len(task.Overrides.ContainerOverrides) > 0 {
-		worker = aws.ToString(task.Overrides.ContainerOverrides[0].Name)
-	}
-	for _, c := range task.Containers {
-		if worker != "" && aws.ToString(c.Name) != worker {
-			continue
-		}
-		if c.ExitCode != nil && *c.ExitCode == 0 {
-			d.fate = fateExited
-		}
-		if reason := aws.ToString(c.Reason); reason != "" {
-			d.reason += ": " + reason
-		}
-		break
-	}
-	return d
 }

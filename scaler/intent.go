@@ -64,6 +64,7 @@ const (
 // Outcome is what one call of RunTask said.
 type Outcome struct {
 	Class    awsclient.Class // none: HTTP 200
+	Code     string          // of the exception
 	Reason   string
 	Tasks    []string
 	Failures []Failure

@@ -151,18 +151,8 @@ func TestOutcomesTellWhatToLeaveAloneAndHowLong(t *testing.T) {
 		{name: "launched", out: &ecs.RunTaskOutput{}},
 		{name: "throttled", err: sorry("ThrottlingException", "Rate exceeded"), throttled: true},
 		{name: "timeout", err: errReset},
-		{
-			name: "wrong", err: sorry("ClusterNotFoundException", "Cluster not found."),
-			holds: []Hold{{Until: planNow.Add(configurationHold), Limit: LimitConfiguration, Reason: "Cluster not found."}},
-		},
-		{
-			name: "conflict", err: &types.ConflictException{Message: new("another request"), ResourceIds: []string{"a"}},
-			holds: []Hold{{Until: planNow.Add(configurationHold), Limit: LimitConfiguration, Reason: "another request"}},
-		},
-		{
-			name: "no vCPUs", err: sorry("ClientException", "You’ve reached the limit on the number of vCPUs you can run concurrently"),
-			holds: []Hold{{Provider: "FARGATE", Until: planNow.Add(capacityHold), Limit: LimitQuota, Reason: "You’ve reached the limit on the number of vCPUs you can run concurrently"}},
-		},
+		{name: "wrong: for the breakers", err: sorry("ClusterNotFoundException", "Cluster not found.")},
+		{name: "no vCPUs: for the breakers", err: sorry("ClientException", "You’ve reached the limit on the number of vCPUs you can run concurrently")},
 		{
 			name: "no room for one", out: failures("Capacity is unavailable at this time."),
 			holds: []Hold{{Provider: "FARGATE", Until: planNow.Add(capacityHold), Limit: LimitCapacity, Reason: "Capacity is unavailable at this time."}},

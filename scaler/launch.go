@@ -18,7 +18,7 @@ const maxCalls = 16
 // outcome reads an answer of RunTask.
 func outcome(out *ecs.RunTaskOutput, err error) Outcome {
 	if err != nil {
-		o := Outcome{Class: awsclient.Classify(err), Reason: sentenceOf(err)}
+		o := Outcome{Class: awsclient.Classify(err), Code: awsclient.Code(err), Reason: sentenceOf(err)}
 		if conflict, ok := errors.AsType[*types.ConflictException](err); ok {
 			o.Tasks = conflict.ResourceIds
 		}
@@ -47,24 +47,17 @@ func sentenceOf(err error) string {
 	return err.Error()
 }
 
-// How long a pool or a provider is left alone after a refusal.
-const (
-	configurationHold = 30 * time.Second
-	capacityHold      = 15 * time.Second
-)
+// capacityHold is how long a provider without room is left alone.
+const capacityHold = 15 * time.Second
 
-// holds says what an outcome keeps from launching, and how long.
+// holds says which providers an outcome leaves alone for a while. What lasts longer is for the breakers.
 func (o Outcome) holds(now time.Time, provider string) []Hold {
 	var holds []Hold
 	add := func(class awsclient.Class, reason string) {
 		switch class {
-		case awsclient.ClassConfiguration, awsclient.ClassConflict:
-			holds = append(holds, Hold{Until: now.Add(configurationHold), Limit: LimitConfiguration, Reason: reason})
-		case awsclient.ClassQuota:
-			holds = append(holds, Hold{Provider: provider, Until: now.Add(capacityHold), Limit: LimitQuota, Reason: reason})
 		case awsclient.ClassCapacity, awsclient.ClassUnknown, awsclient.ClassTransient:
 			holds = append(holds, Hold{Provider: provider, Until: now.Add(capacityHold), Limit: LimitCapacity, Reason: reason})
-		case awsclient.ClassNone, awsclient.ClassThrottled:
+		case awsclient.ClassNone, awsclient.ClassThrottled, awsclient.ClassConfiguration, awsclient.ClassConflict, awsclient.ClassQuota:
 		}
 	}
 	if o.Class != awsclient.ClassNone {

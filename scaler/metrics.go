@@ -2,8 +2,12 @@ package scaler
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"spate/internal/awsclient"
 )
 
 // metrics are the scaler's. One process may lead several times, so existing ones are used again.
@@ -12,6 +16,9 @@ type metrics struct {
 	launches *prometheus.CounterVec
 	calls    *prometheus.CounterVec
 	open     *prometheus.GaugeVec
+	breakers *prometheus.GaugeVec
+	unknown  *prometheus.CounterVec
+	codes    map[string]bool // labels of unknown so far
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -28,7 +35,41 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		open: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "spate_intents_open", Help: "Intents whose launches are neither confirmed nor denied, by pool.",
 		}, []string{"pool"})),
+		breakers: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "spate_breaker_open", Help: "1 where a breaker stops a pool's growth, by pool and kind (crash_loop, configuration, quota); else 0.",
+		}, []string{"pool", "kind"})),
+		unknown: registered(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_aws_unknown_errors_total", Help: "Answers of RunTask that are in no table of ours, by their code.",
+		}, []string{"code"})),
+		codes: map[string]bool{},
 	}
+}
+
+// maxCodes is how many different codes of unknown errors are told apart.
+const maxCodes = 20
+
+// count counts what nobody knows, under its code: such an answer wants a line in internal/awsclient.
+func (m *metrics) count(o Outcome) {
+	if o.Class == awsclient.ClassUnknown {
+		m.unknown.WithLabelValues(m.label(o.Code)).Inc()
+	}
+	for _, f := range o.Failures {
+		if f.Class == awsclient.ClassUnknown {
+			m.unknown.WithLabelValues(m.label(f.Reason)).Inc()
+		}
+	}
+}
+
+// label is a code as a label. What looks like none, and what comes after the first twenty, is other.
+func (m *metrics) label(code string) string {
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._:-", r)
+	}
+	if !m.codes[code] && (code == "" || len(code) > 64 || strings.ContainsFunc(code, odd) || len(m.codes) >= maxCodes) {
+		return "other"
+	}
+	m.codes[code] = true
+	return code
 }
 
 // registered is the collector, or the one that has its name already.
@@ -59,5 +100,12 @@ func (e *Engine) measure() {
 			}
 		}
 		e.metrics.open.WithLabelValues(p.Name).Set(float64(open))
+		for _, kind := range []Limit{LimitCrashLoop, LimitConfiguration, LimitQuota} {
+			open := 0.0
+			if slices.ContainsFunc(p.breakers.open, func(b Breaker) bool { return b.Kind == kind }) {
+				open = 1
+			}
+			e.metrics.breakers.WithLabelValues(p.Name, string(kind)).Set(open)
+		}
 	}
 }

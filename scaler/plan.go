@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -58,13 +59,21 @@ func decide(now time.Time, o PoolObservation, p PoolPolicy, tokens map[string]in
 		d.Limit, d.Reason = LimitTaskDefinition, v.sentence(d, "hold: no task definition is known")
 		return d
 	}
-	if h := v.hold(""); h != nil {
+	trial := v.hold("")
+	if h := trial; h != nil && h.Trial == 0 {
 		d.Limit, d.Reason = h.Limit, v.sentence(d, "hold for "+short(h.Until.Sub(now))+": "+h.Reason)
 		return d
 	}
 	room := max(0, p.Max-d.Have-d.Other)
+	if trial != nil {
+		room = min(room, trial.Trial)
+	}
 	launches, rest := split(min(missing, room), v, tokens)
-	if missing > room {
+	switch {
+	case trial != nil && missing > room:
+		rest.note(shortfall{limit: trial.Limit, reason: "a trial: " + trial.Reason})
+		rest.count += missing - room
+	case missing > room:
 		rest.note(shortfall{limit: LimitMax, reason: count(d.Other, "worker") + " of another revision to leave"})
 		rest.count += missing - room
 	}
@@ -95,15 +104,18 @@ type view struct {
 
 func (v view) old(at time.Time) bool { return v.now.Sub(at) > v.p.StaleAfter }
 
-// hold is the active hold of a provider that lasts longest, or nil.
+// hold is the active hold of a provider that allows least, of those the one that lasts longest; or nil.
 func (v view) hold(provider string) *Hold {
-	var longest *Hold
+	var worst *Hold
 	for i, h := range v.o.Holds {
-		if h.Provider == provider && v.now.Before(h.Until) && (longest == nil || h.Until.After(longest.Until)) {
-			longest = &v.o.Holds[i]
+		if h.Provider != provider || !v.now.Before(h.Until) {
+			continue
+		}
+		if worst == nil || h.Trial < worst.Trial || (h.Trial == worst.Trial && h.Until.After(worst.Until)) {
+			worst = &v.o.Holds[i]
 		}
 	}
-	return longest
+	return worst
 }
 
 // shortfall is what a split left unlaunched, and the first thing that it met.
@@ -122,11 +134,12 @@ func split(missing int, v view, tokens map[string]int) ([]Launch, shortfall) {
 		if missing == 0 {
 			return launches, shortfall{}
 		}
+		trial := math.MaxInt
 		if h := v.hold(c.Provider); h != nil {
 			rest.note(shortfall{limit: h.Limit, reason: c.Provider + ": " + h.Reason, held: true})
-			continue
+			trial = h.Trial
 		}
-		room := max(0, c.Max-v.o.Workers.ByProvider[c.Provider]-v.o.Unsettled[c.Provider])
+		room := min(trial, max(0, c.Max-v.o.Workers.ByProvider[c.Provider]-v.o.Unsettled[c.Provider]))
 		n := min(missing, room, tokens[c.Provider])
 		if n > 0 {
 			launches = append(launches, Launch{Provider: c.Provider, Count: n})

@@ -3,6 +3,8 @@ package scaler
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"spate/internal/table"
@@ -23,6 +25,10 @@ type Status struct {
 	Failed   int `dynamodbav:"failed" json:"failed"`     // with another one, or never started
 	Vanished int `dynamodbav:"vanished" json:"vanished"` // unknown to ECS for two minutes
 	Peak     int `dynamodbav:"peak" json:"peak"`
+	// Breakers are what stops the pool's growth because launches failed; none in good times.
+	Breakers []Breaker `dynamodbav:"breakers,omitempty" json:"breakers"`
+	// Stops are the ways in which tasks have lately ended that did not just exit with code 0, the newest first.
+	Stops []StopCount `dynamodbav:"stops,omitempty" json:"stops"`
 	// Limit and Reason are of the last decision.
 	Limit  Limit     `dynamodbav:"limit" json:"limit"`
 	Reason string    `dynamodbav:"reason" json:"reason"`
@@ -36,7 +42,9 @@ func ReadStatus(ctx context.Context, t *table.Table) ([]Status, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read pool statuses: %w", err)
 		}
-		statuses = append(statuses, item.Status)
+		s := item.Status
+		s.Breakers, s.Stops = slices.Concat([]Breaker{}, s.Breakers), slices.Concat([]StopCount{}, s.Stops) // in JSON a list, however empty
+		statuses = append(statuses, s)
 	}
 	return statuses, nil
 }
@@ -44,5 +52,5 @@ func ReadStatus(ctx context.Context, t *table.Table) ([]Status, error) {
 // sameAs reports whether nothing but the time differs.
 func (s Status) sameAs(other Status) bool {
 	s.At, other.At = time.Time{}, time.Time{}
-	return s == other
+	return reflect.DeepEqual(s, other)
 }

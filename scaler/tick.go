@@ -76,7 +76,8 @@ func (p *pool) observation(now time.Time) PoolObservation {
 	}
 	o.Asked = Asked{At: now, Known: true}
 	p.holds = slices.DeleteFunc(p.holds, func(h Hold) bool { return !now.Before(h.Until) })
-	o.Holds = p.holds
+	p.breakers.judge(now, p.demand.TaskDefinition, p.fleet)
+	o.Holds = slices.Concat(p.holds, p.breakers.holds(now))
 	return o
 }
 
@@ -88,6 +89,7 @@ func (p *pool) decided(now time.Time, d Decision) error {
 	}
 	p.log.WithLevel(level).Int("wanted", d.Wanted).Int("have", d.Have).Int("other", d.Other).Int("launch", d.Launches()).Str("limit", string(d.Limit)).Msg(d.Reason)
 	p.last = d
+	p.breakers.tried(now, d.Launch)
 	for _, launch := range d.Launch {
 		for left := launch.Count; left > 0; left -= maxTasksPerCall {
 			i, err := newIntent(now, p.Pool, p.demand, Launch{Provider: launch.Provider, Count: min(left, maxTasksPerCall)})
@@ -162,6 +164,7 @@ func (p *pool) report(now time.Time, withIntents bool) bool {
 	if p.observed.Demand.Known {
 		p.status.Outstanding, p.status.Wanted = p.observed.Demand.Outstanding, p.last.Wanted
 	}
+	p.status.Breakers = slices.Clone(p.breakers.open)
 	p.status.Limit, p.status.Reason, p.status.At = p.last.Limit, p.last.Reason, now
 	age := now.Sub(p.written.At)
 	return withIntents || age >= statusAnyway || (age >= statusEvery && !p.status.sameAs(p.written))

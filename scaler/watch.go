@@ -44,7 +44,7 @@ func (e *Engine) looked(now time.Time, p *pool, seen look, err error) error {
 	}
 	first := !p.fleet.known
 	for _, d := range p.fleet.looked(now, seen) {
-		p.depart(d)
+		p.depart(now, d)
 	}
 	for _, r := range p.intents {
 		if r.State != IntentAnswered || slices.ContainsFunc(r.Tasks, p.fleet.unseen) {
@@ -61,7 +61,11 @@ func (e *Engine) looked(now time.Time, p *pool, seen look, err error) error {
 }
 
 // depart counts a task that is gone.
-func (p *pool) depart(d departure) {
+func (p *pool) depart(now time.Time, d departure) {
+	p.breakers.stopped(d)
+	if d.fate != fateExited {
+		p.status.Stops = countStop(p.status.Stops, now, d.words())
+	}
 	level := zerolog.WarnLevel
 	switch d.fate {
 	case fateExited:
