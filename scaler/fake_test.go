@@ -358,7 +358,7 @@ func (t *term) Write(ctx context.Context, intents []Intent, statuses []Status) e
 		}
 	}
 	for _, i := range intents {
-		if old, ok := t.intents[i.ID]; ok && (old.State.Ended() || old.Request != i.Request) {
+		if old, ok := t.intents[i.ID]; ok && (old.State.Ended() && old.State != i.State || old.Request != i.Request) {
 			t.t.Errorf("intent %s rewritten: %s to %s", i.ID, old.State, i.State)
 		}
 		t.intents[i.ID] = i

@@ -27,6 +27,8 @@ type stage struct {
 	journal *fakeJournal
 	pool    Pool
 	jobs    atomic.Int64
+	// jobsOf is the demand; nil: jobs of every pool.
+	jobsOf func(pool string) Demand
 	// definition is what to launch; "" is the pool's seventh revision.
 	definition string
 	wake       chan struct{}
@@ -49,6 +51,9 @@ func newStage(t *testing.T, outstanding int) *stage {
 func (s *stage) want(outstanding int) { s.jobs.Store(int64(outstanding)) }
 
 func (s *stage) demand(pool string) Demand {
+	if s.jobsOf != nil {
+		return s.jobsOf(pool)
+	}
 	return Demand{Outstanding: int(s.jobs.Load()), TaskDefinition: cmp.Or(s.definition, "spate-"+pool+":7"), At: time.Now(), Known: true}
 }
 

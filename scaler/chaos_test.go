@@ -1,0 +1,215 @@
+package scaler
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+var chaosSeed = flag.Uint64("chaos-seed", 0, "the one seed of the chaos test to run again; 0: some")
+
+// TestNothingIsLaunchedTwiceNorTooOftenWhateverFails lets controllers ramp pools up, one after another being killed at
+// random steps, while calls are refused, answered in part or lost before or after their effect, listings fail and the journal
+// fails. At no moment may a pool have more workers than its maximum, or than were ever wanted of it; when the faults end, it must
+// have exactly what is wanted; when there is no work any more the workers leave, and nobody stops them.
+func TestNothingIsLaunchedTwiceNorTooOftenWhateverFails(t *testing.T) {
+	seeds := []uint64{*chaosSeed}
+	if *chaosSeed == 0 {
+		n := 60
+		if testing.Short() || raceEnabled {
+			n = 6
+		}
+		seeds = seeds[:0]
+		for range n {
+			seeds = append(seeds, rand.Uint64())
+		}
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprintf("chaos-seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { newChaos(t, seed).run() })
+		})
+	}
+}
+
+// chaos is a stage on which everything goes wrong for a while.
+type chaos struct {
+	*stage
+	pools []Pool
+
+	mu    sync.Mutex
+	dice  *rand.Rand
+	calm  bool
+	jobs  map[string]int // by pool
+	most  map[string]int // that was ever wanted
+	share struct{ before, after, partial, journal float64 }
+}
+
+func newChaos(t *testing.T, seed uint64) *chaos {
+	c := &chaos{stage: newStage(t, 0), dice: rand.New(rand.NewPCG(seed, 0)), jobs: map[string]int{}, most: map[string]int{}}
+	for i := range 1 + c.dice.IntN(3) {
+		p := c.pool
+		p.Name = fmt.Sprintf("pool%d", i)
+		p.Family, p.Priority, p.Max = "spate-"+p.Name, c.dice.IntN(3), 10+c.dice.IntN(150)
+		p.Capacity = []Capacity{{Provider: "FARGATE_SPOT", Max: p.Max}, {Provider: "FARGATE", Max: p.Max}}[:1+c.dice.IntN(2)]
+		p.Slots = 1 + c.dice.IntN(3)
+		c.pools = append(c.pools, p)
+	}
+	c.ecs.lag, c.ecs.start = c.upTo(15*time.Second), c.upTo(time.Minute)
+	c.ecs.rate = Rate{Burst: 10 + c.dice.IntN(100), PerSecond: 2 + 30*c.dice.Float64()}
+	c.share.before, c.share.after, c.share.partial, c.share.journal = c.oneOf(0, 0.1, 0.5), c.oneOf(0, 0.05, 0.5, 1), c.oneOf(0, 0.3), c.oneOf(0, 0.1)
+	c.ecs.refuse, c.ecs.partial, c.journal.fail = c.refuse, c.part, c.failJournal
+	return c
+}
+
+func (c *chaos) upTo(d time.Duration) time.Duration { return time.Duration(c.dice.Int64N(int64(d))) }
+
+func (c *chaos) oneOf(shares ...float64) float64 { return shares[c.dice.IntN(len(shares))] }
+
+// happens is called with or without the stage's own lock.
+func (c *chaos) happens(share float64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.calm && c.dice.Float64() < share
+}
+
+func (c *chaos) refuse(*ecs.RunTaskInput) (before, after error) {
+	if c.happens(c.share.before) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		errs := []error{errThrottled, errReset, &ecstypes.ServerException{}, &ecstypes.InvalidParameterException{
+			Message: aws.String("Rate exceeded: RequestLimitExceeded"),
+		}}
+		return errs[c.dice.IntN(len(errs))], nil
+	}
+	if c.happens(c.share.after) {
+		return nil, errReset
+	}
+	return nil, nil
+}
+
+func (c *chaos) part(in *ecs.RunTaskInput) (launch int, reason string) {
+	n := int(aws.ToInt32(in.Count))
+	if !c.happens(c.share.partial) {
+		return n, ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dice.IntN(n), "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+}
+
+func (c *chaos) failJournal() (before, after error) {
+	if c.happens(c.share.journal) {
+		return errReset, nil
+	}
+	if c.happens(c.share.journal) {
+		return nil, errReset
+	}
+	return nil, nil
+}
+
+func (c *chaos) demand(pool string) Demand {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Demand{Outstanding: c.jobs[pool], TaskDefinition: "spate-" + pool + ":7", At: time.Now(), Known: true}
+}
+
+// want changes how many jobs there are.
+func (c *chaos) want(p Pool, jobs int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jobs[p.Name] = jobs
+	c.most[p.Name] = max(c.most[p.Name], c.wanted(p))
+}
+
+func (c *chaos) wanted(p Pool) int { return min(p.Max, (c.jobs[p.Name]+p.Slots-1)/p.Slots) }
+
+// alive are a pool's tasks that have not stopped.
+func (c *chaos) alive(p Pool) int {
+	n, now := 0, time.Now()
+	c.ecs.set(func() {
+		for _, task := range c.ecs.tasks {
+			if task.family == p.Family && !task.gone(now) {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+func (c *chaos) check() {
+	c.t.Helper()
+	for _, p := range c.pools {
+		if n := c.alive(p); n > c.most[p.Name] {
+			c.t.Fatalf("%s has %d workers; of at most %d, never more than %d were wanted", p.Name, n, p.Max, c.most[p.Name])
+		}
+	}
+}
+
+// lead runs a controller that dies at its step at; 0: not by itself.
+func (c *chaos) lead(at int) *mortal {
+	m := &mortal{world: c.ecs, term: c.journal.lead(), at: at, after: c.dice.IntN(2) == 0}
+	c.pool, c.jobsOf = c.pools[0], c.demand
+	c.stage.run(m, m, m, c.pools[1:]...)
+	return m
+}
+
+func (c *chaos) run() {
+	for range 1 + c.dice.IntN(5) {
+		for _, p := range c.pools { // more work, never less: workers do not leave yet
+			c.want(p, c.jobs[p.Name]+c.dice.IntN(200))
+		}
+		m := c.lead(3 + c.dice.IntN(500))
+		down, life := c.dice.IntN(3) == 0, time.Duration(c.oneOf(4, 4, 16))*time.Minute // beyond the time of an intent, too
+		for until := time.Now().Add(10*time.Second + c.upTo(life)); time.Now().Before(until) && !m.died(); {
+			c.ecs.set(func() { c.ecs.down = down && c.dice.IntN(2) == 0 })
+			time.Sleep(time.Second)
+			synctest.Wait()
+			c.check()
+		}
+		_ = c.stop()
+	}
+	c.mu.Lock()
+	c.calm = true
+	c.mu.Unlock()
+	c.ecs.set(func() { c.ecs.down = false })
+	c.lead(0)
+	complete := func(p Pool) bool { return c.alive(p) == c.wanted(p) && c.journal.status(p.Name).Running == c.wanted(p) }
+	c.until("every pool has what is wanted of it", 40*time.Minute, func() bool {
+		c.check()
+		return !slices.ContainsFunc(c.pools, func(p Pool) bool { return !complete(p) })
+	})
+	for _, p := range c.pools {
+		c.want(p, 0)
+	}
+	time.Sleep(2 * time.Second)
+	c.ecs.set(func() { // the workers leave
+		for _, task := range c.ecs.tasks {
+			task.stopped = time.Now().Add(c.upTo(time.Minute))
+		}
+	})
+	launched := c.ecs.launched()
+	c.until("every worker is seen to have left", 5*time.Minute, func() bool {
+		return !slices.ContainsFunc(c.pools, func(p Pool) bool {
+			s := c.journal.status(p.Name)
+			return s.Running+s.Pending > 0
+		})
+	})
+	if n := c.ecs.launched(); n != launched {
+		c.t.Errorf("%d tasks were launched after the work", n-launched)
+	}
+	if n := c.ecs.called("StopTask"); n > 0 {
+		c.t.Errorf("%d tasks were stopped", n)
+	}
+	if err := c.stop(); err != nil {
+		c.t.Error(err)
+	}
+}
