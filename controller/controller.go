@@ -206,7 +206,7 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 		return err
 	}
 	scale, err := scaler.New(scaler.Options{
-		ECS: c.Clients.ECS, Journal: scaler.InTable(c.runs, term), Term: term, Demand: demand(plan, newest, depths),
+		ECS: c.Clients.ECS, Journal: scaler.InTable(c.runs, term), Term: term, Levers: scaler.LeversIn(c.runs, c.objects), Demand: demand(plan, newest, depths),
 		Pools: c.scalerPools(), Wake: wakes, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
 	})
 	if err != nil {

@@ -20,6 +20,9 @@ func (e *Engine) call(now time.Time) {
 	}
 	dry := map[string]bool{} // providers whose next request must wait: later ones may not overtake it
 	for _, p := range slices.SortedStableFunc(slices.Values(e.pools), func(a, b *pool) int { return cmp.Compare(b.Priority, a.Priority) }) {
+		if !e.mayLaunch(p) {
+			continue
+		}
 		for _, r := range p.sorted() {
 			if r.busy || !r.stored || r.dirty || !r.Repeatable(now) || now.Before(r.due) || dry[r.Provider] {
 				continue

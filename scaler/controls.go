@@ -1,12 +1,9 @@
 package scaler
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"spate/internal/table"
 	"spate/job"
 )
 
@@ -16,6 +13,8 @@ type Control struct {
 	Pool string `dynamodbav:"pool" json:"pool"`
 	Mode Mode   `dynamodbav:"mode" json:"mode"`
 	Set  Mark   `dynamodbav:"set" json:"set"` // of the mode
+	// SetVersion is the version in which the mode was set, by a lever pulled anew if it is the same one.
+	SetVersion int `dynamodbav:"set_version" json:"set_version"`
 	// Cap is how many workers there may be at most, 0 or more, whatever the configuration says beyond that; nil is no cap.
 	Cap    *int `dynamodbav:"cap" json:"cap"`
 	CapSet Mark `dynamodbav:"cap_set" json:"cap_set"`
@@ -110,7 +109,7 @@ func (c Control) Pulled(now time.Time, p Pull) (next Control, changed bool) {
 		if p.Lever != LeverResume && c.Mode == p.Lever.mode() && (p.Reason == "" || p.Reason == c.Set.Reason) {
 			return c, false
 		}
-		next.Mode, next.Set = p.Lever.mode(), mark
+		next.Mode, next.Set, next.SetVersion = p.Lever.mode(), mark, c.Version+1
 	}
 	next.Pool = p.Pool
 	next.Version++
@@ -145,102 +144,56 @@ type Change struct {
 // keepChanges is how long a change is kept.
 const keepChanges = 90 * 24 * time.Hour
 
-// pullTries is how often a use of a lever is tried while others change the same control.
-const pullTries = 10
-
-type controlItem struct {
-	table.Key
-	Control
-}
-
-type changeItem struct {
-	table.Key
-	Change
-}
-
-func changeKey(c Control) table.Key {
-	return table.Key{PK: table.LeverPrefix + c.Pool, SK: fmt.Sprintf("%010d", c.Version)}
-}
-
-// PullLever changes what is wanted of a pool and records that it did, in one transaction. Uses at the same time come
-// one after another. It returns the control before and as it is now, and whether that is another one.
-func PullLever(ctx context.Context, t *table.Table, p Pull) (before, after Control, changed bool, err error) {
-	if err := p.validate(); err != nil {
-		return before, after, false, err
+// text is a mark as part of a sentence.
+func (m Mark) text(now time.Time) string {
+	layout := "15:04 MST"
+	if now.Sub(m.At) >= 20*time.Hour {
+		layout = "2006-01-02 15:04 MST"
 	}
-	for try := 1; ; try++ {
-		if before, err = ReadControl(ctx, t, p.Pool); err != nil {
-			return before, after, false, err
+	text := fmt.Sprintf("by %s at %s", m.By, m.At.UTC().Format(layout))
+	if m.Reason != "" {
+		text += ": " + m.Reason
+	}
+	return text
+}
+
+// bound is a pool's policy below the cap. It reports whether the cap is below the policy's own maximum.
+func (c Control) bound(p PoolPolicy) (PoolPolicy, bool) {
+	if c.Cap == nil || *c.Cap >= p.Max {
+		return p, false
+	}
+	p.Max = *c.Cap
+	p.Min = min(p.Min, p.Max)
+	return p, true
+}
+
+// control says which of the people's wishes keeps the pool from launching, or LimitNone.
+func (v view) control(d Decision) (Limit, string) {
+	if !v.o.Asked.Known || v.old(v.o.Asked.At) {
+		return LimitControl, v.unknown("whether people want the pool to run", v.o.Asked.At, v.o.Asked.Known)
+	}
+	c := v.o.Asked.Control
+	by := c.Set.text(v.now)
+	switch c.mode() {
+	case ModePaused:
+		return LimitPaused, v.sentence(d, "launch none: paused "+by)
+	case ModeDrained:
+		return LimitDrained, v.sentence(d, "launch none, let workers finish their jobs and leave: drained "+by)
+	case ModeKilled:
+		end := "launch none, stop all: killed " + by
+		if v.o.StopError != "" {
+			end += "; ECS refuses to stop tasks: " + v.o.StopError
 		}
-		if after, changed = before.Pulled(time.Now().UTC(), p); !changed {
-			return before, after, false, nil
-		}
-		err = writeChange(ctx, t, p, before, after)
-		if err == nil || !errors.Is(err, table.ErrCondition) || try == pullTries {
-			break
-		}
+		return LimitKilled, v.sentence(d, end)
+	case ModeRun:
 	}
-	if err != nil {
-		return before, before, false, fmt.Errorf("%s pool %s: %w", p.Lever, p.Pool, err)
-	}
-	return before, after, true, nil
+	return LimitNone, ""
 }
 
-// writeChange puts the control in the place of the one before, and nothing else's.
-func writeChange(ctx context.Context, t *table.Table, p Pull, before, after Control) error {
-	condition := table.Absent()
-	if before.Version > 0 {
-		condition = table.Condition{
-			Expression: "#version = :version", Names: map[string]string{"#version": "version"}, Values: map[string]any{":version": before.Version},
-		}
+// most is what bounds the workers wanted from above.
+func (v view) most() string {
+	if c := v.o.Asked.Control; c.Cap != nil && *c.Cap == v.p.Max {
+		return fmt.Sprintf("capped at %d %s", *c.Cap, c.CapSet.text(v.now))
 	}
-	control, err := t.PutOp(controlItem{table.Key{PK: table.ControlRecords, SK: p.Pool}, after}, condition)
-	if err != nil {
-		return err
-	}
-	mark := after.Set
-	if p.Lever == LeverCap {
-		mark = after.CapSet
-	}
-	audit, err := t.PutOp(changeItem{changeKey(after), Change{
-		Lever: p.Lever, Mark: mark, Before: before, After: after, ExpiresAt: mark.At.Add(keepChanges).Unix(),
-	}}, table.Absent())
-	if err != nil {
-		return err
-	}
-	return t.Transact(ctx, control, audit)
-}
-
-// ReadControl reads what is wanted of a pool.
-func ReadControl(ctx context.Context, t *table.Table, pool string) (Control, error) {
-	var item controlItem
-	if _, err := t.Get(ctx, table.Key{PK: table.ControlRecords, SK: pool}, &item); err != nil {
-		return Control{}, fmt.Errorf("read control of pool %s: %w", pool, err)
-	}
-	item.Pool, item.Mode = pool, item.mode()
-	return item.Control, nil
-}
-
-// ReadControls reads what is wanted of all pools of which ever something was, by name.
-func ReadControls(ctx context.Context, t *table.Table) (map[string]Control, error) {
-	controls := map[string]Control{}
-	for item, err := range table.Query[controlItem](ctx, t, table.ControlRecords, "") {
-		if err != nil {
-			return nil, fmt.Errorf("read controls: %w", err)
-		}
-		controls[item.Pool] = item.Control
-	}
-	return controls, nil
-}
-
-// ReadChanges reads the changes of what is wanted of a pool that are still kept, the oldest first.
-func ReadChanges(ctx context.Context, t *table.Table, pool string) ([]Change, error) {
-	var changes []Change
-	for item, err := range table.Query[changeItem](ctx, t, table.LeverPrefix+pool, "") {
-		if err != nil {
-			return nil, fmt.Errorf("read audit of pool %s: %w", pool, err)
-		}
-		changes = append(changes, item.Change)
-	}
-	return changes, nil
+	return fmt.Sprintf("max %d", v.p.Max)
 }

@@ -81,8 +81,8 @@ func (m *mortal) Load(ctx context.Context, pool string) (intents []Intent, statu
 	return intents, status, err
 }
 
-func (m *mortal) Write(ctx context.Context, intents []Intent, statuses []Status) error {
-	_, err := step(m, func() (struct{}, error) { return struct{}{}, m.term.Write(ctx, intents, statuses) })
+func (m *mortal) Write(ctx context.Context, r Records) error {
+	_, err := step(m, func() (struct{}, error) { return struct{}{}, m.term.Write(ctx, r) })
 	return err
 }
 

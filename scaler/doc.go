@@ -2,7 +2,8 @@
 //
 // A tick goes observe → plan → intent → RunTask → outcome. [Plan] is pure: from the demand, the workers seen, the
 // launches under way and the launch rate that is left it says for every pool at once what to launch, and why. What is
-// unknown or too old holds a pool; it never counts as zero. Workers leave by themselves, so nothing is ever stopped here.
+// unknown or too old holds a pool; it never counts as zero. Workers leave by themselves; only those of a pool that people
+// want killed are stopped. What people want of a pool is a [Control], desired state that is read once a second.
 // Those of another task definition than the demand's, as after a deployment, count against the maxima only.
 //
 // Every RunTask request is an [Intent], written to the [Journal] whole and under the leader's term before the call:
@@ -24,7 +25,7 @@
 // The [Engine] is all of this without clock, goroutines and I/O; a [Scaler] drives it by the clock and gives it hands on
 // the account. Whatever takes time is asked of the hands and comes back as a call of the engine.
 //
-// Files: plan, revision, pace, intent and fleet are pure; engine holds the state, tick, calls, watch and inquiry are what it
-// does with it; loop, hands and journal are the shell. Neighbours: controller supplies the demand (from planner), the
+// Files: plan, controls, revision, pace, intent and fleet are pure; engine holds the state, tick, calls, watch, inquiry and obey
+// are what it does with it; loop, hands, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
 // term (from internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler

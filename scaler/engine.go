@@ -32,6 +32,7 @@ type Engine struct {
 	inquiries []*inquiry         // that have not ended, oldest first
 	nextTick  time.Time
 	planned   time.Time // when the last plan that launched something was made
+	controls  controls
 }
 
 // Hands carry out what an Engine asks for. The calls of ECS take place beside the engine; done is called exactly once with
@@ -46,7 +47,10 @@ type Hands interface {
 	StopTask(in *ecs.StopTaskInput, done func(now time.Time, out *ecs.StopTaskOutput, err error) error)
 	DescribeClusters(in *ecs.DescribeClustersInput, done func(now time.Time, out *ecs.DescribeClustersOutput, err error) error)
 	// Write stores records as [Journal] does. The engine waits for it.
-	Write(intents []Intent, statuses []Status) error
+	Write(r Records) error
+	// ReadControls and MarkDrained are those of [Levers]. They are not called where the options have none.
+	ReadControls(done func(now time.Time, controls map[string]Control, err error) error)
+	MarkDrained(pool string, at time.Time, done func(now time.Time, none struct{}, err error) error)
 }
 
 // pool is what the engine knows of one pool.
@@ -66,6 +70,11 @@ type pool struct {
 
 	looking  bool
 	nextLook time.Time
+
+	decisions decisionLog
+	unwritten []Decided // of the log, oldest first
+	drain     drainMark
+	stopError string // ECS's words when it last refused to stop a task of a killed pool
 
 	status  Status // as it should be written; its counters are the pool's
 	written Status // as it was written
@@ -159,6 +168,7 @@ func (p *pool) unreadable(now time.Time, r *record, why error) {
 
 // Turn does what is due. Its error ends the engine's life: ErrTermOver, or a record that contradicts itself.
 func (e *Engine) Turn(now time.Time) error {
+	e.readControls(now)
 	if now.Before(e.nextTick) {
 		e.inquire(now)
 		return nil
@@ -178,10 +188,11 @@ func (e *Engine) Tick(now time.Time) error {
 
 // Due is when Turn should be called next, unless something happens before.
 func (e *Engine) Due(now time.Time) time.Time {
+	due := e.controls.due(e.o, e.nextTick)
 	if e.asking() {
-		return earlier(e.nextTick, now.Add(e.looks.Until(now, 1)))
+		return earlier(due, now.Add(e.looks.Until(now, 1)))
 	}
-	return e.nextTick
+	return due
 }
 
 func (p *pool) busy() bool {

@@ -45,6 +45,8 @@ type fakeECS struct {
 	filled  map[string]time.Time
 	calls   map[string]int
 	down    bool // List and Describe fail
+
+	stopError error // of StopTask
 }
 
 type fakeTask struct {
@@ -217,6 +219,9 @@ func (f *fakeECS) StopTask(_ context.Context, in *ecs.StopTaskInput, _ ...func(*
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls["StopTask"]++
+	if f.stopError != nil {
+		return nil, f.stopError
+	}
 	now := time.Now()
 	i := slices.IndexFunc(f.tasks, func(t *fakeTask) bool { return t.arn == aws.ToString(in.Task) && t.cluster == aws.ToString(in.Cluster) })
 	if i < 0 {
@@ -284,6 +289,19 @@ func (f *fakeECS) launched() int {
 	return len(f.tasks)
 }
 
+// alive is how many tasks have not stopped.
+func (f *fakeECS) alive() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, task := range f.tasks {
+		if !task.gone(time.Now()) {
+			n++
+		}
+	}
+	return n
+}
+
 // called is how often an operation was called.
 func (f *fakeECS) called(operation string) int {
 	f.mu.Lock()
@@ -299,12 +317,13 @@ func (f *fakeECS) set(change func()) {
 
 // fakeJournal keeps records in memory, under the fence of whoever leads.
 type fakeJournal struct {
-	mu       sync.Mutex
-	fence    int
-	intents  map[string]Intent
-	statuses map[string]Status
-	fail     func() (before, after error)
-	t        testing.TB
+	mu        sync.Mutex
+	fence     int
+	intents   map[string]Intent
+	statuses  map[string]Status
+	decisions []Decided
+	fail      func() (before, after error)
+	t         testing.TB
 }
 
 func newFakeJournal(t testing.TB) *fakeJournal {
@@ -341,7 +360,7 @@ func (t *term) Load(_ context.Context, pool string) ([]Intent, Status, error) {
 	return intents, t.statuses[pool], nil
 }
 
-func (t *term) Write(ctx context.Context, intents []Intent, statuses []Status) error {
+func (t *term) Write(ctx context.Context, r Records) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if ctx.Err() != nil {
@@ -357,13 +376,14 @@ func (t *term) Write(ctx context.Context, intents []Intent, statuses []Status) e
 			return before
 		}
 	}
-	for _, i := range intents {
+	for _, i := range r.Intents {
 		if old, ok := t.intents[i.ID]; ok && (old.State.Ended() && old.State != i.State || old.Request != i.Request) {
 			t.t.Errorf("intent %s rewritten: %s to %s", i.ID, old.State, i.State)
 		}
 		t.intents[i.ID] = i
 	}
-	for _, s := range statuses {
+	t.decisions = append(t.decisions, r.Decisions...)
+	for _, s := range r.Statuses {
 		if figures := fmt.Sprintf(", %d running, %d pending", s.Running, s.Pending); strings.Contains(s.Reason, " pending") && !strings.Contains(s.Reason, figures) {
 			t.t.Errorf("the status has%s, and says %q", figures, s.Reason)
 		}

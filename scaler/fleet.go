@@ -26,6 +26,7 @@ type member struct {
 	seen       bool      // by ECS's own account, not by RunTask's answer alone
 	created    time.Time // when it was launched; by ECS's clock where this controller has not launched it
 	started    time.Time // when it began to run; zero: it has not, as far as is known
+	stop       stopping
 }
 
 type memberStatus uint8
@@ -74,6 +75,7 @@ func (f *fleet) workers() Workers {
 		case memberPending:
 			w.Pending++
 		case memberStopping:
+			w.Stopping++
 			continue
 		}
 		w.ByProvider[m.provider]++
@@ -191,6 +193,9 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 		d.definition, d.created = m.definition, m.created
 		if d.started.IsZero() {
 			d.started = m.started
+		}
+		if m.stop.asked() {
+			d.fate = fateStopped
 		}
 		return d, true
 	case aws.ToString(task.DesiredStatus) == "STOPPED":

@@ -28,6 +28,7 @@ type hands struct {
 	ctx        context.Context //nolint:containedctx // of the engine's life
 	ecs        ECS
 	journal    Journal
+	levers     Levers
 	background sync.WaitGroup
 	finished   chan func(now time.Time) error
 }
@@ -84,10 +85,18 @@ func (h *hands) DescribeClusters(in *ecs.DescribeClustersInput, done func(time.T
 	beside(h, func(ctx context.Context) (*ecs.DescribeClustersOutput, error) { return h.ecs.DescribeClusters(ctx, in) }, done)
 }
 
-func (h *hands) Write(intents []Intent, statuses []Status) error {
+func (h *hands) ReadControls(done func(time.Time, map[string]Control, error) error) {
+	beside(h, h.levers.ReadControls, done)
+}
+
+func (h *hands) MarkDrained(pool string, at time.Time, done func(time.Time, struct{}, error) error) {
+	beside(h, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.levers.MarkDrained(ctx, pool, at) }, done)
+}
+
+func (h *hands) Write(r Records) error {
 	ctx, cancel := context.WithTimeout(h.ctx, writeTimeout)
 	defer cancel()
-	return h.journal.Write(ctx, intents, statuses)
+	return h.journal.Write(ctx, r)
 }
 
 // beside makes a call in a goroutine of its own.

@@ -26,14 +26,21 @@ type Guard interface {
 	Guard() types.TransactWriteItem
 }
 
-// Journal keeps intents and the pools' statuses.
+// Journal keeps intents, the pools' statuses and decisions.
 type Journal interface {
 	// Load returns a pool's intents that have not ended, in the order of their ids, and the status last written (the
 	// zero value when there is none).
 	Load(ctx context.Context, pool string) ([]Intent, Status, error)
-	// Write stores records whole, replacing those of the same id or pool, while the term lasts. It is idempotent.
+	// Write stores records whole, replacing those of the same id, pool or time, while the term lasts. It is idempotent.
 	// ErrTermOver: nothing of the last batch was written. Any other error leaves it open which records were written.
-	Write(ctx context.Context, intents []Intent, statuses []Status) error
+	Write(ctx context.Context, r Records) error
+}
+
+// Records are what a journal keeps: intents first, then what follows from them.
+type Records struct {
+	Intents   []Intent
+	Statuses  []Status
+	Decisions []Decided
 }
 
 // InTable keeps the journal in the runs table.
@@ -71,19 +78,26 @@ func (j *tableJournal) Load(ctx context.Context, pool string) ([]Intent, Status,
 	return intents, status.Status, nil
 }
 
-func (j *tableJournal) Write(ctx context.Context, intents []Intent, statuses []Status) error {
+func (j *tableJournal) Write(ctx context.Context, r Records) error {
 	var puts []types.TransactWriteItem
-	for _, i := range intents {
+	for _, i := range r.Intents {
 		op, err := j.table.PutOp(intentItem{table.Key{PK: table.IntentPrefix + i.Pool, SK: i.ID}, i}, table.Condition{})
 		if err != nil {
 			return fmt.Errorf("write intent %s: %w", i.ID, err)
 		}
 		puts = append(puts, op)
 	}
-	for _, s := range statuses {
+	for _, s := range r.Statuses {
 		op, err := j.table.PutOp(statusItem{table.Key{PK: table.PoolRecords, SK: s.Pool}, s}, table.Condition{})
 		if err != nil {
 			return fmt.Errorf("write status of %s: %w", s.Pool, err)
+		}
+		puts = append(puts, op)
+	}
+	for _, d := range r.Decisions {
+		op, err := j.table.PutOp(decidedItem{decidedKey(d.Pool, d.At), d}, table.Condition{})
+		if err != nil {
+			return fmt.Errorf("write decision of %s: %w", d.Pool, err)
 		}
 		puts = append(puts, op)
 	}

@@ -24,7 +24,7 @@ func New(o Options) (*Scaler, error) {
 // are given up then: their intents stay open, and whoever leads next repeats them. It must run once at a time.
 func (s *Scaler) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	h := &hands{ctx: ctx, ecs: s.o.ECS, journal: s.o.Journal, finished: make(chan func(time.Time) error)}
+	h := &hands{ctx: ctx, ecs: s.o.ECS, journal: s.o.Journal, levers: s.o.Levers, finished: make(chan func(time.Time) error)}
 	defer h.background.Wait()
 	defer cancel()
 	e := newEngine(time.Now(), s.o, h, s.metrics)

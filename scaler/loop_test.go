@@ -25,6 +25,7 @@ type stage struct {
 	t       *testing.T
 	ecs     *fakeECS
 	journal *fakeJournal
+	levers  *fakeLevers // nil: there are none
 	pool    Pool
 	jobs    atomic.Int64
 	// jobsOf is the demand; nil: jobs of every pool.
@@ -66,9 +67,13 @@ func (s *stage) start(more ...Pool) {
 
 func (s *stage) run(api ECS, journal Journal, term Term, more ...Pool) {
 	s.t.Helper()
-	scaler, err := New(Options{
+	o := Options{
 		ECS: api, Journal: journal, Term: term, Pools: append([]Pool{s.pool}, more...), Wake: s.wake, Log: s.log, Demand: s.demand,
-	})
+	}
+	if s.levers != nil {
+		o.Levers = s.levers
+	}
+	scaler, err := New(o)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type PoolObservation struct {
 	UnsettledByDefinition map[string]int
 	Holds                 []Hold
 	Asked                 Asked
+	StopError             string // ECS's words when it last refused to stop a task of a killed pool; "" when it did not
 }
 
 // Demand is how much work a pool has.
@@ -59,6 +60,7 @@ type WorkerSize struct {
 type Workers struct {
 	Running    int
 	Pending    int            // launched, not running yet; those that no listing shows yet included
+	Stopping   int            // told to stop: none of the others
 	ByProvider map[string]int // running and pending
 	// ByDefinition is the same by task definition (family:revision or its ARN). One that is not in it, or under "", is
 	// taken for a worker of the demand's.

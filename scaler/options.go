@@ -31,6 +31,8 @@ type Options struct {
 	Pools  []Pool
 	// Account bounds what all pools take together. Optional.
 	Account Account
+	// Levers say what people want of pools. Optional: without them nobody wants anything.
+	Levers Levers
 	// StaleAfter is how old an observation may be; default one minute.
 	StaleAfter time.Duration
 	// LaunchRate is the account's launch rate of each provider; default the documented 100, then 20 a second.

@@ -35,6 +35,7 @@ func Plan(now time.Time, o Observation, p Policy) []Decision {
 
 // decide plans one pool. It takes no tokens out of the map.
 func decide(now time.Time, o PoolObservation, p PoolPolicy, tokens map[string]int) Decision {
+	p, capped := o.Asked.bound(p)
 	v := view{now: now, o: o, p: p}
 	other := o.otherDefinition()
 	d := Decision{Pool: p.Name, Have: o.Workers.Running + o.Workers.Pending + sum(o.Unsettled) - other, Other: other, Limit: LimitNone}
@@ -47,8 +48,14 @@ func decide(now time.Time, o PoolObservation, p PoolPolicy, tokens map[string]in
 		d.Limit, d.Reason = LimitObservation, v.unknown("the number of workers", o.Workers.At, o.Workers.Known)
 		return d
 	}
+	if d.Limit, d.Reason = v.control(d); d.Limit != LimitNone {
+		return d
+	}
 	if d.Wanted == p.Max && jobWorkers(o.Demand.Outstanding, p.Slots) > p.Max {
 		d.Limit = LimitMax
+		if capped {
+			d.Limit = LimitCap
+		}
 	}
 	missing := d.Wanted - d.Have
 	if missing <= 0 {

@@ -41,6 +41,10 @@ type story struct {
 func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "plan":
+		for name, pool := range s.o.Pools {
+			pool.Asked = Asked{At: s.now, Known: true}
+			s.o.Pools[name] = pool
+		}
 		var out strings.Builder
 		for _, decision := range Plan(s.now, s.o, s.p) {
 			fmt.Fprintf(&out, "%s\n  limit: %s\n", decision.Reason, decision.Limit)
@@ -181,6 +185,7 @@ func drawPlan(t *rapid.T) (Observation, Policy) {
 			},
 			Workers:   Workers{ByProvider: perProvider("have"), At: at("workers at"), Known: rapid.IntRange(0, 5).Draw(t, "workers known") > 0},
 			Unsettled: perProvider("unsettled"),
+			Asked:     Asked{At: planNow, Known: true},
 		}
 		seen.Workers.Running = rapid.IntRange(0, sum(seen.Workers.ByProvider)).Draw(t, "running")
 		seen.Workers.Pending = sum(seen.Workers.ByProvider) - seen.Workers.Running

@@ -12,11 +12,14 @@ func (v view) sentence(d Decision, end string) string {
 	fmt.Fprintf(&s, "%s: %s wanted for %s", d.Pool, count(d.Wanted, "worker"), count(v.o.Demand.Outstanding, "job"))
 	switch by := jobWorkers(v.o.Demand.Outstanding, v.p.Slots); {
 	case by > v.p.Max:
-		fmt.Fprintf(&s, " (max %d)", v.p.Max)
+		fmt.Fprintf(&s, " (%s)", v.most())
 	case by < v.p.Min:
 		fmt.Fprintf(&s, " (min %d)", v.p.Min)
 	}
 	fmt.Fprintf(&s, ", %d running, %d pending", v.o.Workers.Running, v.o.Workers.Pending)
+	if n := v.o.Workers.Stopping; n > 0 {
+		fmt.Fprintf(&s, ", %d stopping", n)
+	}
 	if n := sum(v.o.Unsettled); n > 0 {
 		fmt.Fprintf(&s, ", %d being launched", n)
 	}

@@ -190,19 +190,19 @@ func TestTheJournalKeepsWhatIsOpenAndRefusesAFormerLeader(t *testing.T) {
 	var former scaler.Journal
 	a.lead(t, "one", func(ctx context.Context, term term) {
 		former = scaler.InTable(a.table, term)
-		if err := former.Write(ctx, []scaler.Intent{open, answered, unsettled, closed, refused}, []scaler.Status{status}); err != nil {
+		if err := former.Write(ctx, scaler.Records{Intents: []scaler.Intent{open, answered, unsettled, closed, refused}, Statuses: []scaler.Status{status}}); err != nil {
 			t.Fatal(err)
 		}
 		many := make([]scaler.Intent, 2*table.MaxTransaction)
 		for n := range many {
 			many[n] = intent(string(rune('一'+n)), scaler.IntentClosed)
 		}
-		if err := former.Write(ctx, many, nil); err != nil {
+		if err := former.Write(ctx, scaler.Records{Intents: many}); err != nil {
 			t.Fatal(err)
 		}
 	})
 	a.lead(t, "two", func(ctx context.Context, term term) {
-		if err := former.Write(ctx, []scaler.Intent{closed}, nil); !errors.Is(err, scaler.ErrTermOver) {
+		if err := former.Write(ctx, scaler.Records{Intents: []scaler.Intent{closed}}); !errors.Is(err, scaler.ErrTermOver) {
 			t.Errorf("the former leader wrote: %v", err)
 		}
 		got, gotStatus, err := scaler.InTable(a.table, term).Load(ctx, "rollup")

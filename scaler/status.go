@@ -16,14 +16,16 @@ type Status struct {
 	Outstanding int    `dynamodbav:"outstanding" json:"outstanding"` // jobs
 	Wanted      int    `dynamodbav:"wanted" json:"wanted"`           // workers, as the following
 	Running     int    `dynamodbav:"running" json:"running"`
-	Pending     int    `dynamodbav:"pending" json:"pending"` // launched and not running yet
-	// Launched, Exited, Failed and Vanished count tasks since the pool's first; Peak is the most at once, pending ones
+	Pending     int    `dynamodbav:"pending" json:"pending"`   // launched and not running yet
+	Stopping    int    `dynamodbav:"stopping" json:"stopping"` // told to stop and not gone yet
+	// Launched, Exited, Failed, Vanished and Stopped count tasks since the pool's first; Peak is the most at once, pending ones
 	// included. Launched is exact, as it is written with the intents; tasks that ended while no controller watched may
 	// be missing from the others.
 	Launched int `dynamodbav:"launched" json:"launched"`
 	Exited   int `dynamodbav:"exited" json:"exited"`     // with exit code 0
 	Failed   int `dynamodbav:"failed" json:"failed"`     // with another one, or never started
 	Vanished int `dynamodbav:"vanished" json:"vanished"` // unknown to ECS for two minutes
+	Stopped  int `dynamodbav:"stopped" json:"stopped"`   // killed with their pool
 	Peak     int `dynamodbav:"peak" json:"peak"`
 	// Breakers are what stops the pool's growth because launches failed; none in good times.
 	Breakers []Breaker `dynamodbav:"breakers,omitempty" json:"breakers"`
@@ -33,6 +35,8 @@ type Status struct {
 	Limit  Limit     `dynamodbav:"limit" json:"limit"`
 	Reason string    `dynamodbav:"reason" json:"reason"`
 	At     time.Time `dynamodbav:"at" json:"at"`
+	// ControlVersion is that of the Control which the last decision obeyed.
+	ControlVersion int `dynamodbav:"control_version" json:"control_version"`
 }
 
 // ReadStatus reads the statuses of all pools that there ever were, by name.

@@ -20,6 +20,7 @@ const (
 	fateExited   fate = "exited"   // with exit code 0
 	fateFailed   fate = "failed"   // with another one, or without having started
 	fateVanished fate = "vanished" // nobody knows
+	fateStopped  fate = "stopped"  // because it was asked for here
 )
 
 // departure is a task that is gone.
@@ -74,7 +75,7 @@ const (
 // nothing: a job that needs too much memory kills workers, too, and within seconds.
 func (d departure) symptom() symptom {
 	switch {
-	case d.fate == fateVanished:
+	case d.fate == fateVanished, d.fate == fateStopped:
 		return symptomNone
 	case d.fate == fateExited:
 		return symptomWell

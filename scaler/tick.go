@@ -10,8 +10,10 @@ import (
 
 // tick is one round: observe, plan, write intents, call.
 func (e *Engine) tick(now time.Time) error {
+	e.readControls(now)
 	for _, p := range e.pools {
 		p.demand = e.o.Demand(p.Name)
+		e.markDrain(now, p)
 		e.lookAt(now, p)
 		e.age(now, p)
 	}
@@ -27,6 +29,7 @@ func (e *Engine) settle(now time.Time) error {
 		return err
 	}
 	e.call(now)
+	e.stop(now)
 	e.measure()
 	return nil
 }
@@ -46,10 +49,11 @@ func (e *Engine) plan(now time.Time) error {
 	for _, p := range e.pools {
 		byName[p.Name] = p
 		p.observed = p.observation(now)
+		p.observed.Asked = e.asked(now, p)
 		o.Pools[p.Name] = p.observed
 		policy.Pools = append(policy.Pools, p.policy(e.o.StaleAfter))
 		for _, r := range p.intents {
-			if r.State == IntentOpen && !r.busy {
+			if r.State == IntentOpen && !r.busy && e.mayLaunch(p) {
 				o.Tokens[r.Provider] -= r.Count // to be sent before anything new
 			}
 		}
@@ -74,10 +78,10 @@ func (p *pool) observation(now time.Time) PoolObservation {
 			o.UnsettledByDefinition[r.definition] += n
 		}
 	}
-	o.Asked = Asked{At: now, Known: true}
 	p.holds = slices.DeleteFunc(p.holds, func(h Hold) bool { return !now.Before(h.Until) })
 	p.breakers.judge(now, p.demand.TaskDefinition, p.fleet)
 	o.Holds = slices.Concat(p.holds, p.breakers.holds(now))
+	o.StopError = p.stopError
 	return o
 }
 
@@ -90,6 +94,9 @@ func (p *pool) decided(now time.Time, d Decision) error {
 	p.log.WithLevel(level).Int("wanted", d.Wanted).Int("have", d.Have).Int("other", d.Other).Int("launch", d.Launches()).Str("limit", string(d.Limit)).Msg(d.Reason)
 	p.last = d
 	p.breakers.tried(now, d.Launch)
+	if record, ok := p.decisions.add(now, p.demand.Outstanding, d); ok {
+		p.unwritten = append(p.unwritten, record)
+	}
 	for _, launch := range d.Launch {
 		for left := launch.Count; left > 0; left -= maxTasksPerCall {
 			i, err := newIntent(now, p.Pool, p.demand, Launch{Provider: launch.Provider, Count: min(left, maxTasksPerCall)})
@@ -106,41 +113,42 @@ func (p *pool) decided(now time.Time, d Decision) error {
 // write stores what has changed: intents together with the counts that follow from them. What could not be written is
 // written again by the next tick; until then its requests are not sent.
 func (e *Engine) write(now time.Time) error {
-	var intents []Intent
-	var statuses []Status
+	var r Records
 	var changed []*record
 	for _, p := range e.pools {
 		before := len(changed)
-		for _, r := range p.sorted() {
-			if r.dirty {
-				intents = append(intents, r.Intent)
-				changed = append(changed, r)
+		for _, i := range p.sorted() {
+			if i.dirty {
+				r.Intents = append(r.Intents, i.Intent)
+				changed = append(changed, i)
 			}
 		}
-		if p.report(now, len(changed) > before) {
-			statuses = append(statuses, p.status)
+		if p.report(now, len(changed) > before || len(p.unwritten) > 0) {
+			r.Statuses = append(r.Statuses, p.status)
 		}
+		r.Decisions = append(r.Decisions, p.unwritten...)
 	}
-	if len(intents)+len(statuses) == 0 || !e.o.Term.Valid(now) {
+	if len(r.Intents)+len(r.Statuses) == 0 || !e.o.Term.Valid(now) {
 		return nil
 	}
-	if err := e.hands.Write(intents, statuses); err != nil {
+	if err := e.hands.Write(r); err != nil {
 		if errors.Is(err, ErrTermOver) {
 			return err
 		}
-		e.o.Log.Warn().Err(err).Int("intents", len(intents)).Msg("cannot write the journal; trying again")
+		e.o.Log.Warn().Err(err).Int("intents", len(r.Intents)).Msg("cannot write the journal; trying again")
 		return nil
 	}
-	for _, r := range changed {
-		r.stored, r.dirty = true, false
+	for _, i := range changed {
+		i.stored, i.dirty = true, false
 	}
 	for _, p := range e.pools {
+		p.unwritten = nil
 		for id, r := range p.intents {
 			if r.State.Ended() && !r.dirty {
 				delete(p.intents, id)
 			}
 		}
-		for _, s := range statuses {
+		for _, s := range r.Statuses {
 			if s.Pool == p.Name {
 				p.written = s
 			}
@@ -165,6 +173,7 @@ func (p *pool) report(now time.Time, withIntents bool) bool {
 		p.status.Outstanding, p.status.Wanted = p.observed.Demand.Outstanding, p.last.Wanted
 	}
 	p.status.Breakers = slices.Clone(p.breakers.open)
+	p.status.Stopping, p.status.ControlVersion = p.observed.Workers.Stopping, p.observed.Asked.Version
 	p.status.Limit, p.status.Reason, p.status.At = p.last.Limit, p.last.Reason, now
 	age := now.Sub(p.written.At)
 	return withIntents || age >= statusAnyway || (age >= statusEvery && !p.status.sameAs(p.written))

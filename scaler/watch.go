@@ -75,6 +75,9 @@ func (p *pool) depart(now time.Time, d departure) {
 		p.status.Failed++
 	case fateVanished:
 		p.status.Vanished++
+	case fateStopped:
+		p.status.Stopped++
+		level = zerolog.DebugLevel
 	}
 	p.log.WithLevel(level).Str("task", d.arn).Str("fate", string(d.fate)).Str("stop_code", d.code).Str("stopped_reason", d.reason).Msg("worker gone")
 }

@@ -162,7 +162,13 @@ func (x *spate) DescribeClusters(_ *awsecs.DescribeClustersInput, done func(time
 }
 
 // Write keeps nothing: no other leader ever reads it.
-func (x *spate) Write([]scaler.Intent, []scaler.Status) error { return nil }
+func (x *spate) Write(scaler.Records) error { return nil }
+
+// ReadControls and MarkDrained are not called: nobody pulls levers in a simulation.
+func (x *spate) ReadControls(func(time.Time, map[string]scaler.Control, error) error) {}
+
+// MarkDrained is not called either.
+func (x *spate) MarkDrained(string, time.Time, func(time.Time, struct{}, error) error) {}
 
 // described is a task as the SDK describes it.
 func described(s ecs.TaskState) types.Task {
