@@ -33,6 +33,8 @@
 //     itself, such as a missing permission: a failed event with what S3 says.
 //   - S3 or SQS do not answer: not the job's failure. The call is repeated while the message is held, then the message is
 //     given back.
+//   - The queue has not answered once half a minute after the start: the worker leaves with [ErrNothingReceived], which the
+//     scaler counts as a crash.
 //   - A message that cannot be read is left alone until the queue moves it to its dead-letter queue.
 //
 // Neighbours: the planner sends the messages and reads the events; the scaler starts the workers and configures them by

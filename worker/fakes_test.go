@@ -434,5 +434,21 @@ func times(n int, op, what string) func(string, string) error {
 	}
 }
 
+// afterTheFirst fails n of the operations, but not the first.
+func afterTheFirst(op string, n int) func(string, string) error {
+	fail := times(n, op, "")
+	var mu sync.Mutex
+	passed := false
+	return func(gotOp, gotWhat string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if gotOp == op && !passed {
+			passed = true
+			return nil
+		}
+		return fail(gotOp, gotWhat)
+	}
+}
+
 // always fails all operations that match.
 func always(op, what string) func(string, string) error { return times(-1, op, what) }

@@ -258,13 +258,30 @@ func TestAQueueThatDoesNotAnswerIsNotAnEmptyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newSlowBench(t)
 		w := b.worker(func(o *Options) { o.IdleTimeout = 15 * time.Minute })
-		b.queue.set(always("receive", ""), nil)
+		b.queue.set(afterTheFirst("receive", 1<<20), nil)
 		start := time.Now()
 		reason, err := w.Run(t.Context())
-		if reason != ReasonUnreachable || err == nil || !strings.Contains(err.Error(), "connection reset") {
+		if reason != ReasonUnreachable || err == nil || !strings.Contains(err.Error(), "connection reset") || errors.Is(err, ErrNothingReceived) {
 			t.Errorf("left because %s, %v", reason, err)
 		}
 		if took := time.Since(start); took < 13*time.Minute {
+			t.Errorf("left after %s", took)
+		}
+		b.checkClean()
+	})
+}
+
+func TestAWorkerThatNeverReachesItsQueueLeavesSoonAndSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSlowBench(t)
+		w := b.worker(func(o *Options) { o.IdleTimeout = 15 * time.Minute })
+		b.queue.set(always("receive", ""), nil)
+		start := time.Now()
+		reason, err := w.Run(t.Context())
+		if reason != ReasonUnreachable || !errors.Is(err, ErrNothingReceived) || !strings.Contains(err.Error(), "connection reset") {
+			t.Errorf("left because %s, %v", reason, err)
+		}
+		if took := time.Since(start); took < 30*time.Second || took > 50*time.Second {
 			t.Errorf("left after %s", took)
 		}
 		b.checkClean()
@@ -276,8 +293,9 @@ func TestAnOutageOfTheQueuePasses(t *testing.T) {
 		b := newSlowBench(t)
 		w := b.worker(func(o *Options) { o.IdleTimeout = 15 * time.Minute })
 		w.run = takes(time.Second)
-		b.queue.set(times(20, "receive", ""), nil)
+		b.queue.set(afterTheFirst("receive", 20), nil)
 		b.enqueue(orderOf("j", "x"))
+		b.enqueue(orderOf("k", "x"))
 		if reason := b.work(w); reason != ReasonIdle {
 			t.Errorf("left because %s", reason)
 		}

@@ -26,6 +26,14 @@ const (
 	ReasonBroken      Reason = "broken"      // it could not begin
 )
 
+// ErrNothingReceived says that a worker ended before it had reached its queue for the first time: others like it would end
+// alike. The process exits with [job.ExitNothingReceived] then, by which the scaler tells a crash loop.
+var ErrNothingReceived = errors.New("ended before the first receive")
+
+// firstAnswer is how long a worker waits for the first answer of its queue: so short that the scaler does not take it for
+// one that works. Once it has had one, it bears with an outage for its idle timeout.
+const firstAnswer = 30 * time.Second
+
 // Worker runs jobs.
 type Worker struct {
 	opt     Options
@@ -57,7 +65,7 @@ func New(o Options) (*Worker, error) {
 // The error is nil for the reasons that are part of a worker's life (idle, stopped, other image, drained). Run may be called once.
 func (w *Worker) Run(ctx context.Context) (Reason, error) {
 	if err := w.open(); err != nil {
-		return ReasonBroken, err
+		return ReasonBroken, fmt.Errorf("%w: %w", ErrNothingReceived, err)
 	}
 	defer func() {
 		if err := removeTree(w.dir); err != nil {
@@ -133,7 +141,7 @@ func newReceiver(w *Worker, now time.Time) *receiver {
 // receive hands messages to start, which must not block, until there is a reason to leave.
 func (r *receiver) receive(ctx context.Context, start func(slot int, m queue.Message)) (Reason, error) {
 	var failing time.Time // since when the queue has not answered; zero: it answers
-	pause := firstPause
+	pause, reached := firstPause, false
 	drain := drainWatch{w: r.w}
 	for {
 		free := r.free(ctx)
@@ -160,7 +168,7 @@ func (r *receiver) receive(ctx context.Context, start func(slot int, m queue.Mes
 		case isOver(ctx):
 			return ReasonStopped, nil
 		case err == nil:
-			failing, pause = time.Time{}, firstPause
+			failing, pause, reached = time.Time{}, firstPause, true
 			if len(messages) == 0 && r.clock.expired(now) {
 				return ReasonIdle, nil
 			}
@@ -168,6 +176,9 @@ func (r *receiver) receive(ctx context.Context, start func(slot int, m queue.Mes
 			// No answer is not an empty queue.
 			if failing.IsZero() {
 				failing = asked
+			}
+			if !reached && now.Sub(failing) >= firstAnswer {
+				return ReasonUnreachable, fmt.Errorf("%w: no answer for %s: %w", ErrNothingReceived, now.Sub(failing).Round(time.Second), err)
 			}
 			if now.Sub(failing) >= r.clock.timeout && r.clock.expired(now) {
 				return ReasonUnreachable, fmt.Errorf("no answer for %s: %w", now.Sub(failing).Round(time.Second), err)

@@ -19,6 +19,8 @@ import (
 
 	"spate/examples/reinsurance/model"
 	"spate/internal/demo"
+	"spate/job"
+	"spate/worker"
 )
 
 // Exit codes.
@@ -134,6 +136,9 @@ func run(p program, args []string) int {
 	reportError(p, args, err)
 	if wrong, ok := errors.AsType[*problem](err); ok && wrong.usage {
 		return exitUsage
+	}
+	if errors.Is(err, worker.ErrNothingReceived) {
+		return job.ExitNothingReceived
 	}
 	return exitFailure
 }
