@@ -48,6 +48,7 @@ type commands struct {
 	Why        whyCommand        `cmd:"" help:"Explain why a job ran, or did not; or what a key stands for."`
 	Graph      graphCommand      `cmd:"" help:"Show a run level by level, its critical path, and what its end results wait for."`
 	Reproduce  reproduceCommand  `cmd:"" help:"Compute jobs of a run again and compare the bytes of their files."`
+	Simulate   simulateCommand   `cmd:"" help:"Say how soon so many workers run, when the work is done and what it costs, before it is submitted."`
 	Serve      serveCommand      `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
 	Worker     workerCommand     `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
 	Sandbox    sandboxCommand    `cmd:"" help:"Serve the AWS services that Spate uses, and Redis, on this machine."`

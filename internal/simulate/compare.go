@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -55,9 +56,9 @@ const (
 	peersAtMost  = 4 // times what Spate takes
 )
 
-// Compare simulates a scenario.
-func Compare(s Scenario, o Options) (Report, error) {
-	if err := s.validate(); err != nil {
+// Compare simulates a scenario. When the context ends, it stops before the next simulation.
+func Compare(ctx context.Context, s Scenario, o Options) (Report, error) {
+	if err := s.Validate(); err != nil {
 		return Report{}, err
 	}
 	if o.Progress == nil {
@@ -72,7 +73,7 @@ func Compare(s Scenario, o Options) (Report, error) {
 	tell := o.Progress
 	o.Progress = func(what string, _, _ int) { tell(what, done, of); done++ }
 	report := Report{Target: s.Target()}
-	own, err := often(s, o, Policy{Name: "spate"}, Run)
+	own, err := often(ctx, s, o, Policy{Name: "spate"}, Run)
 	if err != nil {
 		return Report{}, err
 	}
@@ -81,7 +82,7 @@ func Compare(s Scenario, o Options) (Report, error) {
 		s.Most = min(s.Most, max(peersAtLeast, peersAtMost*own.Curve[len(own.Curve)-1].At))
 	}
 	for _, peer := range peers {
-		p, err := often(s, o, Policy{Name: peer.Name, Model: true, Source: peer.Source, Note: peer.Note}, peer.Run)
+		p, err := often(ctx, s, o, Policy{Name: peer.Name, Model: true, Source: peer.Source, Note: peer.Note}, peer.Run)
 		if err != nil {
 			return Report{}, err
 		}
@@ -92,9 +93,12 @@ func Compare(s Scenario, o Options) (Report, error) {
 }
 
 // often simulates a policy as often as asked for.
-func often(s Scenario, o Options, p Policy, run func(Scenario) (Outcome, error)) (Policy, error) {
+func often(ctx context.Context, s Scenario, o Options, p Policy, run func(Scenario) (Outcome, error)) (Policy, error) {
 	all := make([]Figures, 0, o.Runs)
 	for i := range o.Runs {
+		if err := ctx.Err(); err != nil {
+			return Policy{}, err
+		}
 		o.Progress("simulating "+p.Name, 0, 0)
 		seeded := s
 		seeded.Seed += uint64(i)

@@ -45,21 +45,27 @@ func ParseJobTime(text string) (JobTime, error) {
 		}
 		return JobTime{text: text, mean: mean, sigma: sigma}, nil
 	}
-	fromText, toText, isRange := strings.Cut(text, "..")
-	from, err := time.ParseDuration(fromText)
-	if err != nil {
-		return wrong("it is no duration")
-	}
-	to := from
-	if isRange {
-		if to, err = time.ParseDuration(toText); err != nil {
-			return wrong("the range's end is no duration")
-		}
-	}
-	if from < 0 || to < from || to <= 0 {
+	from, to, err := ParseRange(text)
+	if err != nil || to == 0 {
 		return wrong("it must be above 0, and a range must not end before it begins")
 	}
 	return JobTime{text: text, from: from, to: to}, nil
+}
+
+// ParseRange reads a duration, "40s", or two, "30s..60s": 0 or more, the second no less than the first.
+func ParseRange(text string) (from, to time.Duration, err error) {
+	fromText, toText, isRange := strings.Cut(text, "..")
+	if !isRange {
+		toText = fromText
+	}
+	from, err = time.ParseDuration(fromText)
+	if err == nil {
+		to, err = time.ParseDuration(toText)
+	}
+	if err != nil || from < 0 || to < from {
+		return 0, 0, fmt.Errorf("%q is neither a duration such as 40s nor a range such as 30s..60s", text)
+	}
+	return from, to, nil
 }
 
 // maxSigma is where a lognormal distribution stops to describe jobs: at 3 the longest of ten thousand takes a thousand

@@ -77,7 +77,7 @@ func Peers() []Peer {
 
 // Run simulates what the peer makes of a scenario.
 func (p Peer) Run(s Scenario) (Outcome, error) {
-	if err := s.validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return Outcome{}, err
 	}
 	return simulate(s, p.make(s))

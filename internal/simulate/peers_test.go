@@ -83,7 +83,7 @@ func TestServicesStopWithTheLastJobAndStepsDoNot(t *testing.T) {
 }
 
 func TestAComparisonSetsModelsBesideSpate(t *testing.T) {
-	r, err := Compare(NewScenario(100), Options{Peers: true, Runs: 3})
+	r, err := Compare(t.Context(), NewScenario(100), Options{Peers: true, Runs: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestMediansAreOfRunsThatCameToThat(t *testing.T) {
 }
 
 func TestAChartIsWellFormedAndNamesEachCurve(t *testing.T) {
-	r, err := Compare(NewScenario(100), Options{Peers: true})
+	r, err := Compare(t.Context(), NewScenario(100), Options{Peers: true})
 	if err != nil {
 		t.Fatal(err)
 	}

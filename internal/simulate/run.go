@@ -10,7 +10,7 @@ type Outcome struct {
 func Run(s Scenario) (Outcome, error) { return simulate(s, &spate{}) }
 
 func simulate(s Scenario, l launcher) (Outcome, error) {
-	if err := s.validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return Outcome{}, err
 	}
 	w, err := newWorld(s)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"spate/internal/price"
@@ -62,7 +64,8 @@ const (
 	maxJobs    = 10_000_000
 )
 
-func (s Scenario) validate() error {
+// Validate says all that is wrong with the scenario.
+func (s Scenario) Validate() error {
 	var errs []error
 	need := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -73,6 +76,8 @@ func (s Scenario) validate() error {
 	need(s.Jobs >= 1 && s.Jobs <= maxJobs, "%d jobs: want 1 to %d", s.Jobs, maxJobs)
 	need(s.Slots >= 1, "%d slots: want at least 1", s.Slots)
 	need(s.JobTime.Mean() > 0, "a job time of %s: want more than 0", s.JobTime.Mean())
+	need(s.Account.NeverStart >= 0 && s.Account.NeverStart < 1, "%v of the tasks never start: want a share from 0 to less than 1", s.Account.NeverStart)
+	need(s.Account.SpotInterruptions >= 0, "%v interruptions an hour: want 0 or more", s.Account.SpotInterruptions)
 	need(s.VCPU > 0 && s.MemoryGB > 0, "%v vCPU and %v GB: want more than 0", s.VCPU, s.MemoryGB)
 	need(s.IdleTimeout > 0, "an idle timeout of %s: want more than 0", s.IdleTimeout)
 	need(s.StopGrace >= 0 && s.Latency >= 0, "stop grace %s and latency %s: want 0 or more", s.StopGrace, s.Latency)
@@ -91,8 +96,14 @@ func (s Scenario) Target() int { return min(s.Workers, (s.Jobs+s.Slots-1)/s.Slot
 
 // StartUp is how long a task takes from its launch until it runs, on average.
 func (s Scenario) StartUp() time.Duration {
+	least, most := s.StartUpRange()
+	return (least + most) / 2
+}
+
+// StartUpRange is how long that takes at least and at most.
+func (s Scenario) StartUpRange() (least, most time.Duration) {
 	f := s.Account
-	return time.Duration(f.Provisioning.From+f.Provisioning.To+f.Pending.From+f.Pending.To) / 2
+	return time.Duration(f.Provisioning.From + f.Pending.From), time.Duration(f.Provisioning.To + f.Pending.To)
 }
 
 // between is a spread from one duration to another.
@@ -100,12 +111,7 @@ func between(from, to time.Duration) ecs.Spread {
 	return ecs.Spread{From: fault.Duration(from), To: fault.Duration(to)}
 }
 
-func (s Scenario) provider(name string) ecs.Provider {
-	if name == Spot {
-		return s.Account.Spot
-	}
-	return s.Account.OnDemand
-}
+func (s Scenario) provider(name string) ecs.Provider { return *s.Provider(name) }
 
 // taskPerHour is the list price of one worker.
 func (s Scenario) taskPerHour(provider string) price.USD {
@@ -182,4 +188,43 @@ func (s *Scenario) Unbound() {
 	for _, p := range []*ecs.Provider{&s.Account.OnDemand, &s.Account.Spot} {
 		p.VCPUs = cmp.Or(max(p.VCPUs, s.vcpus()), 1)
 	}
+}
+
+// EachProvider reads a number for all providers, "20", or for some, "FARGATE=20,FARGATE_SPOT=40". Negative ones are refused.
+func EachProvider(text string) (map[string]float64, error) {
+	numbers := map[string]float64{}
+	for part := range strings.SplitSeq(text, ",") {
+		names, number := []string{OnDemand, Spot}, part
+		if name, value, named := strings.Cut(part, "="); named {
+			if name != OnDemand && name != Spot {
+				return nil, fmt.Errorf("%q is no provider: want %s or %s", name, OnDemand, Spot)
+			}
+			names, number = []string{name}, value
+		}
+		n, err := strconv.ParseFloat(number, 64)
+		if err != nil || n < 0 || math.IsInf(n, 0) || math.IsNaN(n) {
+			return nil, fmt.Errorf("%q is no number of 0 or more", number)
+		}
+		for _, name := range names {
+			if _, twice := numbers[name]; twice {
+				return nil, fmt.Errorf("%q says twice what counts for %s", text, name)
+			}
+			numbers[name] = n
+		}
+	}
+	return numbers, nil
+}
+
+// Provider is the account's figures of a provider, to be changed.
+func (s *Scenario) Provider(name string) *ecs.Provider {
+	if name == Spot {
+		return &s.Account.Spot
+	}
+	return &s.Account.OnDemand
+}
+
+// SetStartUp says how long tasks take from their launch until they run, evenly from one duration to another: a third of it
+// provisioning, which costs nothing, and the rest pulling the image.
+func (s *Scenario) SetStartUp(from, to time.Duration) {
+	s.Account.Provisioning, s.Account.Pending = between(from/3, to/3), between(from-from/3, to-to/3)
 }
