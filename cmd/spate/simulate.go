@@ -94,7 +94,7 @@ func (c *simulateCommand) Run(ctx context.Context, p *program) error {
 	}
 	if c.Chart != "" {
 		title := fmt.Sprintf("%s for %s of %s", countOf(s.Workers, "worker"), countOf(s.Jobs, "job"), s.JobTime)
-		if err := os.WriteFile(c.Chart, []byte(simulate.Chart(report, title)), 0o644); err != nil { //nolint:gosec // a picture to be shown
+		if err := os.WriteFile(c.Chart, []byte(simulate.Chart(report, title)), 0o644); err != nil {
 			return fmt.Errorf("write the chart: %w", err)
 		}
 	}
