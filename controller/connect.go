@@ -235,6 +235,14 @@ func (c *Controller) scalerPools() []scaler.Pool {
 	return pools
 }
 
+// taskEvents is the queue of state-change events, or nil.
+func (c *Controller) taskEvents() scaler.EventQueue {
+	if c.queues.taskEvents == nil {
+		return nil
+	}
+	return c.queues.taskEvents
+}
+
 // depths reads the queues that other producers fill.
 func (c *Controller) depths(wake func(), registry prometheus.Registerer) (*scaler.Depths, error) {
 	queues := map[string]scaler.DepthQueue{}

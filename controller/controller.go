@@ -51,6 +51,7 @@ type Controller struct {
 
 type queues struct {
 	submissions, events, outputs *queue.Queue
+	taskEvents                   *queue.Queue // nil when there is none
 	pools                        map[string]*queue.Queue
 	deadLetters                  map[string]*queue.Queue // by pool; none for a queue without redrive policy
 }
@@ -82,6 +83,9 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 		return q
 	}
 	c.queues.submissions, c.queues.events, c.queues.outputs = open(o.Config.Queues.Submissions), open(o.Config.Queues.Events), open(o.Config.Queues.Outputs)
+	if o.Config.Queues.TaskEvents != "" {
+		c.queues.taskEvents = open(o.Config.Queues.TaskEvents)
+	}
 	for _, pool := range o.Config.Pools {
 		c.queues.pools[pool.Name] = open(pool.Queue)
 	}
@@ -207,7 +211,7 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 	}
 	scale, err := scaler.New(scaler.Options{
 		ECS: c.Clients.ECS, Journal: scaler.InTable(c.runs, term), Term: term, Levers: scaler.LeversIn(c.runs, c.objects), Demand: demand(plan, newest, depths),
-		Pools: c.scalerPools(), Wake: wakes, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
+		Pools: c.scalerPools(), Events: c.taskEvents(), Wake: wakes, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
 	})
 	if err != nil {
 		return err

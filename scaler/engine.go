@@ -30,6 +30,8 @@ type Engine struct {
 	calling   int                // RunTask calls under way
 	looks     *Bucket            // of ListTasks and DescribeTasks
 	inquiries []*inquiry         // that have not ended, oldest first
+	clusters  []*cluster
+	eventsAt  time.Time // when the queue of task events last answered
 	nextTick  time.Time
 	planned   time.Time // when the last plan that launched something was made
 	controls  controls
@@ -59,6 +61,7 @@ type pool struct {
 	log     zerolog.Logger
 	demand  Demand
 	fleet   *fleet
+	cluster *cluster
 	intents map[string]*record
 	made    int // intents, in this engine's life
 	holds   []Hold
@@ -68,8 +71,9 @@ type pool struct {
 
 	observed PoolObservation // what last was decided for
 
-	looking  bool
-	nextLook time.Time
+	looking    bool // a listing is under way
+	describing bool // descriptions are
+	nextLook   time.Time
 
 	decisions decisionLog
 	unwritten []Decided // of the log, oldest first
@@ -114,6 +118,7 @@ func newEngine(now time.Time, o Options, hands Hands, m *metrics) *Engine {
 			e.launches[c.Provider] = NewBucket(now, o.LaunchRate)
 		}
 	}
+	e.clusters = clustersOf(e.pools)
 	return e
 }
 
@@ -152,6 +157,9 @@ func (p *pool) resume(now time.Time, intents []Intent, status Status) {
 		if i.State == IntentAnswered {
 			p.fleet.launched(i.UpdatedAt, i.Provider, r.definition, i.Tasks)
 		}
+	}
+	for _, m := range p.fleet.members {
+		m.due = now
 	}
 	if len(intents) > 0 {
 		p.log.Info().Int("intents", len(intents)).Msg("intents of the leader before taken over")

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -8,12 +9,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// fleet is what is known of one pool's tasks. RunTask's answers add to it at once; looks confirm, correct and remove.
+// fleet is what is known of one pool's tasks. RunTask's answers add to it at once; listings, descriptions and events
+// confirm, correct and remove.
 type fleet struct {
 	members map[string]*member // by task ARN
 	// gone remembers for a while what has been removed, as answers and listings may come late.
 	gone  map[string]time.Time
-	at    time.Time // when the last complete look began
+	at    time.Time // when the last complete listing began
 	known bool      // whether there was one
 }
 
@@ -27,6 +29,8 @@ type member struct {
 	created    time.Time // when it was launched; by ECS's clock where this controller has not launched it
 	started    time.Time // when it began to run; zero: it has not, as far as is known
 	stop       stopping
+	version    int64     // of the task, as ECS last described it: what has a lower one is older
+	due        time.Time // since when a description of it has been waited for; zero: none is
 }
 
 type memberStatus uint8
@@ -35,6 +39,7 @@ const (
 	memberPending  memberStatus = iota
 	memberRunning               // as last described
 	memberStopping              // does no work any more; kept until its exit code is known
+	memberListed                // and not described yet: it runs, or is about to
 )
 
 const (
@@ -55,7 +60,7 @@ func (f *fleet) launched(now time.Time, provider, definition string, arns []stri
 		if _, over := f.gone[arn]; over || f.members[arn] != nil {
 			continue
 		}
-		f.members[arn] = &member{provider: provider, definition: definition, sign: now, created: now}
+		f.members[arn] = &member{provider: provider, definition: definition, sign: now, created: now, due: now}
 	}
 }
 
@@ -65,12 +70,16 @@ func (f *fleet) unseen(arn string) bool {
 	return m != nil && !m.seen
 }
 
-// workers sums the fleet up. Tasks on their way out are no workers any more.
+// workers sums the fleet up. Tasks on their way out are no workers any more. What is listed and not described yet counts as
+// running, under no provider's and no definition's name.
 func (f *fleet) workers() Workers {
 	w := Workers{ByProvider: map[string]int{}, ByDefinition: map[string]int{}, At: f.at, Known: f.known}
 	for _, m := range f.members {
+		if !m.due.IsZero() && (w.Awaited.IsZero() || m.due.Before(w.Awaited)) {
+			w.Awaited = m.due
+		}
 		switch m.status {
-		case memberRunning:
+		case memberRunning, memberListed:
 			w.Running++
 		case memberPending:
 			w.Pending++
@@ -81,35 +90,23 @@ func (f *fleet) workers() Workers {
 		w.ByProvider[m.provider]++
 		w.ByDefinition[m.definition]++
 	}
+	if !w.Awaited.IsZero() {
+		w.At = earlier(w.At, w.Awaited)
+	}
 	return w
 }
 
-// look is one complete observation of a pool.
-type look struct {
-	at        time.Time    // when it began
-	listed    []string     // ARNs of tasks that are to run
-	described []types.Task // those of the listed and the known ones that needed it
-	missing   []string     // ARNs that ECS had no description of
-}
-
-// wants names the tasks to describe after a listing: those listed that are not known to run, and those known that are
-// not listed or do not run yet.
-func (f *fleet) wants(listed []string) []string {
+// wants names the tasks to describe, those first that wait longest: all but those that run and are listed.
+func (f *fleet) wants() []string {
 	var wants []string
-	inList := make(map[string]bool, len(listed))
-	for _, arn := range listed {
-		inList[arn] = true
-		if m := f.members[arn]; m == nil || m.status != memberRunning {
+	for arn, m := range f.members {
+		if !m.due.IsZero() {
 			wants = append(wants, arn)
 		}
 	}
-	unlisted := len(wants)
-	for arn := range f.members {
-		if !inList[arn] {
-			wants = append(wants, arn)
-		}
-	}
-	slices.Sort(wants[unlisted:]) // so that an engine asks the same whenever it knows the same
+	slices.SortFunc(wants, func(a, b string) int {
+		return cmp.Or(f.members[a].due.Compare(f.members[b].due), cmp.Compare(a, b))
+	})
 	return wants
 }
 
@@ -118,44 +115,60 @@ func (m *member) lived(now time.Time) bool {
 	return m.status == memberRunning && !m.started.IsZero() && now.Sub(m.started) >= livedAfter
 }
 
-// looked takes over what a look says and returns who has left since the one before.
-func (f *fleet) looked(now time.Time, l look) []departure {
-	var left []departure
-	for _, arn := range l.listed {
-		f.sign(arn, l.at)
+// listing takes over all tasks that are to run, as of a time. Those that it does not name are to be described.
+func (f *fleet) listing(now, at time.Time, arns []string) {
+	for _, arn := range arns {
+		if _, over := f.gone[arn]; over {
+			continue
+		}
+		m := f.members[arn]
+		if m == nil {
+			m = &member{status: memberListed, due: at}
+			f.members[arn] = m
+		}
+		m.seen, m.sign = true, later(m.sign, at)
 	}
-	for _, task := range l.described {
-		if d, gone := f.describe(l.at, task); gone {
+	for _, m := range f.members {
+		if m.due.IsZero() && m.sign.Before(at) {
+			m.due = at
+		}
+	}
+	for arn, since := range f.gone {
+		if now.Sub(since) > goneFor {
+			delete(f.gone, arn)
+		}
+	}
+	f.at, f.known = at, true
+}
+
+// descriptions takes over what ECS answered at a time about tasks, and which ones it did not know. It returns who has left.
+func (f *fleet) descriptions(now, at time.Time, tasks []types.Task, missing []string) []departure {
+	var left []departure
+	for _, task := range tasks {
+		if d, gone := f.describe(at, task); gone {
 			left = append(left, d)
 		}
 	}
-	for _, arn := range l.missing {
-		if m := f.members[arn]; m != nil && l.at.Sub(m.sign) >= vanishAfter {
+	for _, arn := range missing {
+		m := f.members[arn]
+		if m == nil {
+			continue
+		}
+		m.due = at
+		if at.Sub(m.sign) >= vanishAfter {
 			left = append(left, departure{
 				arn: arn, definition: m.definition, created: m.created, fate: fateVanished, reason: "ECS does not know the task",
 			})
 		}
 	}
-	for _, d := range left {
-		delete(f.members, d.arn)
-		f.gone[d.arn] = now
-	}
-	for arn, at := range f.gone {
-		if now.Sub(at) > goneFor {
-			delete(f.gone, arn)
-		}
-	}
-	f.at, f.known = l.at, true
+	f.remove(now, left)
 	return left
 }
 
-// sign notes that a listing shows a task.
-func (f *fleet) sign(arn string, at time.Time) {
-	if m := f.members[arn]; m != nil {
-		m.seen = true
-		if at.After(m.sign) {
-			m.sign = at
-		}
+func (f *fleet) remove(now time.Time, left []departure) {
+	for _, d := range left {
+		delete(f.members, d.arn)
+		f.gone[d.arn] = now
 	}
 }
 
@@ -171,15 +184,22 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 		if stopped {
 			return departure{}, false
 		}
-		m = &member{provider: providerOf(task), created: at}
+		m = &member{}
+		f.members[arn] = m
+	}
+	if task.Version < m.version {
+		return departure{}, false // it took longer than what is newer
+	}
+	m.provider, m.version = cmp.Or(m.provider, providerOf(task)), task.Version
+	m.seen, m.sign = true, later(m.sign, at)
+	if definition := aws.ToString(task.TaskDefinitionArn); definition != "" {
+		m.definition = definition
+	}
+	if m.created.IsZero() {
+		m.created = at
 		if task.CreatedAt != nil {
 			m.created = *task.CreatedAt
 		}
-		f.members[arn] = m
-	}
-	m.seen, m.sign = true, at
-	if definition := aws.ToString(task.TaskDefinitionArn); definition != "" {
-		m.definition = definition
 	}
 	if running := aws.ToString(task.LastStatus) == "RUNNING"; running && m.started.IsZero() {
 		m.started = at
@@ -187,6 +207,7 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 			m.started = *task.StartedAt
 		}
 	}
+	m.due = at
 	switch {
 	case stopped:
 		d := departed(task)
@@ -201,11 +222,18 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 	case aws.ToString(task.DesiredStatus) == "STOPPED":
 		m.status = memberStopping
 	case aws.ToString(task.LastStatus) == "RUNNING":
-		m.status = memberRunning
+		m.status, m.due = memberRunning, time.Time{}
 	default:
 		m.status = memberPending
 	}
 	return departure{}, false
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func providerOf(task types.Task) string {

@@ -1,7 +1,6 @@
 package scaler
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +23,19 @@ func exit(name string, code int32) types.Container {
 	return types.Container{Name: &name, ExitCode: &code}
 }
 
+// sight is a listing and what was described after it.
+type sight struct {
+	at        time.Time
+	listed    []string
+	described []types.Task
+	missing   []string
+}
+
+func looked(f *fleet, now time.Time, s sight) []departure {
+	f.listing(now, s.at, s.listed)
+	return f.descriptions(now, s.at, s.described, s.missing)
+}
+
 func counted(f *fleet) [2]int {
 	w := f.workers()
 	return [2]int{w.Running, w.Pending}
@@ -31,16 +43,16 @@ func counted(f *fleet) [2]int {
 
 func TestALaunchedTaskCountsBeforeAnyListingShowsIt(t *testing.T) {
 	f := newFleet()
-	f.looked(planNow, look{at: planNow})
+	looked(f, planNow, sight{at: planNow})
 	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"a", "b"})
 	if got := counted(f); got != [2]int{0, 2} || !f.unseen("a") {
 		t.Fatalf("running and pending: %v", got)
 	}
-	f.looked(planNow.Add(2*time.Second), look{at: planNow.Add(time.Second), missing: []string{"a", "b"}})
+	looked(f, planNow.Add(2*time.Second), sight{at: planNow.Add(time.Second), missing: []string{"a", "b"}})
 	if got := counted(f); got != [2]int{0, 2} || !f.unseen("a") {
 		t.Fatalf("after a listing that does not know them yet: %v", got)
 	}
-	f.looked(planNow.Add(9*time.Second), look{at: planNow.Add(8 * time.Second), listed: []string{"a"}, described: []types.Task{task("a", "RUNNING", "RUNNING")}, missing: []string{"b"}})
+	looked(f, planNow.Add(9*time.Second), sight{at: planNow.Add(8 * time.Second), listed: []string{"a"}, described: []types.Task{task("a", "RUNNING", "RUNNING")}, missing: []string{"b"}})
 	if got := counted(f); got != [2]int{1, 1} || f.unseen("a") || !f.unseen("b") {
 		t.Fatalf("after one was seen: %v", got)
 	}
@@ -50,10 +62,10 @@ func TestATaskUnknownForTwoMinutesHasVanished(t *testing.T) {
 	f := newFleet()
 	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"a"})
 	early, late := planNow.Add(vanishAfter-time.Second), planNow.Add(vanishAfter)
-	if left := f.looked(early, look{at: early, missing: []string{"a"}}); len(left) != 0 {
+	if left := looked(f, early, sight{at: early, missing: []string{"a"}}); len(left) != 0 {
 		t.Fatalf("too early: %v", left)
 	}
-	left := f.looked(late, look{at: late, missing: []string{"a"}})
+	left := looked(f, late, sight{at: late, missing: []string{"a"}})
 	if len(left) != 1 || left[0].fate != fateVanished || counted(f) != [2]int{} {
 		t.Fatalf("left: %v", left)
 	}
@@ -61,17 +73,17 @@ func TestATaskUnknownForTwoMinutesHasVanished(t *testing.T) {
 
 func TestATaskOnItsWayOutIsNoWorkerAndIsCountedOnce(t *testing.T) {
 	f := newFleet()
-	f.looked(planNow, look{at: planNow, listed: []string{"a"}, described: []types.Task{task("a", "RUNNING", "RUNNING")}})
-	f.looked(planNow, look{at: planNow, described: []types.Task{task("a", "DEPROVISIONING", "STOPPED")}})
+	looked(f, planNow, sight{at: planNow, listed: []string{"a"}, described: []types.Task{task("a", "RUNNING", "RUNNING")}})
+	looked(f, planNow, sight{at: planNow, described: []types.Task{task("a", "DEPROVISIONING", "STOPPED")}})
 	if got := counted(f); got != [2]int{} || len(f.members) != 1 {
 		t.Fatalf("running and pending: %v", got)
 	}
-	if left := f.looked(planNow, look{at: planNow, described: []types.Task{stopped("a", exit("spate", 0))}}); len(left) != 1 {
+	if left := looked(f, planNow, sight{at: planNow, described: []types.Task{stopped("a", exit("spate", 0))}}); len(left) != 1 {
 		t.Fatalf("left: %v", left)
 	}
 	// A late answer and a late listing bring its name up again.
 	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"a"})
-	left := f.looked(planNow, look{at: planNow, listed: []string{"a"}, described: []types.Task{stopped("a", exit("spate", 0))}})
+	left := looked(f, planNow, sight{at: planNow, listed: []string{"a"}, described: []types.Task{stopped("a", exit("spate", 0))}})
 	if len(left) != 0 || len(f.members) != 0 {
 		t.Fatalf("counted again: %v", left)
 	}
@@ -99,15 +111,30 @@ func TestFatesFollowTheWorkersOwnContainer(t *testing.T) {
 	}
 }
 
-func TestOnlyNewPendingAndMissingTasksAreDescribed(t *testing.T) {
+func TestOnlyNewPendingAndMissingTasksAreDescribedThoseFirstThatWaitLongest(t *testing.T) {
 	f := newFleet()
-	f.looked(planNow, look{at: planNow, listed: []string{"runs", "leaves", "starts"}, described: []types.Task{
+	looked(f, planNow, sight{at: planNow, listed: []string{"runs", "leaves", "starts"}, described: []types.Task{
 		task("runs", "RUNNING", "RUNNING"), task("leaves", "RUNNING", "RUNNING"), task("starts", "PENDING", "RUNNING"),
 	}})
-	f.launched(planNow, "FARGATE", "spate-rollup:7", []string{"launched"})
-	got := f.wants([]string{"runs", "starts", "stranger"})
-	slices.Sort(got)
-	if diff := cmp.Diff([]string{"launched", "leaves", "starts", "stranger"}, got); diff != "" {
+	f.launched(planNow.Add(time.Second), "FARGATE", "spate-rollup:7", []string{"launched"})
+	f.listing(planNow.Add(2*time.Second), planNow.Add(2*time.Second), []string{"runs", "starts", "stranger"})
+	if diff := cmp.Diff([]string{"starts", "launched", "leaves", "stranger"}, f.wants()); diff != "" {
 		t.Error(diff)
+	}
+	if w := f.workers(); !w.Awaited.Equal(planNow) || !w.At.Equal(planNow) {
+		t.Errorf("what is known is as of %s, waited for since %s", w.At, w.Awaited)
+	}
+}
+
+func TestAListedTaskCountsAsAWorkerBeforeItIsDescribed(t *testing.T) {
+	f := newFleet()
+	f.listing(planNow, planNow, []string{"a", "b"})
+	w := f.workers()
+	if !w.Known || w.Running != 2 || w.Pending != 0 || w.ByProvider[""] != 2 {
+		t.Errorf("%+v", w)
+	}
+	f.descriptions(planNow, planNow, []types.Task{task("a", "PENDING", "RUNNING")}, nil)
+	if w := f.workers(); w.Running != 1 || w.Pending != 1 || w.ByProvider["FARGATE"] != 1 {
+		t.Errorf("%+v", w)
 	}
 }

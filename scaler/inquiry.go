@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"spate/internal/awsclient"
 )
@@ -17,23 +18,25 @@ const (
 	lookTries   = 3 // of one call within an inquiry
 )
 
-// inquiry asks ECS which tasks there are, call by call: all pages of a listing, then descriptions where they are wanted.
-// It fails as a whole: half a listing is none.
+// inquiry asks ECS which tasks there are, or what has become of some, call by call. A listing fails as a whole, as half of
+// one is none; of descriptions each call is taken over at once.
 type inquiry struct {
-	list     ecs.ListTasksInput
-	wants    func(listed []string) []string // tasks to describe; nil: none
-	finished func(now time.Time, seen look, err error) error
+	list   *ecs.ListTasksInput
+	listed func(now, at time.Time, arns []string, err error) error // all pages; at: when the first was asked for
 
-	seen      look
-	pages     bool // all have been read
-	describes [][]string
-	busy      bool // a call is under way
-	tries     int  // of the next call
+	cluster   string
+	describes [][]string // tasks of each call that is left, where nothing is to be listed
+	described func(now, at time.Time, tasks []types.Task, missing []string)
+	over      func(now time.Time, err error) error // all are described
+
+	at    time.Time // of the first call of a listing, of the last one of descriptions
+	arns  []string
+	busy  bool // a call is under way
+	tries int  // of the next call
 }
 
 // ask begins an inquiry.
 func (e *Engine) ask(now time.Time, q *inquiry) {
-	q.seen.at = now
 	e.inquiries = append(e.inquiries, q)
 	e.inquire(now)
 }
@@ -53,70 +56,83 @@ func (e *Engine) inquire(now time.Time) {
 			return
 		}
 		q.busy = true
-		if !q.pages {
-			in := q.list
-			e.hands.ListTasks(&in, func(now time.Time, out *ecs.ListTasksOutput, err error) error {
-				return e.heard(now, q, err, func() { q.page(out) })
-			})
+		if q.list != nil {
+			if q.at.IsZero() {
+				q.at = now
+			}
+			in := *q.list
+			e.hands.ListTasks(&in, func(now time.Time, out *ecs.ListTasksOutput, err error) error { return e.paged(now, q, out, err) })
 			continue
 		}
-		in := ecs.DescribeTasksInput{Cluster: q.list.Cluster, Tasks: q.describes[0]}
+		q.at = now
+		in := ecs.DescribeTasksInput{Cluster: &q.cluster, Tasks: q.describes[0]}
 		e.hands.DescribeTasks(&in, func(now time.Time, out *ecs.DescribeTasksOutput, err error) error {
-			return e.heard(now, q, err, func() { q.descriptions(out) })
+			return e.heardOf(now, q, out, err)
 		})
 	}
 }
 
-// heard goes on with an inquiry after one of its calls. One that was throttled, or at which the service failed, is made
-// again.
-func (e *Engine) heard(now time.Time, q *inquiry, err error, take func()) error {
+// paged takes over a page of a listing.
+func (e *Engine) paged(now time.Time, q *inquiry, out *ecs.ListTasksOutput, err error) error {
+	if e.again(now, q, err) {
+		return nil
+	}
+	more := false
+	if err == nil {
+		q.arns = append(q.arns, out.TaskArns...)
+		q.list.NextToken = out.NextToken
+		more = aws.ToString(out.NextToken) != ""
+	}
+	if more && now.Sub(q.at) >= lookTimeout {
+		err = fmt.Errorf("not finished within %s", lookTimeout)
+	}
+	if more && err == nil {
+		e.inquire(now)
+		return nil
+	}
+	e.end(now, q)
+	return q.listed(now, q.at, q.arns, err)
+}
+
+// heardOf takes over what one call tells of tasks.
+func (e *Engine) heardOf(now time.Time, q *inquiry, out *ecs.DescribeTasksOutput, err error) error {
+	if e.again(now, q, err) {
+		return nil
+	}
+	if err == nil {
+		var missing []string
+		for _, failure := range out.Failures {
+			if aws.ToString(failure.Reason) == "MISSING" {
+				missing = append(missing, aws.ToString(failure.Arn))
+			}
+		}
+		q.described(now, q.at, out.Tasks, missing)
+		if q.describes = q.describes[1:]; len(q.describes) > 0 {
+			e.inquire(now)
+			return nil
+		}
+	}
+	e.end(now, q)
+	return q.over(now, err)
+}
+
+// again makes a call again that was throttled, or at which the service failed, and reports whether it does.
+func (e *Engine) again(now time.Time, q *inquiry, err error) bool {
 	q.busy = false
 	q.tries++
 	class := awsclient.Classify(err)
 	if class == awsclient.ClassThrottled {
 		e.looks.Empty(now)
 	}
-	late := now.Sub(q.seen.at) >= lookTimeout
-	switch {
-	case err == nil:
-		take()
+	if err == nil || q.tries >= lookTries || class != awsclient.ClassThrottled && !class.Ambiguous() {
 		q.tries = 0
-	case !late && q.tries < lookTries && (class == awsclient.ClassThrottled || class.Ambiguous()):
-		err = nil // again
+		return false
 	}
-	over := err == nil && q.pages && len(q.describes) == 0
-	if err == nil && late && !over {
-		err = fmt.Errorf("not finished within %s", lookTimeout)
-	}
-	if err == nil && !over {
-		e.inquire(now)
-		return nil
-	}
+	e.inquire(now)
+	return true
+}
+
+func (e *Engine) end(now time.Time, q *inquiry) {
 	e.inquiries = slices.DeleteFunc(e.inquiries, func(other *inquiry) bool { return other == q })
 	e.inquire(now)
-	return q.finished(now, q.seen, err)
-}
-
-// page takes over one page of the listing.
-func (q *inquiry) page(out *ecs.ListTasksOutput) {
-	q.seen.listed = append(q.seen.listed, out.TaskArns...)
-	q.list.NextToken = out.NextToken
-	if aws.ToString(out.NextToken) != "" {
-		return
-	}
-	q.pages = true
-	if q.wants != nil {
-		q.describes = slices.Collect(slices.Chunk(q.wants(q.seen.listed), maxDescribe))
-	}
-}
-
-// descriptions takes over those of the first tasks that are wanted.
-func (q *inquiry) descriptions(out *ecs.DescribeTasksOutput) {
-	q.describes = q.describes[1:]
-	q.seen.described = append(q.seen.described, out.Tasks...)
-	for _, failure := range out.Failures {
-		if aws.ToString(failure.Reason) == "MISSING" {
-			q.seen.missing = append(q.seen.missing, aws.ToString(failure.Arn))
-		}
-	}
 }

@@ -31,6 +31,9 @@ func (s *Scaler) Run(ctx context.Context) error {
 	if !s.load(ctx, e) {
 		return nil
 	}
+	if s.o.Events != nil {
+		h.background.Go(func() { s.readEvents(h, e) })
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

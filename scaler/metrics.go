@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,6 +20,9 @@ type metrics struct {
 	breakers *prometheus.GaugeVec
 	unknown  *prometheus.CounterVec
 	codes    map[string]bool // labels of unknown so far
+	ages     *prometheus.GaugeVec
+	events   *prometheus.CounterVec
+	drift    *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -42,6 +46,15 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "spate_aws_unknown_errors_total", Help: "Answers of RunTask that are in no table of ours, by their code.",
 		}, []string{"code"})),
 		codes: map[string]bool{},
+		ages: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "spate_observation_age_seconds", Help: "Seconds since each part of what decisions rest on was true, by pool and part (demand, listing, tasks, control; events and cluster are for information).",
+		}, []string{"pool", "part"})),
+		events: registered(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_task_events_total", Help: "Task state-change events, by outcome (applied, foreign, unreadable).",
+		}, []string{"outcome"})),
+		drift: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "spate_task_drift", Help: "Fargate tasks that ECS has counted in a cluster three times in a row beyond those that the pools know of; negative: that it has not.",
+		}, []string{"cluster"})),
 	}
 }
 
@@ -87,7 +100,7 @@ func registered[C prometheus.Collector](r prometheus.Registerer, c C) C {
 }
 
 // measure brings the gauges up to date.
-func (e *Engine) measure() {
+func (e *Engine) measure(now time.Time) {
 	for _, p := range e.pools {
 		workers := p.fleet.workers()
 		e.metrics.workers.WithLabelValues(p.Name, "running").Set(float64(workers.Running))
@@ -107,5 +120,6 @@ func (e *Engine) measure() {
 			}
 			e.metrics.breakers.WithLabelValues(p.Name, string(kind)).Set(open)
 		}
+		e.measureAges(now, p)
 	}
 }

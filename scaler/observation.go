@@ -69,8 +69,10 @@ type Workers struct {
 	StartUp time.Duration
 	// PendingFor is how long ago the pending ones were launched, all added up, none of them for more than StartUp.
 	PendingFor time.Duration
-	At         time.Time // of the listing
-	Known      bool
+	// Awaited is since when the description has been waited for that is waited for longest; zero: none is.
+	Awaited time.Time
+	At      time.Time // of the listing, or Awaited where that is earlier
+	Known   bool
 }
 
 // Hold keeps a provider (or with Provider "" the whole pool) from launching until a time.

@@ -33,6 +33,8 @@ type Options struct {
 	Account Account
 	// Levers say what people want of pools. Optional: without them nobody wants anything.
 	Levers Levers
+	// Events tell of changes of tasks as they happen. Optional; a nil one means that there is no such queue.
+	Events EventQueue
 	// StaleAfter is how old an observation may be; default one minute.
 	StaleAfter time.Duration
 	// LaunchRate is the account's launch rate of each provider; default the documented 100, then 20 a second.

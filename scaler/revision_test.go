@@ -42,7 +42,7 @@ func TestATasksDefinitionIsTheRequestsUntilECSDescribesIt(t *testing.T) {
 	}
 	described := task("a", "RUNNING", "RUNNING")
 	described.TaskDefinitionArn = aws.String("arn:task-definition/spate-rollup:8")
-	f.looked(planNow, look{at: planNow, listed: []string{"a"}, described: []types.Task{described}})
+	looked(f, planNow, sight{at: planNow, listed: []string{"a"}, described: []types.Task{described}})
 	if got := f.workers().ByDefinition; len(got) != 1 || got["arn:task-definition/spate-rollup:8"] != 1 {
 		t.Fatalf("as described: %v", got)
 	}

@@ -37,6 +37,9 @@ type Status struct {
 	At     time.Time `dynamodbav:"at" json:"at"`
 	// ControlVersion is that of the Control which the last decision obeyed.
 	ControlVersion int `dynamodbav:"control_version" json:"control_version"`
+	// Parts is how old what is known was then, and Drift a sentence where ECS counts other tasks in the pool's cluster.
+	Parts Parts  `dynamodbav:"parts" json:"parts"`
+	Drift string `dynamodbav:"drift,omitempty" json:"drift,omitempty"`
 }
 
 // ReadStatus reads the statuses of all pools that there ever were, by name.
@@ -56,5 +59,6 @@ func ReadStatus(ctx context.Context, t *table.Table) ([]Status, error) {
 // sameAs reports whether nothing but the time differs.
 func (s Status) sameAs(other Status) bool {
 	s.At, other.At = time.Time{}, time.Time{}
+	s.Parts, other.Parts = Parts{}, Parts{}
 	return reflect.DeepEqual(s, other)
 }

@@ -30,7 +30,7 @@ func (e *Engine) settle(now time.Time) error {
 	}
 	e.call(now)
 	e.stop(now)
-	e.measure()
+	e.measure(now)
 	return nil
 }
 
@@ -72,6 +72,11 @@ func (e *Engine) plan(now time.Time) error {
 // observation is what the pool's plan looks at.
 func (p *pool) observation(now time.Time) PoolObservation {
 	o := PoolObservation{Demand: p.demand, Workers: p.fleet.workers(), Unsettled: map[string]int{}, UnsettledByDefinition: map[string]int{}}
+	if n := o.Workers.ByProvider[""]; n > 0 { // each of them may be any provider's
+		for _, c := range p.Capacity {
+			o.Workers.ByProvider[c.Provider] += n
+		}
+	}
 	for _, r := range p.intents {
 		if n := r.Unconfirmed(); n > 0 {
 			o.Unsettled[r.Provider] += n
@@ -123,7 +128,7 @@ func (e *Engine) write(now time.Time) error {
 				changed = append(changed, i)
 			}
 		}
-		if p.report(now, len(changed) > before || len(p.unwritten) > 0) {
+		if e.report(p, now, len(changed) > before || len(p.unwritten) > 0) {
 			r.Statuses = append(r.Statuses, p.status)
 		}
 		r.Decisions = append(r.Decisions, p.unwritten...)
@@ -165,7 +170,7 @@ const (
 
 // report brings the status up to date and reports whether to write it. It shows the workers and jobs that the last
 // decision was made for: what has come since may contradict the decision's reason.
-func (p *pool) report(now time.Time, withIntents bool) bool {
+func (e *Engine) report(p *pool, now time.Time, withIntents bool) bool {
 	workers := p.fleet.workers()
 	p.status.Peak = max(p.status.Peak, workers.Running+workers.Pending)
 	p.status.Running, p.status.Pending = p.observed.Workers.Running, p.observed.Workers.Pending
@@ -175,6 +180,7 @@ func (p *pool) report(now time.Time, withIntents bool) bool {
 	p.status.Breakers = slices.Clone(p.breakers.open)
 	p.status.Stopping, p.status.ControlVersion = p.observed.Workers.Stopping, p.observed.Asked.Version
 	p.status.Limit, p.status.Reason, p.status.At = p.last.Limit, p.last.Reason, now
+	p.status.Parts, p.status.Drift = e.parts(now, p), p.cluster.drift.sentence(p.Cluster)
 	age := now.Sub(p.written.At)
 	return withIntents || age >= statusAnyway || (age >= statusEvery && !p.status.sameAs(p.written))
 }

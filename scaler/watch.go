@@ -10,42 +10,97 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// lookEvery is how long after the beginning of a look the next one begins: a full listing of a large fleet costs up to
-// 60 calls, so it comes every 15 seconds, while a small or new fleet is watched closely.
-func lookEvery(members int) time.Duration {
-	if members > 0 && members < 100 {
+// lookEvery is how long after the beginning of a listing the next one begins: that of a large fleet costs dozens of calls,
+// so it comes every 15 seconds, while a small or new fleet is watched closely. With events that tell of each change at
+// once, listings are there for those that were lost.
+func lookEvery(members int, events bool) time.Duration {
+	switch {
+	case events:
+		return 30 * time.Second
+	case members > 0 && members < 100:
 		return 2 * time.Second
 	}
 	return 15 * time.Second
 }
 
-// lookAt begins a look at a pool's tasks when one is due.
+// lookAgain is when a listing that failed is begun again.
+const lookAgain = 5 * time.Second
+
+// lookAt begins a listing of a pool's tasks when one is due.
 func (e *Engine) lookAt(now time.Time, p *pool) {
 	if p.looking || now.Before(p.nextLook) {
 		return
 	}
 	p.looking = true
-	p.nextLook = now.Add(lookEvery(len(p.fleet.members)))
+	p.nextLook = now.Add(lookEvery(len(p.fleet.members), e.hasEvents(now)))
 	e.ask(now, &inquiry{
-		list:  ecs.ListTasksInput{Cluster: &p.Cluster, Family: &p.Family, DesiredStatus: types.DesiredStatusRunning},
-		wants: func(listed []string) []string { return p.fleet.wants(listed) },
-		finished: func(now time.Time, seen look, err error) error {
-			return e.looked(now, p, seen, err)
+		list: &ecs.ListTasksInput{Cluster: &p.Cluster, Family: &p.Family, DesiredStatus: types.DesiredStatusRunning},
+		listed: func(now, at time.Time, arns []string, err error) error {
+			return e.looked(now, p, look{at: at, arns: arns, err: err})
 		},
 	})
 }
 
-// looked takes over a look. The first one allows the first plan, which need not wait for a tick.
-func (e *Engine) looked(now time.Time, p *pool, seen look, err error) error {
+// look is a listing of a pool's tasks.
+type look struct {
+	at   time.Time // when it began
+	arns []string
+	err  error
+}
+
+// looked takes over a listing, and has described what needs it. The first one allows the first plan, which need not wait
+// for a tick.
+func (e *Engine) looked(now time.Time, p *pool, seen look) error {
 	p.looking = false
-	if err != nil {
-		p.log.Warn().Err(err).Msg("cannot observe the workers; trying again")
+	if seen.err != nil {
+		p.log.Warn().Err(seen.err).Msg("cannot list the workers; trying again")
+		p.nextLook = earlier(p.nextLook, now.Add(lookAgain))
 		return nil
 	}
 	first := !p.fleet.known
-	for _, d := range p.fleet.looked(now, seen) {
-		p.depart(now, d)
+	p.fleet.listing(now, seen.at, seen.arns)
+	e.describe(now, p)
+	e.countIn(now, p.cluster)
+	if err := p.confirm(now); err != nil {
+		return err
 	}
+	if first {
+		return e.Tick(now)
+	}
+	return e.settle(now)
+}
+
+// describe asks what has become of the tasks that are new, do not run yet or are not listed any more, unless such a
+// question is under way.
+func (e *Engine) describe(now time.Time, p *pool) {
+	wants := p.fleet.wants()
+	if p.describing || len(wants) == 0 {
+		return
+	}
+	p.describing = true
+	e.ask(now, &inquiry{
+		cluster: p.Cluster, describes: slices.Collect(slices.Chunk(wants, maxDescribe)),
+		described: func(now, at time.Time, tasks []types.Task, missing []string) {
+			for _, d := range p.fleet.descriptions(now, at, tasks, missing) {
+				p.depart(now, d)
+			}
+		},
+		over: func(now time.Time, err error) error {
+			p.describing = false
+			if err != nil {
+				p.log.Warn().Err(err).Msg("cannot describe workers; trying again after the next listing")
+				return nil
+			}
+			if err := p.confirm(now); err != nil {
+				return err
+			}
+			return e.settle(now)
+		},
+	})
+}
+
+// confirm closes intents all of whose tasks ECS has shown.
+func (p *pool) confirm(now time.Time) error {
 	for _, r := range p.intents {
 		if r.State != IntentAnswered || slices.ContainsFunc(r.Tasks, p.fleet.unseen) {
 			continue
@@ -54,10 +109,7 @@ func (e *Engine) looked(now time.Time, p *pool, seen look, err error) error {
 			return err
 		}
 	}
-	if first {
-		return e.Tick(now)
-	}
-	return e.settle(now)
+	return nil
 }
 
 // depart counts a task that is gone.
@@ -104,8 +156,8 @@ func (e *Engine) age(now time.Time, p *pool) {
 		}
 		r.busy = true
 		e.ask(now, &inquiry{
-			list:     ecs.ListTasksInput{Cluster: request.Cluster, StartedBy: request.StartedBy},
-			finished: func(now time.Time, seen look, err error) error { return e.askedFor(now, p, r, seen.listed, err) },
+			list:   &ecs.ListTasksInput{Cluster: request.Cluster, StartedBy: request.StartedBy},
+			listed: func(now, _ time.Time, arns []string, err error) error { return e.askedFor(now, p, r, arns, err) },
 		})
 	}
 }

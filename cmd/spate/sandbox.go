@@ -60,6 +60,9 @@ func (c *sandboxCommand) Run(ctx context.Context, p *program) error {
 	if c.Account == "usual" {
 		account = sandbox.Usual()
 	}
+	if cfg != nil {
+		account.ECS.Events = cfg.Queues.TaskEvents
+	}
 	s, err := sandbox.New(sandbox.Options{
 		Listen: c.Listen, RedisListen: c.Redis, RedisServer: c.RedisServer, LogDir: c.Logs, TaskPath: []string{bin}, Path: p.getenv("PATH"), Account: &account, Seed: c.Seed,
 		Log: telemetry.Logger(p.stderr, "info"),

@@ -109,6 +109,9 @@ func (p provisioner) expiry(ctx context.Context, table *string) error {
 
 func (p provisioner) queues(ctx context.Context) error {
 	names := []string{p.cfg.Queues.Submissions, p.cfg.Queues.Events, p.cfg.Queues.Outputs}
+	if p.cfg.Queues.TaskEvents != "" {
+		names = append(names, p.cfg.Queues.TaskEvents)
+	}
 	for _, pool := range p.cfg.Pools {
 		names = append(names, pool.Queue)
 	}
