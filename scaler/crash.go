@@ -94,7 +94,7 @@ func (b *breakers) many(f *fleet) bool {
 		switch m.status {
 		case memberPending:
 			pending++
-		case memberRunning:
+		case memberRunning, memberListed:
 			running++
 		case memberStopping:
 		}

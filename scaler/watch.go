@@ -52,8 +52,8 @@ type look struct {
 // for a tick.
 func (e *Engine) looked(now time.Time, p *pool, seen look) error {
 	p.looking = false
-	if seen.err != nil {
-		p.log.Warn().Err(seen.err).Msg("cannot list the workers; trying again")
+	if err := seen.err; err != nil {
+		p.log.Warn().Err(err).Msg("cannot list the workers; trying again")
 		p.nextLook = earlier(p.nextLook, now.Add(lookAgain))
 		return nil
 	}
