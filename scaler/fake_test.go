@@ -44,7 +44,8 @@ type fakeECS struct {
 	tokens  map[string]float64
 	filled  map[string]time.Time
 	calls   map[string]int
-	down    bool // List and Describe fail
+	down    bool // List, Describe and counts fail
+	dumb    bool // only Describe fails
 
 	stopError error // of StopTask
 }
@@ -196,7 +197,7 @@ func (f *fakeECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls["DescribeTasks"]++
-	if f.down {
+	if f.down || f.dumb {
 		return nil, &ecstypes.ServerException{}
 	}
 	if len(in.Tasks) == 0 || len(in.Tasks) > 100 {
@@ -205,7 +206,7 @@ func (f *fakeECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _
 	now := time.Now()
 	out := &ecs.DescribeTasksOutput{}
 	for _, arn := range in.Tasks {
-		i := slices.IndexFunc(f.tasks, func(t *fakeTask) bool { return t.arn == arn })
+		i := f.find(arn)
 		if i < 0 || now.Sub(f.tasks[i].created) < f.lag || (f.tasks[i].gone(now) && now.Sub(f.tasks[i].stopped) > time.Hour) {
 			out.Failures = append(out.Failures, ecstypes.Failure{Arn: aws.String(arn), Reason: aws.String("MISSING")})
 			continue
@@ -259,6 +260,16 @@ func (f *fakeECS) DescribeClusters(_ context.Context, in *ecs.DescribeClustersIn
 		}})
 	}
 	return out, nil
+}
+
+// find is a task's place, which its ARN tells; -1 for none.
+func (f *fakeECS) find(arn string) int {
+	digits, ok := strings.CutPrefix(arn, "arn:task/")
+	i, err := strconv.Atoi(digits)
+	if !ok || err != nil || i >= len(f.tasks) {
+		return -1
+	}
+	return i
 }
 
 func (t *fakeTask) describe(now time.Time, start time.Duration) ecstypes.Task {

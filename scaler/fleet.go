@@ -17,6 +17,8 @@ type fleet struct {
 	gone  map[string]time.Time
 	at    time.Time // when the last complete listing began
 	known bool      // whether there was one
+
+	startUps startUps
 }
 
 // member is one task that has not stopped, as far as is known.
@@ -202,6 +204,7 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 		}
 	}
 	if running := aws.ToString(task.LastStatus) == "RUNNING"; running && m.started.IsZero() {
+		f.startUps.saw(task)
 		m.started = at
 		if task.StartedAt != nil {
 			m.started = *task.StartedAt

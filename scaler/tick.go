@@ -72,6 +72,7 @@ func (e *Engine) plan(now time.Time) error {
 // observation is what the pool's plan looks at.
 func (p *pool) observation(now time.Time) PoolObservation {
 	o := PoolObservation{Demand: p.demand, Workers: p.fleet.workers(), Unsettled: map[string]int{}, UnsettledByDefinition: map[string]int{}}
+	p.fleet.starting(now, &o.Workers)
 	if n := o.Workers.ByProvider[""]; n > 0 { // each of them may be any provider's
 		for _, c := range p.Capacity {
 			o.Workers.ByProvider[c.Provider] += n
