@@ -266,7 +266,7 @@ func (f *fakeECS) DescribeClusters(_ context.Context, in *ecs.DescribeClustersIn
 func (f *fakeECS) find(arn string) int {
 	digits, ok := strings.CutPrefix(arn, "arn:task/")
 	i, err := strconv.Atoi(digits)
-	if !ok || err != nil || i >= len(f.tasks) {
+	if !ok || err != nil || i >= len(f.tasks) || f.tasks[i].arn != arn {
 		return -1
 	}
 	return i
