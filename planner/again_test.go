@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"spate/internal/table"
 	"spate/job"
 )
 
@@ -44,6 +46,7 @@ func TestAFailedRunIsActiveAgainWhenItsFailedJobsAreRetried(t *testing.T) {
 		if r := w.await(w.submit("run", brokenDeal)); r.State != job.RunFailed || r.ExpiresAt == 0 {
 			t.Fatalf("the run is %s", r.State)
 		}
+		w.wantActive()
 		mend()
 		hold := make(chan struct{})
 		w.worker.on("root", func(job.Message) *job.Event { <-hold; return nil })
@@ -51,6 +54,7 @@ func TestAFailedRunIsActiveAgainWhenItsFailedJobsAreRetried(t *testing.T) {
 			t.Errorf("answered %+v", a)
 		}
 		r, err := ReadRun(t.Context(), w.runs, "run")
+		w.wantActive("run")
 		close(hold)
 		if err != nil || r.State.Ended() || r.ExpiresAt != 0 || !r.Ended.IsZero() || r.Reason != "" {
 			t.Errorf("the run is %+v, %v", r, err)
@@ -59,6 +63,7 @@ func TestAFailedRunIsActiveAgainWhenItsFailedJobsAreRetried(t *testing.T) {
 		if diff := cmp.Diff(Progress{Jobs: 5, Done: 5, Executed: 5, Retried: 1}, r.Progress); diff != "" || r.State != job.RunSucceeded || r.ExpiresAt == 0 {
 			t.Errorf("%s: %s", r.State, diff)
 		}
+		w.wantActive()
 		for id, result := range w.results("run") {
 			if result.State != "done" && result.State != "cached" {
 				t.Errorf("job %s is %s", id, result.State)
@@ -74,6 +79,29 @@ func TestAFailedRunIsActiveAgainWhenItsFailedJobsAreRetried(t *testing.T) {
 			t.Errorf("%d jobs were computed twice", doubled)
 		}
 	})
+}
+
+// wantActive checks which runs are listed as not ended.
+func (w *world) wantActive(ids ...string) {
+	w.t.Helper()
+	runs, err := ReadActive(w.t.Context(), w.runs)
+	if err != nil {
+		w.t.Error(err)
+	}
+	var got []string
+	for _, r := range runs {
+		got = append(got, r.ID)
+	}
+	listed := 0
+	for _, err := range table.Query[table.Key](w.t.Context(), w.runs, table.ActiveRuns, "") {
+		if err != nil {
+			w.t.Error(err)
+		}
+		listed++
+	}
+	if diff := cmp.Diff(ids, got, cmpopts.EquateEmpty()); diff != "" || listed != len(ids) {
+		w.t.Errorf("%d active runs are listed: %s", listed, diff)
+	}
 }
 
 func TestAFailedJobOfAnActiveRunIsTriedAgain(t *testing.T) {

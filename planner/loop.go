@@ -123,12 +123,12 @@ func (p *Planner) Run(ctx context.Context) error {
 // takeUp reads the runs that have not ended. Nothing is decided before all are known: unknown is not none.
 func (l *loop) takeUp(ctx context.Context) error {
 	return l.insist(ctx, "take up runs", func() error {
-		runs, err := ReadRuns(ctx, l.Table)
+		runs, err := ReadActive(ctx, l.Table)
 		if err != nil {
 			return err
 		}
 		for _, r := range slices.Backward(runs) { // the oldest first
-			if r.State.Ended() || l.known(r.ID) {
+			if l.known(r.ID) {
 				continue
 			}
 			if err := l.takeUpRun(ctx, r); err != nil {

@@ -63,6 +63,8 @@ type Run struct {
 
 	// ExpiresAt is when the table's time to live may remove the record, in epoch seconds; 0 while the run has not ended.
 	ExpiresAt int64 `dynamodbav:"expires_at,omitempty"`
+
+	Listed bool `dynamodbav:"-"` // among the active runs; only of a record that the controller holds
 }
 
 // WorkerSize is what a worker of a run's pool is, pinned with the image, so that it can be said what the run cost.
@@ -183,6 +185,9 @@ func (s store) claim(ctx context.Context, id string) (*Run, error) {
 	if err == nil && r == nil {
 		err = fmt.Errorf("claim run %s: its record is gone", id)
 	}
+	if err == nil {
+		r.Listed = !r.State.Ended()
+	}
 	return r, err
 }
 
@@ -193,11 +198,16 @@ func (s store) create(ctx context.Context, r *Run) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("create run %s: %w", r.ID, err)
 	}
-	err = s.table.Transact(ctx, append(s.guard(), put)...)
+	list, err := s.listing(r)
+	if err != nil {
+		return false, fmt.Errorf("create run %s: %w", r.ID, err)
+	}
+	err = s.table.Transact(ctx, append(s.guard(), put, list)...)
 	if !errors.Is(err, table.ErrCondition) {
 		if err != nil {
 			return false, fmt.Errorf("create run %s: %w", r.ID, err)
 		}
+		r.Listed = true
 		return true, nil
 	}
 	// Either there is one, or this controller no longer leads.
@@ -219,9 +229,15 @@ func (s store) guard() []types.TransactWriteItem {
 	return []types.TransactWriteItem{s.leads()}
 }
 
+// save writes a run's record, and with it whether the run is one of the active ones.
 func (s store) save(ctx context.Context, r *Run) error {
 	r.Fence = s.fence
-	err := s.table.Put(ctx, r, s.ours())
+	var err error
+	if listed := !r.State.Ended(); listed == r.Listed {
+		err = s.table.Put(ctx, r, s.ours())
+	} else if err = s.saveListed(ctx, r); err == nil {
+		r.Listed = listed
+	}
 	if errors.Is(err, table.ErrCondition) {
 		return fmt.Errorf("save run %s: %w", r.ID, errFenced)
 	}
@@ -229,6 +245,27 @@ func (s store) save(ctx context.Context, r *Run) error {
 		return fmt.Errorf("save run %s: %w", r.ID, err)
 	}
 	return nil
+}
+
+func (s store) saveListed(ctx context.Context, r *Run) error {
+	put, err := s.table.PutOp(r, s.ours())
+	if err != nil {
+		return err
+	}
+	list, err := s.listing(r)
+	if err != nil {
+		return err
+	}
+	return s.table.Transact(ctx, put, list)
+}
+
+// listing puts a run on the list of active ones, or takes one that has ended off it.
+func (s store) listing(r *Run) (types.TransactWriteItem, error) {
+	key := table.Key{PK: table.ActiveRuns, SK: r.ID}
+	if r.State.Ended() {
+		return s.table.DeleteOp(key, table.Condition{})
+	}
+	return s.table.PutOp(key, table.Condition{})
 }
 
 func runKey(id, sk string) table.Key { return table.Key{PK: table.RunPrefix + id, SK: sk} }
@@ -289,6 +326,30 @@ func ReadRun(ctx context.Context, t *table.Table, id string) (*Run, error) {
 	return &r, nil
 }
 
+// ReadActive reads the records of the runs that have not ended, the newest first. It does not read those that have: after
+// some months they are many.
+func ReadActive(ctx context.Context, t *table.Table) ([]*Run, error) {
+	var runs []*Run
+	for key, err := range table.Query[table.Key](ctx, t, table.ActiveRuns, "") {
+		if err != nil {
+			return nil, fmt.Errorf("read active runs: %w", err)
+		}
+		r, err := ReadRun(ctx, t, key.SK)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil && !r.State.Ended() { // it may have ended meanwhile
+			runs = append(runs, r)
+		}
+	}
+	sortNewest(runs)
+	return runs, nil
+}
+
+func sortNewest(runs []*Run) {
+	slices.SortStableFunc(runs, func(a, b *Run) int { return b.Received.Compare(a.Received) })
+}
+
 // ReadRuns reads every run's record, the newest first.
 func ReadRuns(ctx context.Context, t *table.Table) ([]*Run, error) {
 	var runs []*Run
@@ -298,7 +359,7 @@ func ReadRuns(ctx context.Context, t *table.Table) ([]*Run, error) {
 		}
 		runs = append(runs, &r)
 	}
-	slices.SortStableFunc(runs, func(a, b *Run) int { return b.Received.Compare(a.Received) })
+	sortNewest(runs)
 	return runs, nil
 }
 

@@ -93,17 +93,11 @@ func look(ctx context.Context, in *installation) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	all, err := planner.ReadRuns(ctx, in.runs)
+	active, err := planner.ReadActive(ctx, in.runs)
 	if err != nil {
 		return state{}, err
 	}
-	s := state{at: time.Now(), pools: pools}
-	for _, r := range all {
-		if !r.State.Ended() {
-			s.active = append(s.active, r)
-		}
-	}
-	return s, nil
+	return state{at: time.Now(), pools: pools, active: active}, nil
 }
 
 // redrawEvery is how often --watch looks.

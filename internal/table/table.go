@@ -22,6 +22,7 @@ import (
 // Partition keys of the runs table, and who owns them.
 const (
 	RunRecords   = "RUN"     // planner: one record a run; sk is the run id
+	ActiveRuns   = "ACTIVE"  // planner: an item for each run that has not ended; sk is the run id
 	RunPrefix    = "RUN#"    // planner: + run id; its releases, failures and audit records
 	ControlInbox = "CONTROL" // planner: requests that nobody has answered yet; sk is the request's id
 	IntentPrefix = "INTENT#" // scaler: + pool; its journal
