@@ -15,39 +15,82 @@ import (
 // call sends the requests that may be sent, oldest first and those of higher priority before others, as far as the
 // launch rates go.
 func (e *Engine) call(now time.Time) {
-	if !e.o.Term.Valid(now) {
-		return
-	}
 	dry := map[string]bool{} // providers whose next request must wait: later ones may not overtake it
+	for _, w := range e.waiting(now) {
+		if now.Before(w.r.due) {
+			continue
+		}
+		if e.calling >= maxCalls || e.calls.Available(now) == 0 {
+			return
+		}
+		if !w.r.paid {
+			pace := e.pace(now, w.r.Provider)
+			if dry[w.r.Provider] || !pace.Ready(now, w.r.Count) {
+				dry[w.r.Provider] = true
+				continue
+			}
+			w.r.paid, w.r.probe = true, pace.Take(now, w.r.Count)
+		}
+		e.calls.Take(now, 1)
+		e.send(now, w.p, w.r)
+	}
+}
+
+// waitingCall is a request that is to be sent.
+type waitingCall struct {
+	p *pool
+	r *record
+}
+
+// waiting are the requests that are to be sent, in their order.
+func (e *Engine) waiting(now time.Time) []waitingCall {
+	if !e.o.Term.Valid(now) {
+		return nil
+	}
+	var waiting []waitingCall
 	for _, p := range slices.SortedStableFunc(slices.Values(e.pools), func(a, b *pool) int { return cmp.Compare(b.Priority, a.Priority) }) {
 		if !e.mayLaunch(p) {
 			continue
 		}
 		for _, r := range p.sorted() {
-			if r.busy || !r.stored || r.dirty || !r.Repeatable(now) || now.Before(r.due) || dry[r.Provider] {
-				continue
+			if !r.busy && r.stored && !r.dirty && r.Repeatable(now) {
+				waiting = append(waiting, waitingCall{p, r})
 			}
-			if e.calling >= maxCalls || e.calls.Available(now) == 0 {
-				return
-			}
-			bucket := e.bucket(now, r.Provider)
-			if bucket.Available(now) < min(r.Count, e.o.LaunchRate.Burst) {
-				dry[r.Provider] = true
-				continue
-			}
-			bucket.Take(now, r.Count)
-			e.calls.Take(now, 1)
-			e.send(now, p, r)
 		}
 	}
+	return waiting
 }
 
-// bucket is a provider's; one that is not configured any more may still have intents.
-func (e *Engine) bucket(now time.Time, provider string) *Bucket {
-	if e.launches[provider] == nil {
-		e.launches[provider] = NewBucket(now, e.o.LaunchRate)
+// pace is a provider's; one that is not configured any more may still have intents.
+func (e *Engine) pace(now time.Time, provider string) *Pace {
+	if e.paces[provider] == nil {
+		e.paces[provider] = NewPace(now, e.o.LaunchRate, Learnt{})
 	}
-	return e.launches[provider]
+	return e.paces[provider]
+}
+
+// callDue is when a request may be sent that waits, as far as that is known; zero when none does. Those that wait for an
+// answer to another one are sent when it comes.
+func (e *Engine) callDue(now time.Time) time.Time {
+	var due time.Time
+	if e.calling >= maxCalls {
+		return due
+	}
+	dry := map[string]bool{}
+	for _, w := range e.waiting(now) {
+		at := later(w.r.due, now.Add(e.calls.Until(now, 1)))
+		if !w.r.paid {
+			if dry[w.r.Provider] {
+				continue
+			}
+			dry[w.r.Provider] = !now.Before(w.r.due)
+			at = later(at, now.Add(e.pace(now, w.r.Provider).Until(now, w.r.Count)))
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	return due
 }
 
 // send sends a request. Term and age are looked at once more right before: a process may sleep at any point.
@@ -57,14 +100,15 @@ func (e *Engine) send(now time.Time, p *pool, r *record) {
 		p.unreadable(now, r, err)
 		return
 	}
-	r.busy = true
+	r.busy, r.sent = true, now
 	e.calling++
 	i := r.Intent
 	allowed := func(now time.Time) bool { return e.o.Term.Valid(now) && i.Repeatable(now) }
 	e.hands.RunTask(request, allowed, func(now time.Time, out *ecs.RunTaskOutput, err error) error {
 		if errors.Is(err, ErrNotSent) {
-			r.busy = false
+			r.busy, r.paid = false, false
 			e.calling--
+			e.pace(now, r.Provider).Returned(now, r.Count, r.probe)
 			return nil
 		}
 		return e.answered(now, p, r, outcome(out, err))
@@ -79,12 +123,7 @@ func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 		return err
 	}
 	r.due = now.Add(repeatAfter(r.Calls, o.Class))
-	bucket := e.bucket(now, r.Provider)
-	if o.throttled() {
-		bucket.Empty(now)
-	} else if r.State == IntentRefused {
-		bucket.Refund(now, r.Count-len(r.Tasks))
-	}
+	e.paced(now, r, o)
 	p.holds = append(p.holds, o.holds(now, r.Provider)...)
 	p.breakers.answered(now, r.Provider, o)
 	e.metrics.count(o)
@@ -92,6 +131,23 @@ func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 	p.launched(now, r, e.metrics)
 	p.logAnswer(r.Intent, o)
 	return e.settle(now)
+}
+
+// paced tells the provider's pace what became of a call. A request without an answer keeps its tokens: it has used them, or
+// will when it is repeated.
+func (e *Engine) paced(now time.Time, r *record, o Outcome) {
+	pace := e.pace(now, r.Provider)
+	switch {
+	case o.throttled():
+		r.paid = false
+		pace.Throttled(now, r.sent, r.Count, r.probe)
+	case o.Class == awsclient.ClassNone:
+		r.paid = false
+		pace.Accepted(now, r.Count, r.probe)
+	case !o.Class.Ambiguous():
+		r.paid = false
+		pace.Returned(now, r.Count, r.probe)
+	}
 }
 
 // launched counts what an intent has started.

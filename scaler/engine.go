@@ -25,15 +25,15 @@ type Engine struct {
 	metrics *metrics
 
 	pools     []*pool
-	launches  map[string]*Bucket // by provider
-	calls     *Bucket            // of RunTask
-	calling   int                // RunTask calls under way
-	looks     *Bucket            // of ListTasks and DescribeTasks
-	inquiries []*inquiry         // that have not ended, oldest first
+	paces     map[string]*Pace // by provider
+	calls     *Bucket          // of RunTask
+	calling   int              // RunTask calls under way
+	looks     *Bucket          // of ListTasks and DescribeTasks
+	inquiries []*inquiry       // that have not ended, oldest first
 	clusters  []*cluster
 	eventsAt  time.Time // when the queue of task events last answered
 	nextTick  time.Time
-	planned   time.Time // when the last plan that launched something was made
+	planNext  time.Time // when there may be room for further launches, if not before
 	controls  controls
 }
 
@@ -93,6 +93,10 @@ type record struct {
 	dirty      bool   // changed since
 	busy       bool   // a call or a question about it is under way
 	due        time.Time
+
+	// Of its last call: whether its tokens are taken, whether they were a probe's, and when it was sent.
+	paid, probe bool
+	sent        time.Time
 }
 
 // NewEngine makes an engine that knows nothing yet: Resume tells it of each pool. Of the options it uses neither ECS, nor
@@ -106,7 +110,7 @@ func NewEngine(now time.Time, o Options, hands Hands) (*Engine, error) {
 
 func newEngine(now time.Time, o Options, hands Hands, m *metrics) *Engine {
 	e := &Engine{
-		o: o, hands: hands, metrics: m, launches: map[string]*Bucket{}, calls: NewBucket(now, callRate()), looks: NewBucket(now, lookRate()),
+		o: o, hands: hands, metrics: m, paces: map[string]*Pace{}, calls: NewBucket(now, callRate()), looks: NewBucket(now, lookRate()),
 		nextTick: now,
 	}
 	for _, p := range o.Pools {
@@ -115,7 +119,7 @@ func newEngine(now time.Time, o Options, hands Hands, m *metrics) *Engine {
 			status: Status{Pool: p.Name},
 		})
 		for _, c := range p.Capacity {
-			e.launches[c.Provider] = NewBucket(now, o.LaunchRate)
+			e.paces[c.Provider] = NewPace(now, o.LaunchRate, Learnt{})
 		}
 	}
 	e.clusters = clustersOf(e.pools)
@@ -179,7 +183,7 @@ func (e *Engine) Turn(now time.Time) error {
 	e.readControls(now)
 	if now.Before(e.nextTick) {
 		e.inquire(now)
-		return nil
+		return e.between(now)
 	}
 	return e.Tick(now)
 }
@@ -197,6 +201,12 @@ func (e *Engine) Tick(now time.Time) error {
 // Due is when Turn should be called next, unless something happens before.
 func (e *Engine) Due(now time.Time) time.Time {
 	due := e.controls.due(e.o, e.nextTick)
+	if e.planNext.After(now) {
+		due = earlier(due, e.planNext)
+	}
+	if call := e.callDue(now); !call.IsZero() {
+		due = earlier(due, later(call, now.Add(time.Millisecond)))
+	}
 	if e.asking() {
 		return earlier(due, now.Add(e.looks.Until(now, 1)))
 	}
@@ -227,6 +237,13 @@ func (p *pool) sorted() []*record {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.number, b.number), cmp.Compare(a.ID, b.ID))
 	})
 	return records
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func earlier(a, b time.Time) time.Time {

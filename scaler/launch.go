@@ -85,11 +85,11 @@ func (o Outcome) throttled() bool {
 	return false
 }
 
-// repeatAfter is how long a request that was answered so often, the last time with the class, waits to be sent again.
+// repeatAfter is how long a request that was answered so often, the last time with the class, waits to be sent again. After
+// throttling the pace says when.
 func repeatAfter(calls int, class awsclient.Class) time.Duration {
-	most := 15 * time.Second
 	if class == awsclient.ClassThrottled {
-		most = 4 * time.Second // the bucket does the slowing down
+		return 0
 	}
-	return min(most, 500*time.Millisecond<<min(10, max(0, calls-1)))
+	return min(15*time.Second, 500*time.Millisecond<<min(10, max(0, calls-1)))
 }

@@ -5,78 +5,265 @@ import (
 	"time"
 )
 
-// Rate is the size and the speed of a token bucket.
-type Rate struct {
-	Burst     int
-	PerSecond float64
-}
-
-// launchRate is how fast Fargate launches the tasks of one capacity provider ("Amazon ECS service quotas": tasks
-// launched on demand and on Spot, each with a bucket of its own).
-func launchRate() Rate { return Rate{Burst: 100, PerSecond: 20} }
-
-// callRate is how often RunTask may be called: the bucket is shared with StopTask, and calls for Fargate tasks are
-// limited to 20 a second ("Amazon ECS service quotas").
-func callRate() Rate { return Rate{Burst: 100, PerSecond: 20} }
-
-// lookRate is half of what ListTasks and DescribeTasks share in an account (burst 100, then 20 a second): the other
-// half is for people and their tools.
-func lookRate() Rate { return Rate{Burst: 50, PerSecond: 10} }
-
-// Bucket is a token bucket. It starts full. A time before an earlier one counts as that one. It is not safe for
-// concurrent use.
-type Bucket struct {
-	rate   Rate
+// Pace says how fast tasks of one capacity provider may be launched in an account and Region. It is a token bucket that
+// starts with the documented rate, or the one learnt before, and follows what AWS grants. It is not safe for concurrent
+// use; a time before an earlier one counts as that one.
+//
+// ECS says of its own bucket only whether a call was within it. A call that is throttled although the tokens for it
+// were there, and again when it is repeated a moment later, shows that the bucket is empty; what was accepted between
+// two such times is what it got (see [shortages]), and the rate is lowered to that. Throttling that passes with the
+// repetition was chance and changes nothing. A rate that is too low only shows when more is asked for: a probe is one
+// call beyond the tokens. One that is accepted is followed by others while the rate grows; one that is throttled ends
+// that, and the next comes later.
+type Pace struct {
+	burst  float64
+	rate   float64 // tasks a second
 	tokens float64
-	at     time.Time
+	at     time.Time // when tokens was true
+
+	wanted int // tasks in all, when room was last asked for
+	tally
+	shortages shortages
+
+	refused   refusals
+	chance    float64   // throttled calls that were chance; fades with each accepted one
+	repeated  float64   // share of calls that were throttled before they were accepted, of the last few
+	emptiedAt time.Time // when tokens were last given up
+
+	probe probing
 }
 
-// NewBucket makes a full bucket.
-func NewBucket(now time.Time, rate Rate) *Bucket {
-	return &Bucket{rate: rate, tokens: float64(rate.Burst), at: now}
+// tally is a number of tasks so far.
+type tally struct {
+	accepted float64
+	asked    float64 // accepted or under way
 }
 
-// tokenDust is what rounding may take from a whole token.
-const tokenDust = 1e-6
-
-// Available is how many tokens may be taken.
-func (b *Bucket) Available(now time.Time) int {
-	b.refill(now)
-	return int(math.Floor(b.tokens + tokenDust))
+// refusals are the throttled calls since the last accepted one, probes aside.
+type refusals struct {
+	calls       int
+	first, last time.Time
+	pausedUntil time.Time
+	trialUntil  time.Time // the next call is under way; its answer is not awaited for longer
+	shortage    bool      // they were taken for one
 }
 
-// Take takes up to want tokens and returns how many it took.
-func (b *Bucket) Take(now time.Time, want int) (granted int) {
-	granted = max(0, min(want, b.Available(now)))
-	b.tokens -= float64(granted)
-	return granted
+// probing is where probes stand.
+type probing struct {
+	underWay bool
+	calls    int // accepted since the last one
+	wait     int // how many must be
+	missed   int // throttled, and taken for chance
+	at       time.Time
+	next     time.Time // of one that follows another at once
+
+	// A growth is several accepted in a row.
+	grown int
+	from  shortage // what was counted at its beginning
+	rate  float64  // that was believed before it
 }
 
-// Refund gives back tokens that were taken and not used.
-func (b *Bucket) Refund(now time.Time, n int) {
-	b.refill(now)
-	b.tokens = min(float64(b.rate.Burst), b.tokens+float64(max(0, n)))
+// Learnt is what is remembered of a provider's rate.
+type Learnt struct {
+	Provider  string    `dynamodbav:"provider"`
+	PerSecond float64   `dynamodbav:"per_second"` // tasks
+	At        time.Time `dynamodbav:"at"`         // of the last launch that was counted
 }
 
-// Empty takes everything: whoever keeps the real bucket has just said that there is nothing in it.
-func (b *Bucket) Empty(now time.Time) {
-	b.refill(now)
-	b.tokens = 0
+// Calls are of ten tasks, except for the last ones of a ramp.
+const (
+	// A probe comes once in so many accepted calls, so that fewer than one in a hundred is throttled out of curiosity,
+	// and only if as many are still to be made. The first one comes early, when it is worth most.
+	probeEvery = 100
+	probeEarly = 15
+	// After the rate has fallen probes come sooner; each that fails doubles the calls until the next.
+	probeSoon = 8
+	// After the rate has grown there is more to be found.
+	probeAtOnce = 2
+	// While calls are throttled by chance a probe may be, too, so that they come by time.
+	probeInStorm = 5 * time.Second
+	// While the rate grows, each accepted probe raises it, and the next follows after a moment.
+	growEvery   = 500 * time.Millisecond
+	growBy      = 1.25
+	growInStorm = 1.1
+
+	// repeatSoon is how soon a throttled call is repeated, to see whether that was chance; it grows with each.
+	repeatSoon = 150 * time.Millisecond
+	// trialMost is how long the answer to a repeated call is waited for before another one is made.
+	trialMost = 2 * time.Second
+	// chanceFades is what an accepted call leaves of the memory of chance, and chanceMost is as much as is remembered.
+	chanceFades = 0.95
+	chanceMost  = 4
+	// repeatedMost is how many calls may have to be repeated before that is no chance any more.
+	repeatedMost = 0.6
+
+	// recently is how long ago launches were that have left the bucket other than full.
+	recently = time.Minute
+	// learntHolds is for how long a remembered rate need not be probed at once.
+	learntHolds = 10 * time.Minute
+)
+
+// NewPace starts with the rate, or the one learnt before (the zero value for none). The bucket is full unless there have
+// been launches a moment ago.
+func NewPace(now time.Time, rate Rate, learnt Learnt) *Pace {
+	p := &Pace{
+		burst: float64(rate.Burst), rate: rate.PerSecond, tokens: float64(rate.Burst), at: now,
+		probe: probing{calls: probeEvery - probeEarly, wait: probeEvery},
+	}
+	if learnt.PerSecond <= 0 {
+		return p
+	}
+	p.rate = max(slowest, learnt.PerSecond)
+	ago := max(0, now.Sub(learnt.At))
+	if ago < recently {
+		p.tokens = min(p.burst, ago.Seconds()*p.rate)
+	}
+	if ago < learntHolds {
+		p.probe.calls = 0
+	}
+	return p
 }
 
-// Until is how long it takes until n tokens (at most the burst) may be taken.
-func (b *Bucket) Until(now time.Time, n int) time.Duration {
-	b.refill(now)
-	lacking := float64(min(n, b.rate.Burst)) - b.tokens
-	if lacking <= tokenDust {
+// Rate is the limit as it is believed to be.
+func (p *Pace) Rate() Rate { return Rate{Burst: int(p.burst), PerSecond: p.rate} }
+
+// Room is for how many tasks requests may be made now, a probe's among them, when so many are wanted in all.
+func (p *Pace) Room(now time.Time, wanted int) int {
+	p.refill(now)
+	p.wanted = wanted
+	n := int(math.Floor(p.tokens + tokenDust))
+	if p.probeDue(now) {
+		n += maxTasksPerCall
+	}
+	return max(0, n)
+}
+
+// Ready reports whether a call of n tasks may be made now.
+func (p *Pace) Ready(now time.Time, n int) bool {
+	p.refill(now)
+	if p.refused.calls > 0 && (now.Before(p.refused.pausedUntil) || now.Before(p.refused.trialUntil)) {
+		return false // one at a time, to see what becomes of it
+	}
+	return p.has(n) || p.probeDue(now)
+}
+
+// Until is how long it takes, if nothing happens, until a call of n tasks may be made.
+func (p *Pace) Until(now time.Time, n int) time.Duration {
+	p.refill(now)
+	wait := max(0, p.refused.pausedUntil.Sub(now), p.refused.trialUntil.Sub(now))
+	if p.has(n) || p.probeDue(now) {
+		return wait
+	}
+	return max(wait, time.Duration(math.Ceil((float64(n)-p.tokens)/p.rate*float64(time.Second))))
+}
+
+// Take takes what a call of n tasks needs, which must be Ready, and reports whether it is a probe. What becomes of the
+// call is told by Accepted, Throttled or Returned, once.
+func (p *Pace) Take(now time.Time, n int) (probe bool) {
+	p.refill(now)
+	p.asked += float64(n)
+	if p.refused.calls > 0 {
+		p.refused.trialUntil = now.Add(trialMost)
+	}
+	if p.has(n) || !p.probeDue(now) {
+		p.tokens -= float64(n)
+		return false
+	}
+	p.probe.underWay = true
+	return true
+}
+
+// Accepted says that a call of n tasks was within the limit, whatever else became of it.
+func (p *Pace) Accepted(now time.Time, n int, probe bool) {
+	p.refill(now)
+	p.accepted += float64(n)
+	p.probe.calls++
+	if p.refused.calls > 0 && !p.refused.shortage {
+		p.chance = min(chanceMost, p.chance+1)
+	}
+	p.chance *= chanceFades
+	if probe {
+		p.grow(now)
+	} else {
+		repeated := 0.0
+		if p.refused.calls > 0 {
+			repeated = 1
+		}
+		p.repeated += (repeated - p.repeated) / 8
+	}
+	p.refused = refusals{}
+}
+
+// Returned says that a call of n tasks used no tokens, for a reason that is none of the limit's.
+func (p *Pace) Returned(now time.Time, n int, probe bool) {
+	p.refill(now)
+	p.asked -= float64(n)
+	if probe {
+		p.probe.underWay = false
+		return
+	}
+	p.refund(n)
+}
+
+// Throttled says that a call of n tasks, sent at a time, was beyond the limit.
+func (p *Pace) Throttled(now, sent time.Time, n int, probe bool) {
+	p.refill(now)
+	p.asked -= float64(n)
+	r := &p.refused
+	switch {
+	case probe:
+		p.probeThrottled(now, n)
+		return
+	case r.calls > 0 && sent.Before(r.last): // before the last answer came: the same news
+		if !sent.Before(p.emptiedAt) {
+			p.refund(n)
+		}
+		return
+	case r.calls == 0:
+		r.first = now
+	}
+	r.last, r.trialUntil = now, time.Time{}
+	r.calls++
+	stuck := p.repeated >= repeatedMost
+	if r.calls <= p.patience() && !stuck {
+		p.refund(n)
+		r.pausedUntil = now.Add(repeatSoon * time.Duration(r.calls))
+		return
+	}
+	r.shortage, r.pausedUntil = true, time.Time{}
+	p.repeated, p.emptiedAt = 0, now
+	p.tokens = min(p.tokens, 0)
+	if p.probe.grown > 0 {
+		p.endGrowth(now)
+		p.probeLater()
+	} else {
+		p.lower(now, n, stuck)
+		if p.probe.wait > probeSoon {
+			p.probe.calls, p.probe.wait = 0, probeSoon
+		}
+	}
+	p.shortages = append(p.shortages, shortage{now, p.tally})
+}
+
+// patience is how many throttled calls in a row may be chance.
+func (p *Pace) patience() int {
+	if p.probe.grown > 0 && p.chance < 1 {
 		return 0
 	}
-	return time.Duration(math.Ceil(lacking / b.rate.PerSecond * float64(time.Second)))
+	return 1 + min(2, int(p.chance))
 }
 
-func (b *Bucket) refill(now time.Time) {
-	if now.After(b.at) {
-		b.tokens = min(float64(b.rate.Burst), b.tokens+now.Sub(b.at).Seconds()*b.rate.PerSecond)
-		b.at = now
+func (p *Pace) has(n int) bool { return p.tokens+tokenDust >= float64(n) }
+
+func (p *Pace) refund(n int) { p.tokens = min(p.burst, p.tokens+float64(n)) }
+
+func (p *Pace) refill(now time.Time) {
+	if now.After(p.at) {
+		p.tokens = min(p.burst, p.tokens+now.Sub(p.at).Seconds()*p.rate)
+		p.at = now
 	}
+	if p.refused.calls == 0 && p.chance < 1 && p.tokens > 2*maxTasksPerCall+p.rate {
+		p.shortages = nil // nobody wants the tokens: from now on less is accepted than would be
+	}
+	p.shortages = p.shortages.since(p.at)
 }

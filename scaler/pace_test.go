@@ -1,56 +1,223 @@
 package scaler
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
-func TestABucketGrantsItsBurstAndThenItsRate(t *testing.T) {
-	now := planNow
-	b := NewBucket(now, Rate{Burst: 100, PerSecond: 20})
-	if n := b.Take(now, 250); n != 100 {
-		t.Fatalf("burst of %d", n)
+// pacer is a design of pacing: [Pace], or what it is compared with.
+type pacer interface {
+	Room(now time.Time, wanted int) int
+	Ready(now time.Time, n int) bool
+	Take(now time.Time, n int) (probe bool)
+	Accepted(now time.Time, n int, probe bool)
+	Throttled(now, sent time.Time, n int, probe bool)
+	Until(now time.Time, n int) time.Duration
+	Rate() Rate
+}
+
+// account is the limit that AWS keeps, and what else it does to calls.
+type account struct {
+	rate    float64
+	change  time.Duration // after it the rate is
+	then    float64
+	random  float64 // share of calls that are throttled whatever the bucket holds
+	timeout float64 // share of calls without an answer, half of them with their effect
+
+	tokens float64
+	at     time.Duration
+	dice   *rand.Rand
+}
+
+const accountBurst = 100
+
+func (a *account) rateAt(at time.Duration) float64 {
+	if a.change > 0 && at >= a.change {
+		return a.then
 	}
-	if n := b.Take(now.Add(499*time.Millisecond), 250); n != 9 {
-		t.Errorf("%d after half a second", n)
+	return a.rate
+}
+
+// run is a call of n tasks at a time.
+func (a *account) run(at time.Duration, n int) (granted bool) {
+	const step = time.Millisecond
+	for ; a.at < at; a.at += step {
+		a.tokens = min(accountBurst, a.tokens+a.rateAt(a.at)*step.Seconds())
 	}
-	if until := b.Until(now.Add(499*time.Millisecond), 10); until != 451*time.Millisecond {
-		t.Errorf("ten more in %s", until)
+	if a.dice.Float64() < a.random || a.tokens+1e-6 < float64(n) {
+		return false
 	}
-	b.Refund(now.Add(499*time.Millisecond), 9)
-	if n := b.Available(now.Add(499 * time.Millisecond)); n != 9 {
-		t.Errorf("%d after a refund", n)
+	a.tokens -= float64(n)
+	return true
+}
+
+// floor is when so many tasks can have been accepted at the earliest.
+func (a *account) floor(tasks int) time.Duration {
+	left, at := float64(tasks-accountBurst), time.Duration(0)
+	for ; left > 1e-6; at += time.Millisecond {
+		left -= a.rateAt(at) / 1000
 	}
-	b.Empty(now.Add(500 * time.Millisecond))
-	if n := b.Available(now.Add(time.Second)); n != 10 {
-		t.Errorf("%d half a second after being emptied", n)
+	return at
+}
+
+// ramp is what a ramp came to.
+type ramp struct {
+	took, floor      time.Duration
+	calls, throttled int
+	adapted          time.Duration // from the change of the limit until the rate stays within a tenth of it; -1: never
+	learnt           Rate
+}
+
+func (r ramp) ratio() float64 { return r.took.Seconds() / r.floor.Seconds() }
+func (r ramp) share() float64 { return float64(r.throttled) / float64(r.calls) }
+
+// launch launches tasks as the engine does: requests of ten are made each second as far as the pace goes, calls overlap
+// and take a tenth of a second, and the throttled ones wait their turn. It steps through time.
+func (a *account) launch(p pacer, start time.Time, tasks int) ramp {
+	type request struct {
+		n           int
+		paid, probe bool
+		sent, back  time.Duration
+		granted     bool
+		lost        bool
+		done        bool // with its effect already
 	}
-	if n := b.Available(now.Add(time.Hour)); n != 100 {
-		t.Errorf("%d after an hour", n)
+	const step, latency = 10 * time.Millisecond, 100 * time.Millisecond
+	r := ramp{floor: a.floor(tasks), adapted: -1}
+	var waiting, flying []*request
+	accepted, asked, within := 0, 0, time.Duration(-1)
+	changed := max(a.change, 0)
+	for at := time.Duration(0); accepted < tasks && at < time.Hour; at += step {
+		now := start.Add(at)
+		var still []*request
+		for _, q := range flying {
+			switch {
+			case q.back > at:
+				still = append(still, q)
+			case q.lost:
+				waiting = append([]*request{q}, waiting...)
+			case q.granted:
+				p.Accepted(now, q.n, q.probe)
+				accepted += q.n
+				r.took = q.sent
+			default:
+				p.Throttled(now, start.Add(q.sent), q.n, q.probe)
+				q.paid = false
+				waiting = append([]*request{q}, waiting...)
+			}
+		}
+		flying = still
+		if at%(100*time.Millisecond) == 0 {
+			room := p.Room(now, tasks-asked)
+			for _, q := range waiting {
+				room -= q.n
+			}
+			for room > 0 && asked < tasks {
+				n := min(10, tasks-asked)
+				if n > room {
+					break
+				}
+				waiting = append(waiting, &request{n: n})
+				asked, room = asked+n, room-n
+			}
+		}
+		for len(waiting) > 0 {
+			q := waiting[0]
+			if !q.paid && !p.Ready(now, q.n) {
+				break
+			}
+			if !q.paid {
+				q.probe, q.paid = p.Take(now, q.n), true
+			}
+			waiting = waiting[1:]
+			q.sent, q.back = at, at+latency
+			q.lost = a.dice.Float64() < a.timeout
+			if q.lost {
+				q.back = at + 10*time.Second
+			}
+			if !q.done {
+				q.granted = a.run(at, q.n)
+			}
+			if q.lost && q.granted {
+				q.done = true
+			}
+			r.calls++
+			if !q.granted && !q.lost {
+				r.throttled++
+			}
+			flying = append(flying, q)
+		}
+		if limit := a.rateAt(at); at >= changed {
+			if math.Abs(p.Rate().PerSecond-limit) > 0.1*limit {
+				if within < 0 || at-within < 10*time.Second {
+					within = -1
+				}
+			} else if within < 0 {
+				within = at
+			}
+		}
+	}
+	if within >= 0 {
+		r.adapted = within - changed
+	}
+	r.learnt = p.Rate()
+	return r
+}
+
+type scenario struct {
+	name    string
+	account account
+}
+
+func scenarios() []scenario {
+	return []scenario{
+		{"documented 100, then 20/s", account{rate: 20}},
+		{"5/s", account{rate: 5}},
+		{"10/s", account{rate: 10}},
+		{"100/s", account{rate: 100}},
+		{"20/s, 5/s after 30 s", account{rate: 20, change: 30 * time.Second, then: 5}},
+		{"5/s, 20/s after 60 s", account{rate: 5, change: 60 * time.Second, then: 20}},
+		{"20/s, 100/s after 30 s", account{rate: 20, change: 30 * time.Second, then: 100}},
+		{"100/s, 20/s after 10 s", account{rate: 100, change: 10 * time.Second, then: 20}},
+		{"20/s, 30 % throttled by chance", account{rate: 20, random: 0.3}},
+		{"20/s, 5 % without an answer", account{rate: 20, timeout: 0.05}},
 	}
 }
 
-func TestABucketNeverGrantsMoreThanBurstAndRateAllow(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		rate := Rate{Burst: rapid.IntRange(1, 100).Draw(t, "burst"), PerSecond: rapid.Float64Range(0.1, 100).Draw(t, "rate")}
-		now := planNow
-		b := NewBucket(now, rate)
-		granted := 0
-		for range rapid.IntRange(1, 50).Draw(t, "steps") {
-			now = now.Add(time.Duration(rapid.Int64Range(-int64(time.Second), int64(5*time.Second)).Draw(t, "later")))
-			want := rapid.IntRange(-1, 200).Draw(t, "want")
-			until := b.Until(now, want)
-			n := b.Take(now, want)
-			if n < 0 || n > max(0, want) || (until == 0) != (n >= min(want, rate.Burst)) {
-				t.Fatalf("%d granted of %d, %s to wait", n, want, until)
+func TestTable(t *testing.T) {
+	var s strings.Builder
+	for _, sc := range scenarios() {
+		for second := range 2 {
+			var ratio, share, adapted, worst, learnt, never float64
+			const seeds = 20
+			for seed := range uint64(seeds) {
+				a := sc.account
+				a.tokens, a.dice = accountBurst, rand.New(rand.NewPCG(seed, 1))
+				r := a.launch(NewPace(planNow, launchRate(), Learnt{}), planNow, 3000)
+				if second > 0 {
+					b := sc.account
+					if b.change > 0 {
+						b.rate, b.change = b.then, 0
+					}
+					b.tokens, b.dice = accountBurst, rand.New(rand.NewPCG(seed, 2))
+					r = b.launch(NewPace(planNow, launchRate(), Learnt{PerSecond: r.learnt.PerSecond}), planNow, 3000)
+				}
+				ratio += r.ratio()
+				worst = max(worst, r.ratio())
+				share += r.share()
+				adapted = max(adapted, r.adapted.Seconds())
+				if r.adapted < 0 {
+					never++
+				}
+				learnt += r.learnt.PerSecond
 			}
-			granted += n
-			latest := b.at.Sub(planNow).Seconds()
-			if most := float64(rate.Burst) + latest*rate.PerSecond + 0.01; float64(granted) > most {
-				t.Fatalf("%d granted, at most %.2f", granted, most)
-			}
+			fmt.Fprintf(&s, "%-32s %d ratio %.3f (worst %.3f)  throttled %5.2f %%  adapted %.1f s (never %.0f) learnt %.2f\n", sc.name, second, ratio/seeds, worst,
+				100*share/seeds, adapted, never, learnt/seeds)
 		}
-	})
+	}
+	t.Log("\n" + s.String())
 }

@@ -34,15 +34,37 @@ func (e *Engine) settle(now time.Time) error {
 	return nil
 }
 
-// plan decides for all pools and records the intents of what is to be launched. A plan that launched something is not
-// followed by another within a tick's time: with the rate used up, that would make a request of every single task.
+// between does what is due between two ticks: a plan when there is room again, and requests whose time has come.
+func (e *Engine) between(now time.Time) error {
+	if !e.planNext.IsZero() && !now.Before(e.planNext) {
+		if err := e.plan(now); err != nil {
+			return err
+		}
+		return e.settle(now)
+	}
+	if due := e.callDue(now); !due.IsZero() && !now.Before(due) {
+		return e.settle(now)
+	}
+	return nil
+}
+
+// planSoon is the least time between plans that are made because there is room again.
+const planSoon = 100 * time.Millisecond
+
+// plan decides for all pools and records the intents of what is to be launched. As long as the launch rate is what limits
+// them, the next plan follows as soon as there is room for a whole call.
 func (e *Engine) plan(now time.Time) error {
-	if !e.o.Term.Valid(now) || now.Sub(e.planned) < busyTick {
+	e.planNext = time.Time{}
+	if !e.o.Term.Valid(now) {
 		return nil
 	}
+	wanted := 0
+	for _, p := range e.pools {
+		wanted += max(0, p.last.Wanted-p.last.Have-p.last.Launches())
+	}
 	o := Observation{Pools: map[string]PoolObservation{}, Tokens: map[string]int{}, Rates: map[string]float64{}}
-	for provider, bucket := range e.launches {
-		o.Tokens[provider], o.Rates[provider] = bucket.Available(now), bucket.rate.PerSecond
+	for provider, pace := range e.paces {
+		o.Tokens[provider], o.Rates[provider] = pace.Room(now, wanted), pace.Rate().PerSecond
 	}
 	policy := Policy{Account: e.o.Account}
 	byName := map[string]*pool{}
@@ -53,20 +75,34 @@ func (e *Engine) plan(now time.Time) error {
 		o.Pools[p.Name] = p.observed
 		policy.Pools = append(policy.Pools, p.policy(e.o.StaleAfter))
 		for _, r := range p.intents {
-			if r.State == IntentOpen && !r.busy && e.mayLaunch(p) {
+			if r.State == IntentOpen && !r.busy && !r.paid && e.mayLaunch(p) {
 				o.Tokens[r.Provider] -= r.Count // to be sent before anything new
 			}
+		}
+	}
+	if wanted >= maxTasksPerCall {
+		for provider, n := range o.Tokens {
+			o.Tokens[provider] = n - max(0, n)%maxTasksPerCall // no calls for fewer, but at the end
 		}
 	}
 	for _, d := range Plan(now, o, policy) {
 		if err := byName[d.Pool].decided(now, d); err != nil {
 			return err
 		}
-		if len(d.Launch) > 0 {
-			e.planned = now
+		if d.Limit == LimitPacing {
+			e.planNext = now.Add(e.roomIn(now, wanted))
 		}
 	}
 	return nil
+}
+
+// roomIn is how long it takes until some provider has room for a whole call.
+func (e *Engine) roomIn(now time.Time, wanted int) time.Duration {
+	soonest := busyTick
+	for _, pace := range e.paces {
+		soonest = min(soonest, pace.Until(now, min(maxTasksPerCall, max(1, wanted))))
+	}
+	return max(planSoon, soonest)
 }
 
 // observation is what the pool's plan looks at.
