@@ -239,13 +239,6 @@ func (p *pool) sorted() []*record {
 	return records
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a

@@ -285,6 +285,9 @@ func (t *fakeTask) describe(now time.Time, start time.Duration) ecstypes.Task {
 	case t.gone(now):
 		task.LastStatus, task.DesiredStatus = aws.String("STOPPED"), aws.String("STOPPED")
 		task.StopCode, task.StoppedReason = ecstypes.TaskStopCodeEssentialContainerExited, aws.String(t.reason)
+		if t.reason == stopReason {
+			task.StopCode = ecstypes.TaskStopCodeUserInitiated
+		}
 		task.StoppedAt = &t.stopped
 		task.Containers = []ecstypes.Container{{ExitCode: aws.Int32(t.exit)}}
 	case now.Sub(t.created) >= start:

@@ -218,7 +218,7 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 		if d.started.IsZero() {
 			d.started = m.started
 		}
-		if m.stop.asked() {
+		if m.stop.asked() || d.reason == stopReason { // the latter perhaps by a former leader
 			d.fate = fateStopped
 		}
 		return d, true

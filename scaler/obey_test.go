@@ -223,7 +223,8 @@ func TestAKilledPoolsTasksAreAllStopped(t *testing.T) {
 		}
 		s.start()
 		s.until("all stopped", 2*time.Minute, func() bool { return s.ecs.alive() == 0 })
-		if calls := s.ecs.called("StopTask"); calls > n+n/10 {
+		// What the controller that died had stopped, and not seen stopped, the next one stops again.
+		if calls := s.ecs.called("StopTask"); calls > n+n/4 {
 			t.Errorf("%d calls stopped %d tasks", calls, n)
 		}
 		time.Sleep(30 * time.Minute)

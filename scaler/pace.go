@@ -154,7 +154,11 @@ func (p *Pace) Until(now time.Time, n int) time.Duration {
 	if p.has(n) || p.probeDue(now) {
 		return wait
 	}
-	return max(wait, time.Duration(math.Ceil((float64(n)-p.tokens)/p.rate*float64(time.Second))))
+	tokens := p.at.Sub(now) + time.Duration(math.Ceil((float64(n)-p.tokens)/p.rate*float64(time.Second)))
+	if p.probeTimed() {
+		tokens = min(tokens, p.probe.next.Sub(now))
+	}
+	return max(wait, tokens)
 }
 
 // Take takes what a call of n tasks needs, which must be Ready, and reports whether it is a probe. What becomes of the

@@ -2,222 +2,239 @@ package scaler
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
-// pacer is a design of pacing: [Pace], or what it is compared with.
-type pacer interface {
-	Room(now time.Time, wanted int) int
-	Ready(now time.Time, n int) bool
-	Take(now time.Time, n int) (probe bool)
-	Accepted(now time.Time, n int, probe bool)
-	Throttled(now, sent time.Time, n int, probe bool)
-	Until(now time.Time, n int) time.Duration
-	Rate() Rate
+// paceScenario is a ramp on an account, and how well it must go.
+type paceScenario struct {
+	name    string
+	account pacedAccount
+	ratio   float64       // to the earliest possible, at most
+	share   float64       // of throttled calls, at most
+	adapted time.Duration // at most until the rate is believed within a tenth
+	again   float64       // the ratio of the next night, with the rate remembered
 }
 
-// account is the limit that AWS keeps, and what else it does to calls.
-type account struct {
-	rate    float64
-	change  time.Duration // after it the rate is
-	then    float64
-	random  float64 // share of calls that are throttled whatever the bucket holds
-	timeout float64 // share of calls without an answer, half of them with their effect
-
-	tokens float64
-	at     time.Duration
-	dice   *rand.Rand
-}
-
-const accountBurst = 100
-
-func (a *account) rateAt(at time.Duration) float64 {
-	if a.change > 0 && at >= a.change {
-		return a.then
+func paceScenarios() []paceScenario {
+	return []paceScenario{
+		{"100, then 20/s: as documented", pacedAccount{rate: 20}, 1.01, 0.01, 0, 1.01},
+		{"5/s", pacedAccount{rate: 5}, 1.02, 0.05, 10 * time.Second, 1.03},
+		{"10/s", pacedAccount{rate: 10}, 1.02, 0.12, 30 * time.Second, 1.02},
+		{"100/s", pacedAccount{rate: 100}, 1.2, 0.04, time.Minute, 1.02},
+		{"20/s, after 30 s 5/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 5}, 1.02, 0.1, 10 * time.Second, 1.03},
+		{"100/s, after 10 s 20/s", pacedAccount{rate: 100, change: 10 * time.Second, then: 20}, 1.2, 0.06, 15 * time.Second, 1.02},
+		{"5/s, after 60 s 20/s", pacedAccount{rate: 5, change: time.Minute, then: 20}, 1.25, 0.06, 2 * time.Minute, 1.02},
+		{"20/s, after 30 s 100/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 100}, 1.45, 0.03, time.Minute, 1.02},
+		{"20/s, 30 % throttled by chance", pacedAccount{rate: 20, random: 0.3}, 1.15, 0.5, 0, 1.15},
+		{"20/s, 5 % without an answer", pacedAccount{rate: 20, timeout: 0.05}, 1.1, 0.01, 0, 1.1},
 	}
-	return a.rate
 }
 
-// run is a call of n tasks at a time.
-func (a *account) run(at time.Duration, n int) (granted bool) {
-	const step = time.Millisecond
-	for ; a.at < at; a.at += step {
-		a.tokens = min(accountBurst, a.tokens+a.rateAt(a.at)*step.Seconds())
-	}
-	if a.dice.Float64() < a.random || a.tokens+1e-6 < float64(n) {
-		return false
-	}
-	a.tokens -= float64(n)
-	return true
-}
-
-// floor is when so many tasks can have been accepted at the earliest.
-func (a *account) floor(tasks int) time.Duration {
-	left, at := float64(tasks-accountBurst), time.Duration(0)
-	for ; left > 1e-6; at += time.Millisecond {
-		left -= a.rateAt(at) / 1000
-	}
-	return at
-}
-
-// ramp is what a ramp came to.
-type ramp struct {
-	took, floor      time.Duration
-	calls, throttled int
-	adapted          time.Duration // from the change of the limit until the rate stays within a tenth of it; -1: never
-	learnt           Rate
-}
-
-func (r ramp) ratio() float64 { return r.took.Seconds() / r.floor.Seconds() }
-func (r ramp) share() float64 { return float64(r.throttled) / float64(r.calls) }
-
-// launch launches tasks as the engine does: requests of ten are made each second as far as the pace goes, calls overlap
-// and take a tenth of a second, and the throttled ones wait their turn. It steps through time.
-func (a *account) launch(p pacer, start time.Time, tasks int) ramp {
-	type request struct {
-		n           int
-		paid, probe bool
-		sent, back  time.Duration
-		granted     bool
-		lost        bool
-		done        bool // with its effect already
-	}
-	const step, latency = 10 * time.Millisecond, 100 * time.Millisecond
-	r := ramp{floor: a.floor(tasks), adapted: -1}
-	var waiting, flying []*request
-	accepted, asked, within := 0, 0, time.Duration(-1)
-	changed := max(a.change, 0)
-	for at := time.Duration(0); accepted < tasks && at < time.Hour; at += step {
-		now := start.Add(at)
-		var still []*request
-		for _, q := range flying {
-			switch {
-			case q.back > at:
-				still = append(still, q)
-			case q.lost:
-				waiting = append([]*request{q}, waiting...)
-			case q.granted:
-				p.Accepted(now, q.n, q.probe)
-				accepted += q.n
-				r.took = q.sent
-			default:
-				p.Throttled(now, start.Add(q.sent), q.n, q.probe)
-				q.paid = false
-				waiting = append([]*request{q}, waiting...)
-			}
+// nights are ramps of 3,000 tasks, each a mean of several: the first of an account, and the next one.
+func (s paceScenario) nights(ramps int, design func(learnt Learnt) pacer) (first, next ramp) {
+	for seed := range ramps {
+		a := s.account
+		a.tokens, a.dice = pacedBurst, rand.New(rand.NewPCG(uint64(seed), 1))
+		one := a.launch(design(Learnt{}), planNow, 3000)
+		if a.change > 0 {
+			a.rate, a.change = a.then, 0
 		}
-		flying = still
-		if at%(100*time.Millisecond) == 0 {
-			room := p.Room(now, tasks-asked)
-			for _, q := range waiting {
-				room -= q.n
-			}
-			for room > 0 && asked < tasks {
-				n := min(10, tasks-asked)
-				if n > room {
-					break
-				}
-				waiting = append(waiting, &request{n: n})
-				asked, room = asked+n, room-n
-			}
-		}
-		for len(waiting) > 0 {
-			q := waiting[0]
-			if !q.paid && !p.Ready(now, q.n) {
-				break
-			}
-			if !q.paid {
-				q.probe, q.paid = p.Take(now, q.n), true
-			}
-			waiting = waiting[1:]
-			q.sent, q.back = at, at+latency
-			q.lost = a.dice.Float64() < a.timeout
-			if q.lost {
-				q.back = at + 10*time.Second
-			}
-			if !q.done {
-				q.granted = a.run(at, q.n)
-			}
-			if q.lost && q.granted {
-				q.done = true
-			}
-			r.calls++
-			if !q.granted && !q.lost {
-				r.throttled++
-			}
-			flying = append(flying, q)
-		}
-		if limit := a.rateAt(at); at >= changed {
-			if math.Abs(p.Rate().PerSecond-limit) > 0.1*limit {
-				if within < 0 || at-within < 10*time.Second {
-					within = -1
-				}
-			} else if within < 0 {
-				within = at
-			}
-		}
+		a.tokens, a.at = pacedBurst, 0
+		other := a.launch(design(Learnt{PerSecond: one.learnt.PerSecond}), planNow, 3000)
+		first, next = first.and(one), next.and(other)
 	}
-	if within >= 0 {
-		r.adapted = within - changed
+	return first, next
+}
+
+// and adds up two ramps: what took longest to adapt counts.
+func (r ramp) and(other ramp) ramp {
+	r.took, r.floor, r.calls, r.throttled = r.took+other.took, r.floor+other.floor, r.calls+other.calls, r.throttled+other.throttled
+	r.learnt = other.learnt
+	if r.adapted >= 0 && other.adapted >= 0 {
+		r.adapted = max(r.adapted, other.adapted)
+	} else {
+		r.adapted = -1
 	}
-	r.learnt = p.Rate()
 	return r
 }
 
-type scenario struct {
-	name    string
-	account account
-}
-
-func scenarios() []scenario {
-	return []scenario{
-		{"documented 100, then 20/s", account{rate: 20}},
-		{"5/s", account{rate: 5}},
-		{"10/s", account{rate: 10}},
-		{"100/s", account{rate: 100}},
-		{"20/s, 5/s after 30 s", account{rate: 20, change: 30 * time.Second, then: 5}},
-		{"5/s, 20/s after 60 s", account{rate: 5, change: 60 * time.Second, then: 20}},
-		{"20/s, 100/s after 30 s", account{rate: 20, change: 30 * time.Second, then: 100}},
-		{"100/s, 20/s after 10 s", account{rate: 100, change: 10 * time.Second, then: 20}},
-		{"20/s, 30 % throttled by chance", account{rate: 20, random: 0.3}},
-		{"20/s, 5 % without an answer", account{rate: 20, timeout: 0.05}},
+func TestThePaceFollowsWhatTheAccountGrants(t *testing.T) {
+	ramps := 8
+	if testing.Short() {
+		ramps = 3
 	}
-}
-
-func TestTable(t *testing.T) {
-	var s strings.Builder
-	for _, sc := range scenarios() {
-		for second := range 2 {
-			var ratio, share, adapted, worst, learnt, never float64
-			const seeds = 20
-			for seed := range uint64(seeds) {
-				a := sc.account
-				a.tokens, a.dice = accountBurst, rand.New(rand.NewPCG(seed, 1))
-				r := a.launch(NewPace(planNow, launchRate(), Learnt{}), planNow, 3000)
-				if second > 0 {
-					b := sc.account
-					if b.change > 0 {
-						b.rate, b.change = b.then, 0
-					}
-					b.tokens, b.dice = accountBurst, rand.New(rand.NewPCG(seed, 2))
-					r = b.launch(NewPace(planNow, launchRate(), Learnt{PerSecond: r.learnt.PerSecond}), planNow, 3000)
-				}
-				ratio += r.ratio()
-				worst = max(worst, r.ratio())
-				share += r.share()
-				adapted = max(adapted, r.adapted.Seconds())
-				if r.adapted < 0 {
-					never++
-				}
-				learnt += r.learnt.PerSecond
+	designs := []struct {
+		name   string
+		design func(learnt Learnt) pacer
+	}{
+		{"pace", func(learnt Learnt) pacer { return NewPace(planNow, launchRate(), learnt) }},
+		{"halving", func(learnt Learnt) pacer { return newHalving(planNow, launchRate(), learnt) }},
+	}
+	var table strings.Builder
+	fmt.Fprintf(&table, "%-32s %-8s %6s %10s %8s %11s\n", "account", "design", "ratio", "throttled", "adapted", "next night")
+	for _, s := range paceScenarios() {
+		for _, d := range designs {
+			first, next := s.nights(ramps, d.design)
+			adapted := "never"
+			if first.adapted >= 0 {
+				adapted = fmt.Sprintf("%.1f s", first.adapted.Seconds())
 			}
-			fmt.Fprintf(&s, "%-32s %d ratio %.3f (worst %.3f)  throttled %5.2f %%  adapted %.1f s (never %.0f) learnt %.2f\n", sc.name, second, ratio/seeds, worst,
-				100*share/seeds, adapted, never, learnt/seeds)
+			fmt.Fprintf(&table, "%-32s %-8s %6.3f %8.1f %% %8s %11.3f\n", s.name, d.name, first.ratio(), 100*first.share(), adapted, next.ratio())
+			if d.name != "pace" {
+				continue
+			}
+			if first.ratio() > s.ratio || first.share() > s.share || next.ratio() > s.again {
+				t.Errorf("%s: ratio %.3f, then %.3f, %.1f %% throttled", s.name, first.ratio(), next.ratio(), 100*first.share())
+			}
+			if s.account.random == 0 && (first.adapted < 0 || first.adapted > s.adapted) {
+				t.Errorf("%s: adapted in %s", s.name, first.adapted)
+			}
 		}
 	}
-	t.Log("\n" + s.String())
+	t.Log("\n" + table.String())
+}
+
+// halving is the usual design, to compare with: half the rate after a throttled call (once a second), a task a second
+// more each second without one.
+type halving struct {
+	bucket     *Bucket
+	halved, up time.Time
+	due        time.Time
+}
+
+func newHalving(now time.Time, rate Rate, learnt Learnt) *halving {
+	if learnt.PerSecond > 0 {
+		rate.PerSecond = learnt.PerSecond
+	}
+	return &halving{bucket: NewBucket(now, rate), up: now}
+}
+
+func (h *halving) Rate() Rate { return h.bucket.rate }
+
+func (h *halving) Room(now time.Time, _ int) int { return h.bucket.Available(now) }
+
+func (h *halving) Ready(now time.Time, n int) bool {
+	return h.bucket.Available(now) >= n && !now.Before(h.due)
+}
+
+func (h *halving) Take(now time.Time, n int) bool {
+	h.bucket.Take(now, n)
+	return false
+}
+
+func (h *halving) Accepted(now time.Time, _ int, _ bool) {
+	if now.Sub(h.up) >= time.Second {
+		h.bucket.Available(now)
+		h.bucket.rate.PerSecond++
+		h.up = now
+	}
+}
+
+func (h *halving) Throttled(now, _ time.Time, n int, _ bool) {
+	h.bucket.Empty(now)
+	h.due, h.up = now.Add(500*time.Millisecond), now
+	if now.Sub(h.halved) >= time.Second {
+		h.bucket.rate.PerSecond = max(slowest, h.bucket.rate.PerSecond/2)
+		h.halved = now
+	}
+}
+
+func TestASlowTrickleOfLaunchesIsNeverProbed(t *testing.T) {
+	now := planNow
+	p := NewPace(now, launchRate(), Learnt{})
+	for range 5000 {
+		now = now.Add(time.Second)
+		if room := p.Room(now, 20); room > 100 {
+			t.Fatalf("room for %d", room)
+		}
+		if !p.Ready(now, 10) || p.Take(now, 10) {
+			t.Fatal("a probe, though nothing waits")
+		}
+		p.Accepted(now, 10, false)
+	}
+}
+
+func TestARememberedRateCountsAndTheBucketIsFullOnlyAfterAWhile(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		learnt Learnt
+		room   int
+		rate   float64
+	}{
+		{"nothing remembered", Learnt{}, 100, 20},
+		{"of last night", Learnt{PerSecond: 5, At: planNow.Add(-20 * time.Hour)}, 100, 5},
+		{"of a leader that died ten seconds ago", Learnt{PerSecond: 5, At: planNow.Add(-10 * time.Second)}, 50, 5},
+		{"by a clock that is ahead", Learnt{PerSecond: 5, At: planNow.Add(time.Minute)}, 0, 5},
+	} {
+		p := NewPace(planNow, launchRate(), tc.learnt)
+		if room, rate := p.Room(planNow, 10), p.Rate().PerSecond; room != tc.room || rate != tc.rate {
+			t.Errorf("%s: room for %d at %v/s", tc.name, room, rate)
+		}
+	}
+}
+
+func TestAThrottledCallLosesNoTokensWhenTheNextOneIsAccepted(t *testing.T) {
+	p := NewPace(planNow, Rate{Burst: 10, PerSecond: 1}, Learnt{})
+	p.Take(planNow, 10)
+	p.Throttled(planNow, planNow, 10, false)
+	if p.Ready(planNow, 10) {
+		t.Error("repeated at once")
+	}
+	wait := p.Until(planNow, 10)
+	if wait <= 0 || wait > 200*time.Millisecond || !p.Ready(planNow.Add(wait), 10) {
+		t.Errorf("repeated after %s", wait)
+	}
+	p.Take(planNow.Add(wait), 10)
+	p.Accepted(planNow.Add(wait), 10, false)
+	if rate := p.Rate().PerSecond; rate != 1 {
+		t.Errorf("the rate is %v", rate)
+	}
+}
+
+// However calls end, a pace stays within its burst, says when it will be ready, and means it.
+func TestAPaceIsReadyWhenItSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := planNow
+		p := NewPace(now, launchRate(), Learnt{PerSecond: rapid.Float64Range(0, 200).Draw(t, "learnt")})
+		type call struct {
+			n     int
+			probe bool
+			sent  time.Time
+		}
+		var flying []call
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "later")))
+			n := rapid.IntRange(1, maxTasksPerCall).Draw(t, "tasks")
+			room := p.Room(now, rapid.IntRange(0, 3000).Draw(t, "wanted"))
+			if room < 0 || room > launchRate().Burst+maxTasksPerCall {
+				t.Fatalf("room for %d", room)
+			}
+			if wait := p.Until(now, n); wait == 0 != p.Ready(now, n) || (wait > 0 && !p.Ready(now.Add(wait), n)) {
+				t.Fatalf("ready %t, %s to wait", p.Ready(now, n), wait)
+			}
+			if p.Ready(now, n) {
+				flying = append(flying, call{n, p.Take(now, n), now})
+			}
+			if len(flying) > 0 && rapid.Bool().Draw(t, "answered") {
+				c := flying[0]
+				flying = flying[1:]
+				switch rapid.IntRange(0, 2).Draw(t, "how") {
+				case 0:
+					p.Accepted(now, c.n, c.probe)
+				case 1:
+					p.Throttled(now, c.sent, c.n, c.probe)
+				default:
+					p.Returned(now, c.n, c.probe)
+				}
+			}
+			if rate := p.Rate().PerSecond; rate < slowest || rate > 1e6 {
+				t.Fatalf("the rate is %v", rate)
+			}
+		}
+	})
 }

@@ -7,11 +7,16 @@ func (p *Pace) probeDue(now time.Time) bool {
 	if p.probe.underWay || p.refused.calls > 0 {
 		return false
 	}
-	if p.probe.grown > 0 || p.probe.missed > 0 {
+	if p.probeTimed() {
 		return !now.Before(p.probe.next)
 	}
 	return (p.probe.calls >= p.probe.wait && p.wanted >= p.probe.wait*maxTasksPerCall) ||
 		(p.chance >= 2 && now.Sub(p.probe.at) > probeInStorm)
+}
+
+// probeTimed reports whether one follows another at a time that is known.
+func (p *Pace) probeTimed() bool {
+	return !p.probe.underWay && p.refused.calls == 0 && (p.probe.grown > 0 || p.probe.missed > 0)
 }
 
 // grow takes over that a probe was accepted: the bucket has more than the tokens say. The first one may only show that the
