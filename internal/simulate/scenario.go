@@ -39,6 +39,7 @@ type Scenario struct {
 	StopGrace   time.Duration // that the jobs of an interrupted worker have left
 	Latency     time.Duration // of each call of ECS
 	Subnets     int
+	Led         time.Duration // for which the controller has led when the jobs come, and looked around
 
 	Seed uint64
 	Most time.Duration // to simulate; what takes longer is an error
@@ -53,7 +54,7 @@ func NewScenario(workers int) Scenario {
 	return Scenario{
 		Account: ecs.Fargate(), Providers: []string{Spot, OnDemand}, Workers: workers, Slots: 1, Jobs: workers * jobsPerSlot,
 		JobTime: Constant(time.Minute), VCPU: 1, MemoryGB: 2, Arch: price.X86,
-		IdleTimeout: 15 * time.Minute, StopGrace: worker.DefaultStopGrace, Latency: 100 * time.Millisecond, Subnets: 3,
+		IdleTimeout: 15 * time.Minute, StopGrace: worker.DefaultStopGrace, Latency: 100 * time.Millisecond, Subnets: 3, Led: 30 * time.Second,
 		Seed: 1, Most: 7 * 24 * time.Hour,
 	}
 }
@@ -82,6 +83,7 @@ func (s Scenario) Validate() error {
 	need(s.IdleTimeout > 0, "an idle timeout of %s: want more than 0", s.IdleTimeout)
 	need(s.StopGrace >= 0 && s.Latency >= 0, "stop grace %s and latency %s: want 0 or more", s.StopGrace, s.Latency)
 	need(s.Subnets >= 1, "%d subnets: want at least 1", s.Subnets)
+	need(s.Led >= 0, "a controller that has led for %s: want 0 or more", s.Led)
 	need(s.Most > 0, "at most %s to simulate: want more than 0", s.Most)
 	need(len(s.Providers) > 0, "no provider")
 	for i, p := range s.Providers {

@@ -20,7 +20,7 @@ type Figures struct {
 	SecondsToZero     *float64 `json:"seconds_to_zero"`     // workers, after that
 	FloorSeconds      *float64 `json:"floor_seconds"`       // for SecondsToAccepted, by the account's figures alone
 
-	// Overshoot is how many workers there were at most beyond the target, pending ones included. Useless is how many ran and
+	// Overshoot is how many workers there were at most beyond the target, with pending ones and without those told to stop. Useless is how many ran and
 	// were never given a job.
 	Overshoot      int     `json:"overshoot"`
 	Useless        int     `json:"useless_workers"`
@@ -72,7 +72,7 @@ func newTally(s Scenario, began time.Time) *tally {
 
 func (t *tally) seconds(now time.Time) *float64 { return new(now.Sub(t.began).Seconds()) }
 
-// launched counts one launch, of which there are so many that have not stopped.
+// launched counts one launch; there are so many workers now, pending ones included.
 func (t *tally) launched(now time.Time, alive int) {
 	t.f.Launched++
 	if t.f.Launched == t.target {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"spate/internal/queue"
 	"spate/sandbox/awsjson"
 	"spate/sandbox/ecs"
 	"spate/worker"
@@ -29,6 +30,7 @@ type world struct {
 	line        []*member            // with free slots, in the order in which they asked for a job
 	whenDone    func()               // called when the last job is done
 	stay        bool                 // workers do not leave when they are idle: somebody stops them
+	leaving     int                  // tasks that have been told to stop and have not stopped
 	over        bool                 // nothing more is to be simulated
 	failed      error
 }
@@ -43,13 +45,10 @@ type launcher interface {
 	finished(w *world)
 }
 
-// before is how long launchers have to get ready before there are jobs.
-const before = 30 * time.Second
-
 // newWorld makes one in which nothing runs yet.
 func newWorld(s Scenario) (*world, error) {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) // any time would do
-	ready := began.Add(-before)
+	ready := began.Add(-s.Led)
 	account, err := ecs.NewModel(s.Account, s.Seed)
 	if err != nil {
 		return nil, err
@@ -84,7 +83,7 @@ func (w *world) run(l launcher) error {
 	if err := l.begin(w); err != nil {
 		return err
 	}
-	w.after(before, func() {
+	w.after(w.s.Led, func() {
 		w.submit()
 		if err := l.submitted(w); err != nil {
 			w.fail(err)
@@ -156,7 +155,9 @@ type member struct {
 	busy     time.Duration // before that
 	leaving  *event        // when it has been idle for long enough
 	lined    bool          // in the world's line
+	asked    time.Time     // since when it is
 	stopping bool          // takes no more jobs
+	told     bool          // counts among the world's leaving
 	ever     bool          // had a job
 }
 
@@ -171,7 +172,7 @@ func (w *world) track(t ecs.Task) {
 	m := &member{task: t, provider: t.State().Provider}
 	w.tasks[t] = m
 	w.order = append(w.order, m)
-	w.tally.launched(w.now, len(w.tasks))
+	w.tally.launched(w.now, len(w.tasks)-w.leaving)
 	fate := t.Fate()
 	w.after(fate.Provisioning, func() {
 		switch {
@@ -214,7 +215,7 @@ func (w *world) offer(m *member) {
 		w.do(m, takes)
 	}
 	if len(m.jobs) < w.s.Slots && !m.lined {
-		m.lined = true
+		m.lined, m.asked = true, w.now
 		w.line = append(w.line, m)
 	}
 	if len(m.jobs) == 0 && m.leaving == nil && !w.stay {
@@ -286,6 +287,8 @@ func (w *world) terminate(m *member) {
 		w.exit(m)
 		return
 	}
+	w.leaving++
+	m.told = true
 	w.after(w.s.StopGrace, func() {
 		if !m.task.HasStopped() {
 			w.exit(m)
@@ -324,15 +327,29 @@ func (w *world) stop(m *member) {
 // deliver gives waiting jobs to those in line.
 func (w *world) deliver() {
 	for len(w.jobs) > 0 && len(w.line) > 0 {
-		m := w.line[0]
-		w.line = w.line[1:]
+		first := 0
+		for i, m := range w.line {
+			if m.polls(w.now).Before(w.line[first].polls(w.now)) {
+				first = i
+			}
+		}
+		m := w.line[first]
+		w.line = slices.Delete(w.line, first, first+1)
 		m.lined = false
 		w.offer(m)
 	}
 }
 
+// polls is since when the worker's long poll lasts. A queue gives a message to the poll that has lasted longest.
+func (m *member) polls(now time.Time) time.Time {
+	return m.asked.Add(now.Sub(m.asked).Truncate(queue.MaxWait))
+}
+
 // gone is when a task has stopped.
 func (w *world) gone(m *member) {
 	delete(w.tasks, m.task)
+	if m.told {
+		w.leaving--
+	}
 	w.tally.gone(w.now, m)
 }

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ type account struct {
 	region, accountID string
 	figures           Figures
 	random            *rand.Rand
-	newID             func() string // of a task
+	newID             func() string // of a task; a seed repeats them too
 
 	clusters map[string]*cluster      // by name
 	families map[string][]*definition // by family; the index is the revision less one
@@ -32,8 +33,9 @@ type account struct {
 }
 
 func newAccount(region, accountID string, figures Figures, seed uint64) *account {
+	ids := rand.New(rand.NewPCG(seed, 1))
 	return &account{
-		region: region, accountID: accountID, figures: figures, random: rand.New(rand.NewPCG(seed, 0)), newID: newID,
+		region: region, accountID: accountID, figures: figures, random: rand.New(rand.NewPCG(seed, 0)), newID: func() string { return fmt.Sprintf("%016x%016x", ids.Uint64(), ids.Uint64()) },
 		clusters: map[string]*cluster{}, families: map[string][]*definition{}, tasks: map[string]*task{},
 		buckets: map[string]*limit.Bucket{}, launches: map[launchKey]launch{}, used: newUse(),
 	}

@@ -3,7 +3,6 @@ package ecs
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"time"
 )
@@ -19,8 +18,6 @@ func NewModel(figures Figures, seed uint64) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{newAccount("us-east-1", "000000000000", figures.clone(), seed)}
-	ids := rand.New(rand.NewPCG(seed, 1))
-	m.account.newID = func() string { return fmt.Sprintf("%016x%016x", ids.Uint64(), ids.Uint64()) }
 	m.account.createCluster("", nil, nil)
 	return m, nil
 }
