@@ -10,6 +10,6 @@
 // Everything comes of the scenario and its seed: the same scenario has the same outcome.
 //
 // Not modelled: the planner (jobs are all there at once, and the demand is exact and prompt), the queue's delays, images
-// and inputs that slow each other down, runs that share a pool, controllers that die. A test holds the outcome to a run of
-// the real loops in virtual time, on every figure.
+// and inputs that slow each other down, runs that share a pool, controllers that die. A test of controller holds
+// the outcome to a run of the real loops in virtual time, on every figure.
 package simulate
