@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,8 +28,8 @@ type broken struct {
 	box *sandbox.Sandbox
 	api *awsecs.Client
 
-	mu   sync.Mutex
-	work func(ctx context.Context, task ecs.FunctionTask) int // what a worker does
+	newest atomic.Value                                         // the task definition that is launched, a string
+	work   func(ctx context.Context, task ecs.FunctionTask) int // what a worker does; not changed once the scaler runs
 }
 
 func newBroken(t *testing.T, outstanding int, figures func(*ecs.Figures)) *broken {
@@ -43,10 +43,7 @@ func newBroken(t *testing.T, outstanding int, figures func(*ecs.Figures)) *broke
 	box, err := sandbox.New(sandbox.Options{
 		InProcess: true, Seed: 1, Account: &account, Log: zerolog.Nop(),
 		Runtime: &ecs.FunctionRuntime{Run: func(ctx context.Context, task ecs.FunctionTask) int {
-			b.mu.Lock()
-			work := b.work
-			b.mu.Unlock()
-			return work(ctx, task)
+			return b.work(ctx, task)
 		}},
 	})
 	if err != nil {
@@ -70,6 +67,10 @@ func newBroken(t *testing.T, outstanding int, figures func(*ecs.Figures)) *broke
 		t.Fatal(err)
 	}
 	b.pool.Subnets = []string{"subnet-a", "subnet-b"}
+	b.jobsOf = func(string) Demand {
+		newest, _ := b.newest.Load().(string)
+		return Demand{Outstanding: int(b.jobs.Load()), TaskDefinition: newest, At: time.Now(), Known: true}
+	}
 	b.register("spate@sha256:7")
 	return b
 }
@@ -85,14 +86,7 @@ func (b *broken) register(image string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	definition := *out.TaskDefinition.TaskDefinitionArn
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.jobsOf = func(string) Demand {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return Demand{Outstanding: int(b.jobs.Load()), TaskDefinition: definition, At: time.Now(), Known: true}
-	}
+	b.newest.Store(*out.TaskDefinition.TaskDefinitionArn)
 }
 
 func (b *broken) begin() {
