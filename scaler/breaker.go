@@ -89,6 +89,35 @@ func (b Breaker) hold(now time.Time) Hold {
 	return h
 }
 
+// Standing says how the breaker of a pool stands, for people.
+func (b Breaker) Standing(now time.Time, pool string) string {
+	what := "launches fail"
+	switch b.Kind {
+	case LimitCrashLoop:
+		what = "workers crash before they take a job"
+	case LimitConfiguration:
+		what = "ECS refuses to launch"
+	case LimitQuota:
+		what = "a quota of the account is used up"
+	default:
+	}
+	if b.Provider != "" {
+		what += " on " + b.Provider
+	}
+	next := "one is tried next"
+	switch {
+	case b.State == BreakerHalfOpen:
+		next = "a trial was launched " + short(now.Sub(b.TriedAt)) + " ago"
+	case !b.due(now):
+		next = "the next try is in " + short(b.NextTry.Sub(now)) + ", or now with `spate resume " + pool + "`"
+	}
+	failed := ""
+	if b.Trials > 0 {
+		failed = count(b.Trials, "trial") + " failed; "
+	}
+	return fmt.Sprintf("%s: %s, for %s; %s%s.", pool, what, short(now.Sub(b.Since)), failed, next)
+}
+
 // breakers are those of one pool, with the evidence for and against a crash loop. Its methods are pure: what they learn and
 // when comes with the call.
 type breakers struct {

@@ -63,6 +63,24 @@ func everything() map[string]func(w page) error {
 			s.at = noon.Add(44 * time.Second)
 			return printStatus(w, s)
 		},
+		"status-stopped": func(w page) error {
+			s := someState()
+			s.pools[1].Running, s.pools[1].Pending = 0, 0
+			s.pools[1].Limit, s.pools[1].Reason = scaler.LimitCrashLoop, "rollup: 942 workers wanted for 942 jobs, 0 running, 0 pending: hold for 3m10s: 34 workers of spate-rollup:7 have failed to start, or ended before they received anything, and none has worked since; the last: CannotPullContainerError: failed to resolve ref spate:7: not found."
+			s.pools[1].Breakers = []scaler.Breaker{
+				{
+					Kind: scaler.LimitCrashLoop, State: scaler.BreakerOpen, Since: noon.Add(-9 * time.Minute), NextTry: noon.Add(190 * time.Second), Trials: 2,
+					Reason: "34 workers of spate-rollup:7 have failed to start, or ended before they received anything, and none has worked since; the last: CannotPullContainerError: failed to resolve ref spate:7: not found.",
+					Remedy: "check the image",
+				},
+				{
+					Kind: scaler.LimitQuota, State: scaler.BreakerHalfOpen, Provider: "FARGATE", Since: noon.Add(-time.Minute), TriedAt: noon.Add(-time.Second),
+					Reason: "You've reached the limit on the number of vCPUs you can run concurrently (quota L-3032A538, Fargate On-Demand vCPU resource count)",
+					Remedy: "ask for more in the Service Quotas console",
+				},
+			}
+			return printStatus(w, s)
+		},
 		"status-new": func(w page) error { return printStatus(w, state{at: noon}) },
 		"run-active": func(w page) error { printRun(w, noon, runs[0], nil); return nil },
 		"run-cancelling": func(w page) error {
