@@ -18,14 +18,18 @@
 // is a new intent of a later tick.
 //
 // Failure modes: a throttled provider slows down (its bucket is emptied) and repeats; a provider without room is left
-// alone for 15 seconds, while the pool's next one is used; a wrong configuration holds its pool for 30 seconds, with
-// ECS's own sentence; a listing that fails ages until the pool holds; a journal that cannot be written launches
+// alone for 15 seconds, while the pool's next one is used; a [Breaker] stops a pool whose launches fail in a way that more
+// of them would not mend (a crash loop, a wrong configuration, a quota), with ECS's own sentence, until a trial succeeds:
+//
+//	open → half-open (a trial is launched) → gone | open, for longer
+//
+// A listing that fails ages until the pool holds; a journal that cannot be written launches
 // nothing. A controller killed at any moment leaves its intents to the next one.
 //
 // The [Engine] is all of this without clock, goroutines and I/O; a [Scaler] drives it by the clock and gives it hands on
 // the account. Whatever takes time is asked of the hands and comes back as a call of the engine.
 //
-// Files: plan, controls, revision, pace, intent and fleet are pure; engine holds the state, tick, calls, watch, inquiry and obey
+// Files: plan, controls, revision, pace, intent, fleet, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry and obey
 // are what it does with it; loop, hands, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
 // term (from internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler
