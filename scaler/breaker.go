@@ -91,16 +91,10 @@ func (b Breaker) hold(now time.Time) Hold {
 
 // Standing says how the breaker of a pool stands, for people.
 func (b Breaker) Standing(now time.Time, pool string) string {
-	what := "launches fail"
-	switch b.Kind {
-	case LimitCrashLoop:
-		what = "workers crash before they take a job"
-	case LimitConfiguration:
-		what = "ECS refuses to launch"
-	case LimitQuota:
-		what = "a quota of the account is used up"
-	default:
-	}
+	what := map[Limit]string{
+		LimitCrashLoop: "workers crash before they take a job", LimitConfiguration: "ECS refuses to launch",
+		LimitQuota: "a quota of the account is used up",
+	}[b.Kind]
 	if b.Provider != "" {
 		what += " on " + b.Provider
 	}
