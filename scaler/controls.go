@@ -157,43 +157,19 @@ func (m Mark) text(now time.Time) string {
 	return text
 }
 
-// bound is a pool's policy below the cap. It reports whether the cap is below the policy's own maximum.
-func (c Control) bound(p PoolPolicy) (PoolPolicy, bool) {
-	if c.Cap == nil || *c.Cap >= p.Max {
-		return p, false
-	}
-	p.Max = *c.Cap
-	p.Min = min(p.Min, p.Max)
-	return p, true
-}
-
-// control says which of the people's wishes keeps the pool from launching, or LimitNone.
-func (v view) control(d Decision) (Limit, string) {
-	if !v.o.Asked.Known || v.old(v.o.Asked.At) {
-		return LimitControl, v.unknown("whether people want the pool to run", v.o.Asked.At, v.o.Asked.Known)
-	}
-	c := v.o.Asked.Control
-	by := c.Set.text(v.now)
-	switch c.mode() {
-	case ModePaused:
-		return LimitPaused, v.sentence(d, "launch none: paused "+by)
+// unwanted says that people do not want the pool to run, and who they are.
+func (v view) unwanted(mode Mode) string {
+	by := v.o.Asked.Set.text(v.now)
+	switch mode {
 	case ModeDrained:
-		return LimitDrained, v.sentence(d, "launch none, let workers finish their jobs and leave: drained "+by)
+		return "; workers finish their jobs and leave: drained " + by
 	case ModeKilled:
-		end := "launch none, stop all: killed " + by
+		text := "; all are being stopped: killed " + by
 		if v.o.StopError != "" {
-			end += "; ECS refuses to stop tasks: " + v.o.StopError
+			text += "; ECS refuses to stop tasks: " + v.o.StopError
 		}
-		return LimitKilled, v.sentence(d, end)
-	case ModeRun:
+		return text
+	case ModePaused, ModeRun:
 	}
-	return LimitNone, ""
-}
-
-// most is what bounds the workers wanted from above.
-func (v view) most() string {
-	if c := v.o.Asked.Control; c.Cap != nil && *c.Cap == v.p.Max {
-		return fmt.Sprintf("capped at %d %s", *c.Cap, c.CapSet.text(v.now))
-	}
-	return fmt.Sprintf("max %d", v.p.Max)
+	return ": paused " + by
 }

@@ -21,38 +21,38 @@ func TestADecisionSaysWhoKeepsThePoolFromLaunching(t *testing.T) {
 		"nobody wants anything": {
 			Asked{At: planNow, Known: true},
 			"", LimitNone, 7,
-			"rollup: 10 workers wanted for 10 jobs, 3 running, 0 pending, 2 stopping: launch 7 on FARGATE",
+			"rollup: 10 workers wanted for 10 jobs; 3 running, 2 stopping; launching 7 on FARGATE",
 		},
 		"paused": {
 			Asked{Control: Control{Mode: ModePaused, Set: at(time.Hour, "waiting for the new image")}, At: planNow, Known: true},
 			"", LimitPaused, 0,
-			"rollup: 10 workers wanted for 10 jobs, 3 running, 0 pending, 2 stopping: launch none: paused by anna@host at 02:00 UTC: waiting for the new image",
+			"rollup: 10 workers wanted for 10 jobs; 3 running, 2 stopping; launching none: paused by anna@host at 02:00 UTC: waiting for the new image",
 		},
 		"drained the day before": {
 			Asked{Control: Control{Mode: ModeDrained, Set: at(24*time.Hour, "")}, At: planNow, Known: true},
 			"", LimitDrained, 0,
-			"rollup: 10 workers wanted for 10 jobs, 3 running, 0 pending, 2 stopping: launch none, let workers finish their jobs and leave: drained by anna@host at 2026-11-20 03:00 UTC",
+			"rollup: 10 workers wanted for 10 jobs; 3 running, 2 stopping; launching none; workers finish their jobs and leave: drained by anna@host at 2026-11-20 03:00 UTC",
 		},
 		"killed, which ECS refuses": {
 			Asked{Control: Control{Mode: ModeKilled, Set: at(0, "bad release")}, At: planNow, Known: true},
 			"not authorized", LimitKilled, 0,
-			"rollup: 10 workers wanted for 10 jobs, 3 running, 0 pending, 2 stopping: launch none, stop all: killed by anna@host at 03:00 UTC: bad release; ECS refuses to stop tasks: not authorized",
+			"rollup: 10 workers wanted for 10 jobs; 3 running, 2 stopping; launching none; all are being stopped: killed by anna@host at 03:00 UTC: bad release; ECS refuses to stop tasks: not authorized",
 		},
 		"capped": {
 			Asked{Control: Control{Cap: &five, CapSet: at(0, "licences")}, At: planNow, Known: true},
 			"", LimitCap, 2,
-			"rollup: 5 workers wanted for 10 jobs (capped at 5 by anna@host at 03:00 UTC: licences), 3 running, 0 pending, 2 stopping: launch 2 on FARGATE",
+			"rollup: 5 workers wanted for 10 jobs (capped at 5 by anna@host at 03:00 UTC: licences); 3 running, 2 stopping; launching 2 on FARGATE",
 		},
 		"capped above the maximum": {
 			Asked{Control: Control{Cap: &many, CapSet: at(0, "")}, At: planNow, Known: true},
 			"", LimitNone, 7,
-			"rollup: 10 workers wanted for 10 jobs, 3 running, 0 pending, 2 stopping: launch 7 on FARGATE",
+			"rollup: 10 workers wanted for 10 jobs; 3 running, 2 stopping; launching 7 on FARGATE",
 		},
-		"not known": {Asked{}, "", LimitControl, 0, "rollup: hold: whether people want the pool to run is not known"},
+		"not known": {Asked{}, "", LimitControl, 0, "rollup: 10 workers wanted for 10 jobs; 3 running, 2 stopping; launching none: whether people want the pool to run is not known"},
 		"known too long ago": {
 			Asked{At: planNow.Add(-61 * time.Second), Known: true},
 			"", LimitControl, 0,
-			"rollup: hold: whether people want the pool to run was last known 1m1s ago, more than 1m",
+			"rollup: 10 workers wanted for 10 jobs; 3 running, 2 stopping; launching none: whether people want the pool to run was last known 1m1s ago, more than 1m",
 		},
 	} {
 		o := Observation{Tokens: map[string]int{"FARGATE": 100}, Pools: map[string]PoolObservation{"rollup": {

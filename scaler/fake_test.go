@@ -398,8 +398,10 @@ func (t *term) Write(ctx context.Context, r Records) error {
 	}
 	t.decisions = append(t.decisions, r.Decisions...)
 	for _, s := range r.Statuses {
-		if figures := fmt.Sprintf(", %d running, %d pending", s.Running, s.Pending); strings.Contains(s.Reason, " pending") && !strings.Contains(s.Reason, figures) {
-			t.t.Errorf("the status has%s, and says %q", figures, s.Reason)
+		for what, n := range map[string]int{" running": s.Running, " starting": s.Pending} {
+			if strings.Contains(s.Reason, what) && !strings.Contains(s.Reason, " "+commas(n)+what) {
+				t.t.Errorf("the status has %d%s, and says %q", n, what, s.Reason)
+			}
 		}
 		t.statuses[s.Pool] = s
 	}

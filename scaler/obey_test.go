@@ -99,7 +99,7 @@ func TestAPausedPoolLaunchesNothingAndGoesOnWhenResumed(t *testing.T) {
 		s.start()
 		s.until("some workers", time.Minute, func() bool { return s.ecs.launched() >= 150 })
 		s.levers.pull(Pull{Lever: LeverPause, Reason: "waiting for the new image"})
-		s.limited(LimitPaused, "launch none: paused by anna@host at 00:00 UTC: waiting for the new image")
+		s.limited(LimitPaused, "launching none: paused by anna@host at 00:00 UTC: waiting for the new image")
 		n := s.ecs.launched()
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
@@ -181,7 +181,7 @@ func TestTheMarkOfADrainedPoolIsPutAndTakenAwayWhateverBecomesOfTheController(t 
 		s.levers.set(func() { s.levers.markDown = true })
 		time.Sleep(time.Minute)
 		s.levers.pull(Pull{Lever: LeverDrain})
-		s.limited(LimitDrained, "let workers finish their jobs and leave: drained by anna@host")
+		s.limited(LimitDrained, "workers finish their jobs and leave: drained by anna@host")
 		s.end()
 		s.levers.set(func() { s.levers.markDown = false })
 		s.start()
@@ -214,7 +214,7 @@ func TestAKilledPoolsTasksAreAllStopped(t *testing.T) {
 		s.ecs.set(func() { late = true })
 		s.until("some that are not known of", time.Minute, func() bool { return s.ecs.launched() >= 330 })
 		s.levers.pull(Pull{Lever: LeverKill, Reason: "bad release"})
-		s.limited(LimitKilled, "launch none, stop all: killed by anna@host at 00:00 UTC: bad release")
+		s.limited(LimitKilled, "launching none; all are being stopped: killed by anna@host at 00:00 UTC: bad release")
 		n := s.ecs.launched()
 		time.Sleep(2 * time.Second)
 		s.end() // the controller dies while it stops them
@@ -268,7 +268,7 @@ func TestWithoutKnowingWhatPeopleWantNothingIsLaunched(t *testing.T) {
 		s := newLeverStage(t, 10)
 		s.levers.down = true
 		s.start()
-		s.limited(LimitControl, "hold: whether people want the pool to run is not known")
+		s.limited(LimitControl, "launching none: whether people want the pool to run is not known")
 		time.Sleep(time.Minute)
 		if n := s.ecs.launched(); n != 0 {
 			t.Errorf("%d launched", n)

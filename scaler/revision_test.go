@@ -65,7 +65,7 @@ func TestIdleWorkersOfAnOlderRevisionDoNotKeepNewOnesFromStarting(t *testing.T) 
 		s.definition = "arn:aws:ecs:eu-west-1:111122223333:task-definition/spate-rollup:8"
 		s.start()
 		s.until("as many as there is room for", 30*time.Second, s.launchedIs(15))
-		want := "rollup: 10 workers wanted for 10 jobs, 10 running, 5 pending, 10 of another revision: launch none; 5 more wait for 10 workers of another revision to leave"
+		want := "rollup: 10 workers wanted for 10 jobs; 10 running, 5 starting, 10 of another revision; launching none; 5 more wait for 10 workers of another revision to leave"
 		s.until("the reason", 10*time.Second, func() bool {
 			got := s.journal.status("rollup")
 			return got.Reason == want && got.Limit == LimitMax

@@ -40,10 +40,10 @@ func someState() state {
 		pools: []scaler.Status{
 			{
 				Pool: "deals", Outstanding: 0, Wanted: 20, Running: 20, At: noon.Add(-5 * time.Minute),
-				Reason: "deals: 20 workers wanted for 0 jobs (min 20), 20 running, 0 pending: launch none",
+				Reason: "deals: 20 workers wanted for 0 jobs (min 20); 20 running; enough",
 			}, {
 				Pool: "rollup", Outstanding: 942, Wanted: 942, Running: 118, Pending: 82, At: noon.Add(-time.Second),
-				Reason: "rollup: 942 workers wanted for 942 jobs, 118 running, 82 pending: launch 100 on FARGATE_SPOT",
+				Reason: "rollup: 942 workers wanted for 942 jobs; 118 running, 82 starting; launching 100 on FARGATE_SPOT",
 			},
 		},
 		active: someRuns()[:1],
