@@ -20,7 +20,7 @@ func TestOnlyADifferenceThatStaysIsADrift(t *testing.T) {
 		"all agree":             {[]count{{5, 5, 5}, {5, 5, 5}, {5, 5, 5}}, 0, ""},
 		"within what may be":    {[]count{{5, 9, 6}, {5, 9, 9}, {5, 9, 5}}, 0, ""},
 		"not yet three times":   {[]count{{5, 5, 1}, {5, 5, 1}}, 0, ""},
-		"fewer, three times":    {[]count{{3000, 3000, 2988}, {3000, 3100, 2990}, {3000, 3000, 2900}}, -10, "ECS counts 2900 Fargate tasks in cluster hpc, 10 fewer than"},
+		"fewer, three times":    {[]count{{3000, 3000, 2988}, {3000, 3100, 2990}, {3000, 3000, 2900}}, -10, "ECS counts 2,900 Fargate tasks in cluster hpc, 10 fewer than"},
 		"more, three times":     {[]count{{0, 0, 25}, {0, 2, 25}, {0, 0, 26}}, 23, "ECS counts 26 Fargate tasks in cluster hpc, 23 more than Spate's pools have: they are other people's"},
 		"first fewer then more": {[]count{{5, 5, 1}, {5, 5, 1}, {5, 5, 9}}, 0, ""},
 		"it agrees again":       {[]count{{5, 5, 1}, {5, 5, 1}, {5, 5, 1}, {5, 5, 5}}, 0, ""},

@@ -119,15 +119,15 @@ func writeLaunches(b *strings.Builder, launches []Launch) {
 // whyStopped says why a pool launches nothing, whatever is missing.
 func (v view) whyStopped(limit Limit) string {
 	o := v.o
-	switch limit {
-	case LimitPaused, LimitDrained, LimitKilled:
-		return v.unwanted(o.Asked.Mode)
-	case LimitControl:
+	switch {
+	case limit == LimitControl:
 		return v.unknown("whether people want the pool to run", o.Asked.At, o.Asked.Known)
-	case LimitDemand:
+	case limit == LimitDemand:
 		return v.unknown("the amount of work", o.Demand.At, o.Demand.Known)
+	case limit == LimitObservation:
+		return v.unknown("the number of workers", o.Workers.At, o.Workers.Known)
 	}
-	return v.unknown("the number of workers", o.Workers.At, o.Workers.Known)
+	return v.unwanted(o.Asked.Mode)
 }
 
 // unknown says of a part of the observation that it is missing or too old.
@@ -159,17 +159,15 @@ func (v view) waitsFor(t allotment) string {
 		return fmt.Sprintf("wait for %s of another revision to leave", count(h.others, "worker"))
 	case h.unknown:
 		return "held: it is not known what the workers take of " + takenOf(h.limit)
-	}
-	switch h.limit {
-	case LimitTaskDefinition:
+	case h.limit == LimitTaskDefinition:
 		return "held: no task definition is known"
-	case LimitPacing:
+	case h.limit == LimitPacing:
 		return v.rates(t.shares)
-	case LimitQuota:
+	case h.limit == LimitQuota:
 		return fmt.Sprintf("held by the quota of %s vCPUs on %s", strconv.FormatFloat(v.supply.policy.VCPUs[h.provider], 'f', -1, 64), h.provider)
-	case LimitAddresses:
+	case h.limit == LimitAddresses:
 		return fmt.Sprintf("held by the account's %s network interfaces", commas(v.supply.policy.NetworkInterfaces))
-	case LimitBudget:
+	case h.limit == LimitBudget:
 		return fmt.Sprintf("held by the budget of %s an hour", v.supply.policy.PerHour)
 	}
 	for _, c := range v.p.Capacity {
