@@ -119,12 +119,13 @@ func writeLaunches(b *strings.Builder, launches []Launch) {
 // whyStopped says why a pool launches nothing, whatever is missing.
 func (v view) whyStopped(limit Limit) string {
 	o := v.o
-	switch {
-	case limit == LimitControl:
+	if limit == LimitControl {
 		return v.unknown("whether people want the pool to run", o.Asked.At, o.Asked.Known)
-	case limit == LimitDemand:
+	}
+	if limit == LimitDemand {
 		return v.unknown("the amount of work", o.Demand.At, o.Demand.Known)
-	case limit == LimitObservation:
+	}
+	if limit == LimitObservation {
 		return v.unknown("the number of workers", o.Workers.At, o.Workers.Known)
 	}
 	return v.unwanted(o.Asked.Mode)
