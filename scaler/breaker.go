@@ -232,5 +232,22 @@ func (b *breakers) holds(now time.Time) []Hold {
 	return holds
 }
 
+// logBreakers says which breakers have opened, and which are gone.
+func (p *pool) logBreakers(before []Breaker) {
+	same := func(a Breaker) func(Breaker) bool {
+		return func(b Breaker) bool { return a.Kind == b.Kind && a.Provider == b.Provider && a.Since.Equal(b.Since) }
+	}
+	for _, x := range p.breakers.open {
+		if !slices.ContainsFunc(before, same(x)) {
+			p.log.Error().Str("kind", string(x.Kind)).Str("provider", x.Provider).Str("reason", x.Reason).Str("to_do", x.Remedy).Msg("growth stopped")
+		}
+	}
+	for _, x := range before {
+		if !slices.ContainsFunc(p.breakers.open, same(x)) {
+			p.log.Info().Str("kind", string(x.Kind)).Str("provider", x.Provider).Time("since", x.Since).Msg("growth goes on")
+		}
+	}
+}
+
 // sentence is a text that ends with a full stop.
 func sentence(text string) string { return strings.TrimSuffix(text, ".") + "." }

@@ -121,6 +121,7 @@ func (e *Engine) again(now time.Time, q *inquiry, err error) bool {
 	q.busy = false
 	q.tries++
 	class := awsclient.Classify(err)
+	e.metrics.countError(class, awsclient.Code(err))
 	if class == awsclient.ClassThrottled {
 		e.looks.Empty(now)
 	}

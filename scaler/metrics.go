@@ -43,7 +43,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "spate_breaker_open", Help: "1 where a breaker stops a pool's growth, by pool and kind (crash_loop, configuration, quota); else 0.",
 		}, []string{"pool", "kind"})),
 		unknown: registered(r, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "spate_aws_unknown_errors_total", Help: "Answers of RunTask that are in no table of ours, by their code.",
+			Name: "spate_aws_unknown_errors_total", Help: "Answers of ECS that are in no table of ours, by their code.",
 		}, []string{"code"})),
 		codes: map[string]bool{},
 		ages: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -63,13 +63,17 @@ const maxCodes = 20
 
 // count counts what nobody knows, under its code: such an answer wants a line in internal/awsclient.
 func (m *metrics) count(o Outcome) {
-	if o.Class == awsclient.ClassUnknown {
-		m.unknown.WithLabelValues(m.label(o.Code)).Inc()
-	}
+	m.countError(o.Class, o.Code)
 	for _, f := range o.Failures {
 		if f.Class == awsclient.ClassUnknown {
 			m.unknown.WithLabelValues(m.label(f.Reason)).Inc()
 		}
+	}
+}
+
+func (m *metrics) countError(class awsclient.Class, code string) {
+	if class == awsclient.ClassUnknown {
+		m.unknown.WithLabelValues(m.label(code)).Inc()
 	}
 }
 

@@ -166,7 +166,9 @@ func (e *Engine) stopTask(p *pool, arn string, m *member) {
 	e.hands.StopTask(in, func(now time.Time, _ *ecs.StopTaskOutput, err error) error {
 		m.stop.busy = false
 		e.calling--
-		switch class := awsclient.Classify(err); {
+		class := awsclient.Classify(err)
+		e.metrics.countError(class, awsclient.Code(err))
+		switch {
 		case err == nil:
 			m.status, m.stop.at, m.stop.due = memberStopping, now, now.Add(stopAgain)
 			p.stopError = ""

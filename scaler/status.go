@@ -29,7 +29,7 @@ type Status struct {
 	Peak     int `dynamodbav:"peak" json:"peak"`
 	// Breakers are what stops the pool's growth because launches failed; none in good times.
 	Breakers []Breaker `dynamodbav:"breakers,omitempty" json:"breakers"`
-	// Stops are the ways in which tasks have lately ended that did not just exit with code 0, the newest first.
+	// Stops are the ways in which tasks have lately ended that neither exited with code 0 nor were stopped for Spate, the newest first.
 	Stops []StopCount `dynamodbav:"stops,omitempty" json:"stops"`
 	// Limit and Reason are of the last decision.
 	Limit  Limit     `dynamodbav:"limit" json:"limit"`

@@ -176,9 +176,11 @@ func countStop(counts []StopCount, now time.Time, reason string) []StopCount {
 	return counts[:min(len(counts), maxStops)]
 }
 
-// withoutIDs is a reason without what differs from task to task: ids, numbers of accounts and requests, addresses.
+// ids are what differs from task to task: ids, numbers of accounts and requests, addresses.
+var ids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|\b(?:eni|i|task|subnet)-[0-9a-f]{6,}\b|\b[0-9a-f]{16,}\b|\b\d{6,}\b|\b\d+\.\d+\.\d+\.\d+(?::\d+)?\b`)
+
+// withoutIDs is a reason without its ids.
 func withoutIDs(reason string) string {
-	ids := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|\b(?:eni|i|task|subnet)-[0-9a-f]{6,}\b|\b[0-9a-f]{16,}\b|\b\d{6,}\b|\b\d+\.\d+\.\d+\.\d+(?::\d+)?\b`)
 	text := []rune(ids.ReplaceAllString(strings.Join(strings.Fields(reason), " "), "…"))
 	if len(text) > maxStopReason {
 		return string(text[:maxStopReason-1]) + "…"

@@ -214,6 +214,7 @@ func (e *Engine) report(p *pool, now time.Time, withIntents bool) bool {
 	if p.observed.Demand.Known {
 		p.status.Outstanding, p.status.Wanted = p.observed.Demand.Outstanding, p.last.Wanted
 	}
+	p.logBreakers(p.status.Breakers)
 	p.status.Breakers = slices.Clone(p.breakers.open)
 	p.status.Stopping, p.status.ControlVersion = p.observed.Workers.Stopping, p.observed.Asked.Version
 	p.status.Limit, p.status.Reason, p.status.At = p.last.Limit, p.last.Reason, now

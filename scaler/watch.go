@@ -115,7 +115,7 @@ func (p *pool) confirm(now time.Time) error {
 // depart counts a task that is gone.
 func (p *pool) depart(now time.Time, d departure) {
 	p.breakers.stopped(d)
-	if d.fate != fateExited {
+	if d.fate != fateExited && d.fate != fateStopped {
 		p.status.Stops = countStop(p.status.Stops, now, d.words())
 	}
 	level := zerolog.WarnLevel

@@ -56,9 +56,11 @@ func plain(sentence string) string {
 	return strings.ReplaceAll(strings.ToLower(sentence), "’", "'")
 }
 
+var subnet = regexp.MustCompile(`\bsubnet-[0-9A-Za-z]+`)
+
 // Subnet is the first subnet that a sentence names, or "".
 func Subnet(sentence string) string {
-	return regexp.MustCompile(`\bsubnet-[0-9A-Za-z]+`).FindString(sentence)
+	return subnet.FindString(sentence)
 }
 
 // Quota is a limit of the account in one Region, as the Service Quotas service names it.
