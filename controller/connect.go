@@ -184,7 +184,7 @@ func demand(p demander, n *newest, depths *scaler.Depths) func(pool string) scal
 			image := n.of(pool)
 			d.TaskDefinition, d.Container = image.TaskDefinition, image.Container
 		}
-		return scaler.Demand{Outstanding: d.Outstanding, TaskDefinition: d.TaskDefinition, Container: d.Container, At: d.At, Known: ok}
+		return scaler.Demand{Outstanding: d.Outstanding, TaskDefinition: d.TaskDefinition, Container: d.Container, QueueEmptySince: d.QueueEmptySince, At: d.At, Known: ok}
 	}
 }
 

@@ -150,6 +150,7 @@ func TestDemandIsThePlannersAndOfTheNewestImageWhereThePlannerHasNone(t *testing
 		want    scaler.Demand
 	}{
 		"work":                                   {"rollup", planner.Demand{Outstanding: 5, TaskDefinition: "rollup:3", Container: "c", At: at}, true, scaler.Demand{Outstanding: 5, TaskDefinition: "rollup:3", Container: "c", At: at, Known: true}},
+		"jobs that no queue shows":               {"rollup", planner.Demand{Outstanding: 5, TaskDefinition: "rollup:3", QueueEmptySince: at, At: at}, true, scaler.Demand{Outstanding: 5, TaskDefinition: "rollup:3", QueueEmptySince: at, At: at, Known: true}},
 		"no work":                                {"deals", planner.Demand{At: at}, true, scaler.Demand{TaskDefinition: "deals:7", Container: "spate", At: at, Known: true}},
 		"work of an older image than the newest": {"deals", planner.Demand{Outstanding: 1, TaskDefinition: "deals:6", At: at}, true, scaler.Demand{Outstanding: 1, TaskDefinition: "deals:6", At: at, Known: true}},
 		"nothing known":                          {"rollup", planner.Demand{}, false, scaler.Demand{}},

@@ -142,6 +142,9 @@ type Demand struct {
 	Outstanding    int    // distinct keys released or about to be, unfinished
 	TaskDefinition string // ARN of the revision that must do it
 	Container      string // of the task definition
+	// QueueEmptySince is since when the pool's queue has shown nothing at all, neither waiting, nor in flight, nor delayed;
+	// zero while it shows anything, cannot be asked, or has just been sent something.
+	QueueEmptySince time.Time
 	At             time.Time
 }
 
@@ -184,8 +187,8 @@ func (p *Planner) isWatched(pool string) bool {
 // publishDemand tells Demand's callers how much work there is, and wakes them when it grew.
 func (p *Planner) publishDemand(now time.Time) {
 	next := make(map[string]Demand, len(p.pools))
-	for name := range p.pools {
-		next[name] = Demand{At: now}
+	for name, pool := range p.pools {
+		next[name] = Demand{At: now, QueueEmptySince: pool.emptySince}
 	}
 	dropping := map[string]bool{}
 	runs := p.runs()

@@ -88,6 +88,33 @@ func (w *world) takeAway(name string) int {
 	}
 }
 
+// Who launches workers must know: there is nothing for them to receive.
+func TestTheDemandTellsSinceWhenItsQueueHasShownNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, _ := w.startPlanner(w.options(1, nil))
+		w.submit("run", portfolio)
+		w.awaitState("run", func(s job.RunState) bool { return s == job.RunActive })
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if d, _ := p.Demand(testPool); d.Outstanding == 0 || !d.QueueEmptySince.IsZero() {
+			t.Errorf("with messages on the queue: %+v", d)
+		}
+		lost := time.Now()
+		w.takeAway(testPool)
+		time.Sleep(emptiness - 10*time.Second)
+		synctest.Wait()
+		if d, _ := p.Demand(testPool); d.Outstanding == 0 || d.QueueEmptySince.Sub(lost).Abs() > 3*time.Second {
+			t.Errorf("messages were lost at %s: %+v", lost, d)
+		}
+		time.Sleep(10*time.Second + silence + 2*sweepEvery)
+		synctest.Wait()
+		if d, _ := p.Demand(testPool); d.Outstanding == 0 || !d.QueueEmptySince.IsZero() {
+			t.Errorf("after they were sent again: %+v", d)
+		}
+	})
+}
+
 func TestALostMessageIsSentAgainWhenTheQueueHasLongShownNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -36,6 +36,9 @@ type Demand struct {
 	JobDuration time.Duration
 	// Runs are those whose jobs are the pool's work, for sizing by deadline.
 	Runs []RunWork
+	// QueueEmptySince is since when the queue has shown nothing at all that the jobs should be on; zero: it shows something, or
+	// is not known.
+	QueueEmptySince time.Time
 	// Worker is the size of a task of the definition.
 	Worker WorkerSize
 	At     time.Time
