@@ -32,13 +32,30 @@ type flood struct {
 
 func newFlood(t *testing.T, capacity string) flood {
 	t.Helper()
-	account := sandbox.Usual()
+	return newFloodOf(t, sandbox.Usual(), sleeping(), fmt.Sprintf(`
+tables: {runs: spate-runs, outputs: spate-outputs}
+bucket: spate-data
+redis: {url: "redis://127.0.0.1:1"}
+queues: {submissions: spate-submissions, events: spate-events, outputs: spate-outputs-created}
+pools:
+  - {name: rollup, queue: spate-rollup, cluster: hpc, task_definition: spate-rollup, subnets: [a, b, c], max: 3000, capacity: [%s]}
+tasks: {price: {command: ["true"]}}
+`, capacity))
+}
+
+// sleeping are workers that do nothing until they are stopped.
+func sleeping() *ecs.FunctionRuntime {
+	return &ecs.FunctionRuntime{Run: func(ctx context.Context, _ ecs.FunctionTask) int {
+		<-ctx.Done()
+		return 143
+	}}
+}
+
+// newFloodOf is a flood with a configuration, an account and workers of its own.
+func newFloodOf(t *testing.T, account sandbox.Account, workers *ecs.FunctionRuntime, configuration string) flood {
+	t.Helper()
 	box, err := sandbox.New(sandbox.Options{
-		InProcess: true, Seed: 1, Account: &account, Log: zerolog.Nop(),
-		Runtime: &ecs.FunctionRuntime{Run: func(ctx context.Context, _ ecs.FunctionTask) int {
-			<-ctx.Done()
-			return 143
-		}},
+		InProcess: true, Seed: 1, Account: &account, Log: zerolog.Nop(), Runtime: workers,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,15 +65,7 @@ func newFlood(t *testing.T, capacity string) flood {
 		Region: "us-east-1", BaseEndpoint: aws.String(box.Endpoint()), HTTPClient: &http.Client{Transport: box.Transport()},
 		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 	})
-	cfg := parse(t, fmt.Sprintf(`
-tables: {runs: spate-runs, outputs: spate-outputs}
-bucket: spate-data
-redis: {url: "redis://127.0.0.1:1"}
-queues: {submissions: spate-submissions, events: spate-events, outputs: spate-outputs-created}
-pools:
-  - {name: rollup, queue: spate-rollup, cluster: hpc, task_definition: spate-rollup, subnets: [a, b, c], max: 3000, capacity: [%s]}
-tasks: {price: {command: ["true"]}}
-`, capacity))
+	cfg := parse(t, configuration)
 	cfg.HTTP.Listen = "" // a bubble of virtual time has no ports
 	if err := provision.Create(t.Context(), clients, cfg, provision.Image{Name: "spate@" + testDigest, Command: []string{"spate", "worker"}, CPU: "X86_64"}); err != nil {
 		t.Fatal(err)
