@@ -145,7 +145,7 @@ type Demand struct {
 	// QueueEmptySince is since when the pool's queue has shown nothing at all, neither waiting, nor in flight, nor delayed;
 	// zero while it shows anything, cannot be asked, or has just been sent something.
 	QueueEmptySince time.Time
-	At             time.Time
+	At              time.Time
 }
 
 // New checks the options. Nothing is started.
