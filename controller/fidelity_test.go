@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -42,6 +43,9 @@ func TestASimulationIsTrueToTheRealLoops(t *testing.T) {
 			s.Providers, s.Account.SpotInterruptions = []string{simulate.Spot}, 3
 		},
 		"On-Demand, two jobs a worker": func(s *simulate.Scenario) { s.Providers, s.Slots = []string{simulate.OnDemand}, 2 },
+		"a slower account than documented": func(s *simulate.Scenario) {
+			s.Account.OnDemand.Launches, s.Providers = ecs.Rate{Burst: 100, PerSecond: 5}, []string{simulate.OnDemand}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			workers, each := 250, 6
@@ -111,18 +115,19 @@ type night struct {
 	clients *awsclient.Clients
 
 	mu               sync.Mutex
-	led              time.Time // the controller's first look
-	began            time.Time // the first launch
-	calls, throttled int       // of RunTask
-	accepted         time.Time // when there were as many launches as wanted
-	ended            time.Time // the last job's end
-	done             int       // jobs
+	launch, other    *rand.Rand // how long calls take, as in a simulation
+	led              time.Time  // the controller's first look
+	began            time.Time  // the first launch
+	calls, throttled int        // of RunTask
+	accepted         time.Time  // when there were as many launches as wanted
+	ended            time.Time  // the last job's end
+	done             int        // jobs
 	busy             map[string]time.Duration
 }
 
 func newNight(t *testing.T, s simulate.Scenario) *night {
 	t.Helper()
-	n := &night{s: s, busy: map[string]time.Duration{}}
+	n := &night{s: s, busy: map[string]time.Duration{}, launch: rand.New(rand.NewPCG(s.Seed, 3)), other: rand.New(rand.NewPCG(s.Seed, 4))}
 	account := sandbox.Instant()
 	account.ECS = s.Account
 	tasks := &ecs.FunctionRuntime{Run: n.work}
@@ -185,7 +190,14 @@ func (n *night) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		n.mu.Unlock()
 	}
-	timer := time.NewTimer(n.s.Latency)
+	random := n.other
+	if strings.HasSuffix(target, ".RunTask") {
+		random = n.launch
+	}
+	n.mu.Lock()
+	latency := n.s.LatencyOf(random)
+	n.mu.Unlock()
+	timer := time.NewTimer(latency)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

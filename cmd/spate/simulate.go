@@ -37,7 +37,7 @@ type simulateCommand struct {
 	StartUp           string        `help:"How long tasks take to start: 40s, or 30s..60s (evenly)." default:"30s..60s" placeholder:"TIME"`
 	NeverStart        float64       `help:"Share of tasks that never start, 0 to 1." default:"0.01"`
 	SpotInterruptions float64       `help:"How often an hour a Spot task is interrupted." default:"0"`
-	Latency           time.Duration `help:"How long a call of ECS takes." default:"100ms"`
+	Latency           time.Duration `help:"How long calls of ECS take, in the mean." default:"100ms"`
 
 	Seed    uint64 `help:"What is left to chance; the same seed has the same outcome." default:"1"`
 	Runs    int    `help:"Simulate so often, with the seed and those after it, and show medians." default:"1"`

@@ -41,8 +41,8 @@ func TestModelsLaunchAtTheRatesTheyAreModelsOf(t *testing.T) {
 		}
 		o := peer(t, name, s)
 		got := seconds(t, o.SecondsToAccepted)
-		if name == "cdk_large_steps" {
-			got -= math.Min(got-want, 180) // the metric lags by one to three minutes
+		if lag := got - want; name == "cdk_large_steps" && lag > 60 && lag < 180 {
+			got = want // the metric is a minute old, and taken once a minute
 		}
 		if math.Abs(got-want) > 3 {
 			t.Errorf("%s: 3,000 launched after %v s, want %v", name, *o.SecondsToAccepted, want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ type Scenario struct {
 
 	IdleTimeout time.Duration // without a job, after which a worker leaves
 	StopGrace   time.Duration // that the jobs of an interrupted worker have left
-	Latency     time.Duration // of each call of ECS
+	Latency     time.Duration // of calls of ECS, in the mean
 	Subnets     int
 	Led         time.Duration // for which the controller has led when the jobs come, and looked around
 
@@ -91,6 +92,12 @@ func (s Scenario) Validate() error {
 		need(!slices.Contains(s.Providers[:i], p), "provider %s is there twice", p)
 	}
 	return errors.Join(errs...)
+}
+
+// LatencyOf is how long one call takes: from half to one and a half times the mean, so that answers do not come in the order
+// of calls.
+func (s Scenario) LatencyOf(random *rand.Rand) time.Duration {
+	return s.Latency/2 + time.Duration(random.Float64()*float64(s.Latency))
 }
 
 // Target is how many workers the jobs are worth.

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -24,16 +25,17 @@ const (
 )
 
 // spate launches workers with the scaler's engine, the same that a controller runs: its plan, its pacing, its intents. What
-// it asks for is done on the world's account, and its calls take the scenario's latency.
+// it asks for is done on the world's account, and its calls take the scenario's latency, each its own.
 type spate struct {
-	w      *world
-	engine *scaler.Engine
-	turn   *event // when the engine is due
+	w             *world
+	engine        *scaler.Engine
+	turn          *event     // when the engine is due
+	launch, other *rand.Rand // how long calls of RunTask take, and others
 }
 
 // begin lets the engine look around: it has led for a while when the jobs come.
 func (x *spate) begin(w *world) error {
-	x.w = w
+	x.w, x.launch, x.other = w, rand.New(rand.NewPCG(w.s.Seed, 3)), rand.New(rand.NewPCG(w.s.Seed, 4))
 	var capacity []scaler.Capacity
 	for _, p := range w.s.Providers {
 		capacity = append(capacity, scaler.Capacity{Provider: p, Max: w.s.Workers})
@@ -82,11 +84,11 @@ func (x *spate) arm() {
 }
 
 // answer calls the engine back when the call has taken its time.
-func answer[T any](x *spate, done func(time.Time, T, error) error, out T, err error) {
+func answer[T any](x *spate, random *rand.Rand, done func(time.Time, T, error) error, out T, err error) {
 	if refused, ok := errors.AsType[*awsjson.Error](err); ok {
 		err = &smithy.GenericAPIError{Code: refused.Code, Message: refused.Message}
 	}
-	x.w.after(x.w.s.Latency, func() {
+	x.w.after(x.w.s.LatencyOf(random), func() {
 		if err := done(x.w.now, out, err); err != nil {
 			x.w.fail(err)
 			return
@@ -97,7 +99,7 @@ func answer[T any](x *spate, done func(time.Time, T, error) error, out T, err er
 
 func (x *spate) RunTask(in *awsecs.RunTaskInput, allowed func(time.Time) bool, done func(time.Time, *awsecs.RunTaskOutput, error) error) {
 	if !allowed(x.w.now) {
-		answer(x, done, nil, scaler.ErrNotSent)
+		answer(x, x.launch, done, nil, scaler.ErrNotSent)
 		return
 	}
 	launched, err := x.w.launch(ecs.Launch{
@@ -111,7 +113,7 @@ func (x *spate) RunTask(in *awsecs.RunTaskInput, allowed func(time.Time) bool, d
 	for _, reason := range launched.Failures {
 		out.Failures = append(out.Failures, types.Failure{Reason: aws.String(reason)})
 	}
-	answer(x, done, out, err)
+	answer(x, x.launch, done, out, err)
 }
 
 func (x *spate) ListTasks(in *awsecs.ListTasksInput, done func(time.Time, *awsecs.ListTasksOutput, error) error) {
@@ -124,7 +126,7 @@ func (x *spate) ListTasks(in *awsecs.ListTasksInput, done func(time.Time, *awsec
 	if next > 0 {
 		out.NextToken = aws.String(strconv.Itoa(next))
 	}
-	answer(x, done, out, err)
+	answer(x, x.other, done, out, err)
 }
 
 func (x *spate) DescribeTasks(in *awsecs.DescribeTasksInput, done func(time.Time, *awsecs.DescribeTasksOutput, error) error) {
@@ -136,7 +138,7 @@ func (x *spate) DescribeTasks(in *awsecs.DescribeTasksInput, done func(time.Time
 	for _, arn := range missing {
 		out.Failures = append(out.Failures, types.Failure{Arn: aws.String(arn), Reason: aws.String("MISSING")})
 	}
-	answer(x, done, out, err)
+	answer(x, x.other, done, out, err)
 }
 
 func (x *spate) StopTask(in *awsecs.StopTaskInput, done func(time.Time, *awsecs.StopTaskOutput, error) error) {
@@ -149,7 +151,7 @@ func (x *spate) StopTask(in *awsecs.StopTaskInput, done func(time.Time, *awsecs.
 		task := described(t.State())
 		out.Task = &task
 	}
-	answer(x, done, out, err)
+	answer(x, x.other, done, out, err)
 }
 
 func (x *spate) DescribeClusters(_ *awsecs.DescribeClustersInput, done func(time.Time, *awsecs.DescribeClustersOutput, error) error) {
@@ -161,7 +163,7 @@ func (x *spate) DescribeClusters(_ *awsecs.DescribeClustersInput, done func(time
 		ClusterName: aws.String(clusterName), Status: aws.String("ACTIVE"), RunningTasksCount: int32(running), PendingTasksCount: int32(pending),
 		Statistics: []types.KeyValuePair{statistic("runningFargateTasksCount", running), statistic("pendingFargateTasksCount", pending)},
 	}}}
-	answer(x, done, out, err)
+	answer(x, x.other, done, out, err)
 }
 
 // Write keeps nothing: no other leader ever reads it.

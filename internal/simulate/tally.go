@@ -11,7 +11,7 @@ import (
 // Figures are what came of a simulation. Times are seconds since the jobs were there; none: it did not come to that.
 type Figures struct {
 	SecondsToAccepted *float64 `json:"seconds_to_accepted"` // launches of as many workers as the target
-	// SecondsToRunning is when that many ran at once. Most is the target less the share that never starts, rounded down, and
+	// SecondsToRunning is when that many ran at once. Most is the target less the share that never starts, rounded down (but one at least), and
 	// SecondsToMost when that many did: launches that never start are seen minutes later.
 	SecondsToRunning  *float64 `json:"seconds_to_running"`
 	Most              int      `json:"most"`
@@ -63,7 +63,7 @@ type tally struct {
 
 func newTally(s Scenario, began time.Time) *tally {
 	t := &tally{s: s, began: began, target: s.Target(), paid: map[string]time.Duration{}}
-	t.f.Most = int(math.Floor(float64(t.target) * (1 - s.Account.NeverStart)))
+	t.f.Most = max(1, int(math.Floor(float64(t.target)*(1-s.Account.NeverStart))))
 	if floor, ok := s.Floor(); ok {
 		t.f.FloorSeconds = new(floor.Seconds())
 	}
