@@ -82,3 +82,41 @@ func ReadDecisions(ctx context.Context, t *table.Table, pool string, since time.
 	}
 	return decisions, nil
 }
+
+// Stretch is decisions of a pool in a row that the same limit bound.
+type Stretch struct {
+	From      time.Time `json:"from"`
+	To        time.Time `json:"to"`
+	Decisions int       `json:"decisions"`
+	Limit     Limit     `json:"limit"`
+	Launched  int       `json:"launched"` // in all
+	First     Figures   `json:"first"`    // of the first record
+	Last      Figures   `json:"last"`     // of the last one
+	Reason    string    `json:"reason"`   // of the last one
+}
+
+// Figures are what a decision was made for.
+type Figures struct {
+	Outstanding int `json:"outstanding"` // jobs
+	Wanted      int `json:"wanted"`      // workers, as the following
+	Have        int `json:"have"`
+}
+
+// silence is how far apart records are that do not belong together: there was no work, or no controller.
+const silence = 2 * decidedAnyway
+
+// Stretches folds records, the oldest first, into those that belong together.
+func Stretches(records []Decided) []Stretch {
+	var all []Stretch
+	for _, r := range records {
+		figures := Figures{r.Outstanding, r.Wanted, r.Have}
+		last := len(all) - 1
+		if last < 0 || all[last].Limit != r.Limit || r.At.Sub(all[last].To) > silence {
+			all = append(all, Stretch{From: r.At, Limit: r.Limit, First: figures})
+			last++
+		}
+		s := &all[last]
+		s.To, s.Decisions, s.Launched, s.Last, s.Reason = r.At, s.Decisions+r.Decisions, s.Launched+r.Launched, figures, r.Reason
+	}
+	return all
+}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // decide is a decision of a pool at a second of its log.
@@ -50,5 +52,33 @@ func TestDecisionsAreRecordedWhenTheyChangeAndNowAndThen(t *testing.T) {
 	want := "0s none launched 0 in 1|300s pacing launched 40 in 300|301s pacing launched 40 in 3|302s none launched 20 in 1|362s none launched 0 in 60|403s max launched 0 in 41"
 	if all := strings.Join(got, "|"); all != want {
 		t.Errorf("recorded\n%s, want\n%s", strings.ReplaceAll(all, "|", "\n"), strings.ReplaceAll(want, "|", "\n"))
+	}
+}
+
+func TestDecisionsThatBelongTogetherAreOneStretch(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	record := func(second, wanted, have, launched int, limit Limit) Decided {
+		return Decided{
+			Pool: "rollup", At: begin.Add(time.Duration(second) * time.Second), Outstanding: 10 * wanted, Wanted: wanted, Have: have,
+			Launched: launched, Limit: limit, Reason: fmt.Sprintf("at %d", second), Decisions: 1,
+		}
+	}
+	got := Stretches([]Decided{
+		record(0, 100, 0, 40, LimitPacing),
+		record(1, 100, 40, 20, LimitPacing),
+		record(2, 90, 60, 30, LimitNone),
+		record(62, 90, 90, 0, LimitNone),
+		record(62+121, 5, 0, 5, LimitNone), // hours later, or nearly
+	})
+	want := []Stretch{
+		{begin, begin.Add(time.Second), 2, LimitPacing, 60, Figures{1000, 100, 0}, Figures{1000, 100, 40}, "at 1"},
+		{begin.Add(2 * time.Second), begin.Add(62 * time.Second), 2, LimitNone, 30, Figures{900, 90, 60}, Figures{900, 90, 90}, "at 62"},
+		{begin.Add(183 * time.Second), begin.Add(183 * time.Second), 1, LimitNone, 5, Figures{50, 5, 0}, Figures{50, 5, 0}, "at 183"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if none := Stretches(nil); len(none) != 0 {
+		t.Errorf("%+v", none)
 	}
 }

@@ -133,6 +133,35 @@ func ReadControls(ctx context.Context, t *table.Table) (map[string]Control, erro
 	return controls, nil
 }
 
+// ErrNotObeyed says that no controller has obeyed a control in time. The control stays.
+var ErrNotObeyed = errors.New("no controller has taken it over")
+
+// obeyedEvery is how often Obeyed looks.
+const obeyedEvery = 250 * time.Millisecond
+
+// Obeyed waits until a decision about the control's pool was made under it or a later one, and returns the pool's status
+// then. When patience is over it returns the last status there is (the zero value if there is none) and ErrNotObeyed.
+func Obeyed(ctx context.Context, t *table.Table, c Control, patience time.Duration) (Status, error) {
+	for begin := time.Now(); ; {
+		status, err := readStatus(ctx, t, c.Pool)
+		switch {
+		case err != nil:
+			return Status{}, err
+		case status.Pool != "" && status.ControlVersion >= c.Version:
+			return status, nil
+		case time.Since(begin) >= patience:
+			return status, fmt.Errorf("%w for %s", ErrNotObeyed, patience)
+		}
+		timer := time.NewTimer(obeyedEvery)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return status, ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
 // ReadChanges reads the changes of what is wanted of a pool that are still kept, the oldest first.
 func ReadChanges(ctx context.Context, t *table.Table, pool string) ([]Change, error) {
 	var changes []Change

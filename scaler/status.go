@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"spate/internal/price"
 	"spate/internal/table"
 )
 
@@ -27,6 +28,8 @@ type Status struct {
 	Vanished int `dynamodbav:"vanished" json:"vanished"` // unknown to ECS for two minutes
 	Stopped  int `dynamodbav:"stopped" json:"stopped"`   // killed with their pool
 	Peak     int `dynamodbav:"peak" json:"peak"`
+	// PerHour is what the running and pending workers cost at list prices; nil while the size of a worker is not known.
+	PerHour *price.USD `dynamodbav:"usd_per_hour" json:"usd_per_hour"`
 	// Breakers are what stops the pool's growth because launches failed; none in good times.
 	Breakers []Breaker `dynamodbav:"breakers,omitempty" json:"breakers"`
 	// Stops are the ways in which tasks have lately ended that neither exited with code 0 nor were stopped for Spate, the newest first.
@@ -49,11 +52,24 @@ func ReadStatus(ctx context.Context, t *table.Table) ([]Status, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read pool statuses: %w", err)
 		}
-		s := item.Status
-		s.Breakers, s.Stops = slices.Concat([]Breaker{}, s.Breakers), slices.Concat([]StopCount{}, s.Stops) // in JSON a list, however empty
-		statuses = append(statuses, s)
+		statuses = append(statuses, item.listed())
 	}
 	return statuses, nil
+}
+
+// readStatus reads the status of a pool; the zero value when there is none.
+func readStatus(ctx context.Context, t *table.Table, pool string) (Status, error) {
+	var item statusItem
+	if _, err := t.Get(ctx, table.Key{PK: table.PoolRecords, SK: pool}, &item); err != nil {
+		return Status{}, fmt.Errorf("read status of pool %s: %w", pool, err)
+	}
+	return item.listed(), nil
+}
+
+// listed is the status with lists where there is nothing, as JSON wants them.
+func (s Status) listed() Status {
+	s.Breakers, s.Stops = slices.Concat([]Breaker{}, s.Breakers), slices.Concat([]StopCount{}, s.Stops)
+	return s
 }
 
 // sameAs reports whether nothing but the time differs.
@@ -62,3 +78,18 @@ func (s Status) sameAs(other Status) bool {
 	s.Parts, other.Parts = Parts{}, Parts{}
 	return reflect.DeepEqual(s, other)
 }
+
+// perHour is what workers cost at list prices, or nil while their size is not known.
+func perHour(size WorkerSize, byProvider map[string]int) *price.USD {
+	if size.VCPU == 0 || size.MemoryGB == 0 {
+		return nil
+	}
+	var sum price.USD
+	for provider, n := range byProvider {
+		sum += price.USD(n) * price.TaskPerHour(size.VCPU, size.MemoryGB, size.Arch, provider == spotProvider)
+	}
+	return &sum
+}
+
+// spotProvider is the capacity provider of Fargate Spot.
+const spotProvider = "FARGATE_SPOT"

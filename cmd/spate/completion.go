@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ type completionCommand struct {
 // Help tells more.
 func (c *completionCommand) Help() string {
 	return "Prints what a shell must read so that the tab key completes commands, flags, their values, files and, where a configuration is found, " +
-		"runs. The shell asks this program each time; runs are asked for during one second at most.\n\n" +
+		"pools and runs. The shell asks this program each time; runs are asked for during one second at most.\n\n" +
 		"bash, in ~/.bashrc:\n\n    eval \"$(spate completion bash)\"\n\n" +
 		"zsh, in ~/.zshrc, after compinit:\n\n    source <(spate completion zsh)\n\n" +
 		"fish, once:\n\n    spate completion fish >~/.config/fish/completions/spate.fish"
@@ -47,6 +48,9 @@ func (c *completeCommand) Run(ctx context.Context, p *program, line *kong.Contex
 		defer cancel()
 		offerRuns(ctx, p, answer)
 	}
+	if answer.Pools {
+		offerPools(p, answer)
+	}
 	return answer.Print(pageOn(p.stdout).Writer)
 }
 
@@ -55,16 +59,25 @@ const (
 	runsOffered    = 50 // the newest
 )
 
+// configOf is the configuration file that the command line names, or means.
+func configOf(p *program, answer *completion.Answer) string {
+	return cmp.Or(answer.Given["config"], p.getenv("SPATE_CONFIG"), "spate.yaml")
+}
+
+// offerPools adds the pools of the configuration.
+func offerPools(p *program, answer *completion.Answer) {
+	cfg, err := loadConfig(configOf(p, answer), p.environ)
+	if err != nil {
+		return
+	}
+	for _, pool := range cfg.Pools {
+		answer.Add(pool.Name, fmt.Sprintf("%d to %s", pool.Min, countOf(pool.Max, "worker")))
+	}
+}
+
 // offerRuns adds runs, the newest first, and their names where those will do.
 func offerRuns(ctx context.Context, p *program, answer *completion.Answer) {
-	config := answer.Given["config"]
-	if config == "" {
-		config = p.getenv("SPATE_CONFIG")
-	}
-	if config == "" {
-		config = "spate.yaml"
-	}
-	in, err := configFlag{config}.open(ctx, p)
+	in, err := configFlag{configOf(p, answer)}.open(ctx, p)
 	if err != nil {
 		return
 	}

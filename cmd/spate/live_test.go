@@ -124,7 +124,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// liveConfig keeps two workers with four slots, so that scripts do not wait for one another.
+// liveConfig keeps two workers with four slots, so that scripts do not wait for one another, and a pool for the script that
+// pauses, drains and kills.
 const liveConfig = `environment: live
 tables: {runs: spate-runs, outputs: spate-outputs}
 bucket: spate-data
@@ -141,6 +142,15 @@ pools:
     max: 2
     slots: 4
     idle_timeout: 10s
+    visibility_timeout: 5s
+  - name: spare
+    queue: spate-spare
+    cluster: hpc
+    task_definition: spate-spare
+    subnets: [subnet-a]
+    capacity: [{provider: FARGATE, max: 2}]
+    max: 2
+    idle_timeout: 2m
     visibility_timeout: 5s
 tasks:
   ok: {command: [live-ok]}

@@ -47,6 +47,13 @@ type commands struct {
 	Compare    compareCommand    `cmd:"" help:"Show what two runs differ in: which jobs changed, why, and which outputs."`
 	Why        whyCommand        `cmd:"" help:"Explain why a job ran, or did not; or what a key stands for."`
 	Graph      graphCommand      `cmd:"" help:"Show a run level by level, its critical path, and what its end results wait for."`
+	Pools      poolsCommand      `cmd:"" help:"Show pools: what they want and have, what holds them back, and what people want of them."`
+	Decisions  decisionsCommand  `cmd:"" help:"Show what was decided for a pool, and why."`
+	Pause      pauseCommand      `cmd:"" help:"Launch no more workers for a pool."`
+	Drain      drainCommand      `cmd:"" help:"Launch no more workers for a pool, and let those there are leave after their jobs."`
+	Kill       killCommand       `cmd:"" help:"Launch no more workers for a pool, and stop those there are."`
+	Resume     resumeCommand     `cmd:"" help:"Let a paused, drained or killed pool run again."`
+	Cap        capCommand        `cmd:"" help:"Bound a pool's workers for now."`
 	Reproduce  reproduceCommand  `cmd:"" help:"Compute jobs of a run again and compare the bytes of their files."`
 	Simulate   simulateCommand   `cmd:"" help:"Say how soon so many workers run, when the work is done and what it costs, before it is submitted."`
 	Serve      serveCommand      `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
@@ -64,6 +71,7 @@ const description = "Runs large sets of mostly deterministic jobs on AWS Fargate
 
 // program is what commands need of their surroundings.
 type program struct {
+	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
 	environ []string
@@ -77,7 +85,7 @@ func main() {
 		os.Exit(model.Main(context.Background(), os.Args[1:], os.Getenv, os.Stderr))
 	}
 	self := calledAs()
-	p := program{newPage(os.Stdout, self, os.Getenv("COLUMNS")), newPage(os.Stderr, self, ""), os.Environ(), os.Getenv}
+	p := program{os.Stdin, newPage(os.Stdout, self, os.Getenv("COLUMNS")), newPage(os.Stderr, self, ""), os.Environ(), os.Getenv}
 	os.Exit(run(p, os.Args[1:]))
 }
 

@@ -48,7 +48,7 @@ func TestAPlanCallsNothingThatWrites(t *testing.T) {
 
 	before := callsOf(s)
 	var out, errs bytes.Buffer
-	if code := run(program{&out, &errs, os.Environ(), os.Getenv}, []string{"plan", "--config", configFile, runFile}); code != 0 {
+	if code := run(program{nil, &out, &errs, os.Environ(), os.Getenv}, []string{"plan", "--config", configFile, runFile}); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	if want := "a in pool work: 2 jobs; 0 cached, 2 would run. Nothing was submitted."; !strings.HasPrefix(out.String(), want) {

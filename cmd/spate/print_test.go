@@ -81,8 +81,14 @@ func everything() map[string]func(w page) error {
 			}
 			return printStatus(w, s)
 		},
-		"status-new": func(w page) error { return printStatus(w, state{at: noon}) },
-		"run-active": func(w page) error { printRun(w, noon, runs[0], nil); return nil },
+		"status-new":    func(w page) error { return printStatus(w, state{at: noon}) },
+		"run-active":    func(w page) error { printRun(w, noon, runs[0], nil); return nil },
+		"pools":         func(w page) error { return printPools(w, noon, somePools()) },
+		"pool":          func(w page) error { printPool(w, noon, somePools()[0], someChanges()); return nil },
+		"pool-breaker":  func(w page) error { printPool(w, noon, somePools()[1], nil); return nil },
+		"pool-new":      func(w page) error { printPool(w, noon, somePools()[2], nil); return nil },
+		"decisions":     func(w page) error { return printStretches(w, noon, scaler.Stretches(someDecisions())) },
+		"decisions-all": func(w page) error { return printDecisions(w, noon, someDecisions()) },
 		"run-cancelling": func(w page) error {
 			r := *runs[0]
 			r.State, r.Reason, r.Progress.Cancelled, r.Progress.Waiting = job.RunCancelling, "cancelled by kim@desk: wrong terms", r.Progress.Waiting, 0

@@ -47,7 +47,7 @@ func TestARunSubmittedOnceMoreIsToldFromANewOne(t *testing.T) {
 	submit := func(args ...string) (stdout, stderr string) {
 		t.Helper()
 		var out, errs bytes.Buffer
-		p := program{&out, &errs, os.Environ(), os.Getenv}
+		p := program{nil, &out, &errs, os.Environ(), os.Getenv}
 		if code := run(p, append([]string{"submit", "--config", configFile, "--id", "rhymes", runFile}, args...)); code != 0 {
 			t.Fatalf("exit code %d: %s", code, errs.String())
 		}

@@ -286,6 +286,18 @@ func took(d time.Duration) string {
 	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
+// inWords is a duration in whole seconds, without units that are zero.
+func inWords(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // printRemarks says what makes a run no ordinary one, the first few of the reasons; each begins with prefix.
 func printRemarks(w page, prefix string, remarks []string) {
 	for i, remark := range remarks {

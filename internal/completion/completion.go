@@ -40,6 +40,7 @@ const Tag = "complete"
 const (
 	runValue   = "run"
 	runIDValue = "run-id"
+	poolValue  = "pool"
 )
 
 // Word can stand at the cursor.
@@ -54,6 +55,7 @@ type Answer struct {
 	Files bool // names of files, too
 	Runs  bool // runs, too: their ids,
 	Names bool // and names
+	Pools bool // pools, too
 
 	// Value is how the value at the cursor begins, and Given are those of the flags before it, by name.
 	Value string
@@ -250,6 +252,8 @@ func (a *Answer) ask(v *kong.Value, placeholder string) {
 		a.Files = true
 	case v.Tag.Get(Tag) == runIDValue:
 		a.Runs = true
+	case v.Name == poolValue:
+		a.Pools = true
 	case v.Tag.Get(Tag) == runValue || v.Name == runValue || strings.HasPrefix(placeholder, "RUN"):
 		a.Runs, a.Names = true, true
 	}

@@ -34,6 +34,9 @@ type grammar struct {
 		RunID string `arg:"" name:"run" complete:"run-id"`
 		To    string `placeholder:"DIR"`
 	} `cmd:""`
+	Pause struct {
+		Pool string `arg:"" name:"pool"`
+	} `cmd:""`
 	Inner struct{} `cmd:"" hidden:""`
 }
 
@@ -44,7 +47,7 @@ func TestWhatCanFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ line, want string }{
-		{"", "send show both many stop"}, // no hidden command
+		{"", "send show both many stop pause"}, // no hidden command
 		{"s", "send show stop"},
 		{"x", ""},
 		{"x ", ""},
@@ -80,6 +83,8 @@ func TestWhatCanFollow(t *testing.T) {
 		{"many red g", "green"},
 		{"stop ", "RUNS"},
 		{"stop --to=", "FILES"},
+		{"pause ", "POOLS"},
+		{"pause a ", ""},
 	} {
 		words := strings.Split(test.line, " ")
 		answer := Complete(parser.Model, words)
@@ -95,6 +100,9 @@ func TestWhatCanFollow(t *testing.T) {
 		}
 		if answer.Names {
 			got = append(got, "NAMES")
+		}
+		if answer.Pools {
+			got = append(got, "POOLS")
 		}
 		if text := strings.Join(got, " "); text != test.want {
 			t.Errorf("%q: got %q, want %q", test.line, text, test.want)
