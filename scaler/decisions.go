@@ -86,7 +86,7 @@ func ReadDecisions(ctx context.Context, t *table.Table, pool string, since time.
 // Stretch is decisions of a pool in a row that the same limit bound.
 type Stretch struct {
 	From      time.Time `json:"from"`
-	To        time.Time `json:"to"`
+	To        time.Time `json:"to"` // when the next one begins, or of the last record when nothing followed for two minutes
 	Decisions int       `json:"decisions"`
 	Limit     Limit     `json:"limit"`
 	Launched  int       `json:"launched"` // in all
@@ -112,6 +112,9 @@ func Stretches(records []Decided) []Stretch {
 		figures := Figures{r.Outstanding, r.Wanted, r.Have}
 		last := len(all) - 1
 		if last < 0 || all[last].Limit != r.Limit || r.At.Sub(all[last].To) > silence {
+			if last >= 0 && r.At.Sub(all[last].To) <= silence {
+				all[last].To = r.At
+			}
 			all = append(all, Stretch{From: r.At, Limit: r.Limit, First: figures})
 			last++
 		}

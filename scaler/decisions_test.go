@@ -71,7 +71,7 @@ func TestDecisionsThatBelongTogetherAreOneStretch(t *testing.T) {
 		record(62+121, 5, 0, 5, LimitNone), // hours later, or nearly
 	})
 	want := []Stretch{
-		{begin, begin.Add(time.Second), 2, LimitPacing, 60, Figures{1000, 100, 0}, Figures{1000, 100, 40}, "at 1"},
+		{begin, begin.Add(2 * time.Second), 2, LimitPacing, 60, Figures{1000, 100, 0}, Figures{1000, 100, 40}, "at 1"},
 		{begin.Add(2 * time.Second), begin.Add(62 * time.Second), 2, LimitNone, 30, Figures{900, 90, 60}, Figures{900, 90, 90}, "at 62"},
 		{begin.Add(183 * time.Second), begin.Add(183 * time.Second), 1, LimitNone, 5, Figures{50, 5, 0}, Figures{50, 5, 0}, "at 183"},
 	}
