@@ -174,11 +174,12 @@ func (f *leverFlags) pullIn(ctx context.Context, p *program, in *installation, p
 	case err != nil:
 		return err
 	}
+	view := leverView{f.Pool, pull.Lever, changed, before, after, status}
 	if f.json() {
-		return printJSON(p.stdout, leverView{f.Pool, pull.Lever, changed, before, after, status})
+		return printJSON(p.stdout, view)
 	}
 	pool, _ := findPool(in.cfg.Pools, f.Pool)
-	pageOn(p.stdout).paragraph("", pulled(time.Now(), pool, pull, before, changed, status))
+	pageOn(p.stdout).paragraph("", pulled(time.Now(), pool, view))
 	if pull.Lever == scaler.LeverDrain || pull.Lever == scaler.LeverKill {
 		pageOn(p.stderr).paragraph("", fmt.Sprintf("Until they are gone: `spate pools %s`. It lasts until `spate resume %s`.", f.Pool, f.Pool))
 	}
@@ -196,14 +197,11 @@ type leverView struct {
 }
 
 // pulled says what a lever does now.
-func pulled(now time.Time, pool config.Pool, pull scaler.Pull, before scaler.Control, changed bool, s scaler.Status) string {
-	if !changed {
-		mark := before.Set
-		if pull.Lever == scaler.LeverCap {
-			mark = before.CapSet
-		}
-		return fmt.Sprintf("%s: nothing has changed: %s", pool.Name, already(now, pull, mark))
+func pulled(now time.Time, pool config.Pool, v leverView) string {
+	if !v.Changed {
+		return fmt.Sprintf("%s: nothing has changed: %s", pool.Name, already(now, v))
 	}
+	before, s := v.Before, v.Status
 	n := s.Running + s.Pending
 	workers := "It has no workers"
 	if n > 0 {
@@ -215,7 +213,7 @@ func pulled(now time.Time, pool config.Pool, pull scaler.Pull, before scaler.Con
 		}
 		return workers + " " + what
 	}
-	switch pull.Lever {
+	switch v.Lever {
 	case scaler.LeverPause:
 		return fmt.Sprintf("%s is paused: no worker is launched. %s", pool.Name, then("go on, and leave when they have been idle."))
 	case scaler.LeverDrain:
@@ -234,28 +232,28 @@ func pulled(now time.Time, pool config.Pool, pull scaler.Pull, before scaler.Con
 	case scaler.LeverCap:
 	}
 	switch {
-	case pull.Cap == nil:
+	case v.Control.Cap == nil:
 		return fmt.Sprintf("%s has no cap any more: its maximum is %d.", pool.Name, pool.Max)
-	case *pull.Cap >= pool.Max:
-		return fmt.Sprintf("%s has a cap of %s, which makes no difference: its maximum is %d.", pool.Name, countOf(*pull.Cap, "worker"), pool.Max)
-	case n > *pull.Cap:
-		return fmt.Sprintf("%s has a cap of %s. It has %d: none is stopped, and they leave when they have been idle.", pool.Name, countOf(*pull.Cap, "worker"), n)
+	case *v.Control.Cap >= pool.Max:
+		return fmt.Sprintf("%s has a cap of %s, which makes no difference: its maximum is %d.", pool.Name, countOf(*v.Control.Cap, "worker"), pool.Max)
+	case n > *v.Control.Cap:
+		return fmt.Sprintf("%s has a cap of %s. It has %d: none is stopped, and they leave when they have been idle.", pool.Name, countOf(*v.Control.Cap, "worker"), n)
 	}
-	return fmt.Sprintf("%s has a cap of %s, instead of its maximum of %d.", pool.Name, countOf(*pull.Cap, "worker"), pool.Max)
+	return fmt.Sprintf("%s has a cap of %s, instead of its maximum of %d.", pool.Name, countOf(*v.Control.Cap, "worker"), pool.Max)
 }
 
 // already says what was wanted before it was wanted again.
-func already(now time.Time, pull scaler.Pull, mark scaler.Mark) string {
-	switch pull.Lever {
+func already(now time.Time, v leverView) string {
+	switch v.Lever {
 	case scaler.LeverPause:
-		return "it is paused already, " + markOf(now, mark)
+		return "it is paused already, " + markOf(now, v.Control.Set)
 	case scaler.LeverDrain:
-		return "it is drained already, " + markOf(now, mark)
+		return "it is drained already, " + markOf(now, v.Control.Set)
 	case scaler.LeverKill:
-		return "it is killed already, " + markOf(now, mark)
+		return "it is killed already, " + markOf(now, v.Control.Set)
 	case scaler.LeverCap:
-		if pull.Cap != nil {
-			return "it has this cap already, " + markOf(now, mark)
+		if v.Control.Cap != nil {
+			return "it has this cap already, " + markOf(now, v.Control.CapSet)
 		}
 	case scaler.LeverResume:
 	}

@@ -67,7 +67,11 @@ func TestALeverSaysWhatFollows(t *testing.T) {
 		"rollup: nothing has changed: it has this cap already, by ben@host 60s ago":                                                                                              {scaler.Pull{Lever: scaler.LeverCap, Cap: &fifty}, capped, false, busy},
 		"rollup: nothing has changed: it has no cap":                                                                                                                             {scaler.Pull{Lever: scaler.LeverCap}, run, false, busy},
 	} {
-		if got := pulled(noon, pool, test.pull, test.before, test.changed, test.status); got != want {
+		after := test.before
+		if test.changed {
+			after, _ = test.before.Pulled(noon, test.pull)
+		}
+		if got := pulled(noon, pool, leverView{"rollup", test.pull.Lever, test.changed, test.before, after, test.status}); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
