@@ -81,15 +81,12 @@ func (s Status) sameAs(other Status) bool {
 
 // perHour is what workers cost at list prices, or nil while their size is not known.
 func perHour(size WorkerSize, byProvider map[string]int) *price.USD {
-	if size.VCPU == 0 || size.MemoryGB == 0 {
+	if !size.isKnown() {
 		return nil
 	}
 	var sum price.USD
 	for provider, n := range byProvider {
-		sum += price.USD(n) * price.TaskPerHour(size.VCPU, size.MemoryGB, size.Arch, provider == spotProvider)
+		sum += price.USD(float64(n) * size.perHour(provider))
 	}
 	return &sum
 }
-
-// spotProvider is the capacity provider of Fargate Spot.
-const spotProvider = "FARGATE_SPOT"

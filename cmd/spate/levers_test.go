@@ -88,7 +88,7 @@ func somePools() []poolState {
 			status: scaler.Status{
 				Pool: "rollup", Outstanding: 60000, Wanted: 3000, Running: 812, Pending: 12, Launched: 1634, Exited: 800, Failed: 12, Vanished: 1, Stopped: 9,
 				Peak: 1200, PerHour: &perHour, Limit: scaler.LimitPaused, At: noon.Add(-2 * time.Second), ControlVersion: 3,
-				Reason: "rollup: 3000 workers wanted for 60000 jobs (max 3000), 812 running, 12 pending: launch none: paused by anna@host at 09:00 UTC: waiting for the new image",
+				Reason: "rollup: 3,000 workers wanted for 60,000 jobs (max 3,000); 812 running, 12 starting; launching none: paused by anna@host at 09:00 UTC: waiting for the new image",
 				Stops: []scaler.StopCount{
 					{Reason: "exit code 1: Essential container in task exited", Count: 11, Last: noon.Add(-5 * time.Minute)},
 					{Reason: "Your Spot Task was interrupted.", Count: 1, Last: noon.Add(-time.Hour)},
@@ -100,7 +100,7 @@ func somePools() []poolState {
 			config: &config.Pool{Name: "deals", Min: 20, Max: 300},
 			status: scaler.Status{
 				Pool: "deals", Outstanding: 40, Wanted: 40, Running: 20, Limit: scaler.LimitCrashLoop, At: noon.Add(-time.Second),
-				Reason: "deals: 40 workers wanted for 40 jobs, 20 running, 0 pending: hold for 2m: CannotPullContainerError",
+				Reason: "deals: 40 workers wanted for 40 jobs; 20 running; launching none: 5 workers died before they took a job: CannotPullContainerError.",
 				Breakers: []scaler.Breaker{{
 					Kind: scaler.LimitCrashLoop, State: scaler.BreakerOpen, Reason: "5 workers died before they took a job: CannotPullContainerError.",
 					Remedy: "check the image", Since: noon.Add(-4 * time.Minute), NextTry: noon.Add(2 * time.Minute),
@@ -109,7 +109,7 @@ func somePools() []poolState {
 			control: scaler.Control{Mode: scaler.ModeRun, Cap: &fifty, CapSet: scaler.Mark{By: "ben@host", At: noon.Add(-10 * time.Second)}, Version: 1},
 		},
 		{config: &config.Pool{Name: "new", Max: 10}, status: scaler.Status{Pool: "new"}, control: scaler.Control{Mode: scaler.ModeRun}},
-		{status: scaler.Status{Pool: "old", Limit: scaler.LimitNone, Reason: "old: 0 workers wanted", At: noon.Add(-40 * 24 * time.Hour)}, control: scaler.Control{Mode: scaler.ModeRun}},
+		{status: scaler.Status{Pool: "old", Limit: scaler.LimitNone, Reason: "old: no work, no workers", At: noon.Add(-40 * 24 * time.Hour)}, control: scaler.Control{Mode: scaler.ModeRun}},
 	}
 }
 
@@ -137,10 +137,10 @@ func someDecisions() []scaler.Decided {
 		}
 	}
 	return []scaler.Decided{
-		at(0, 60000, 3000, 0, 100, scaler.LimitPacing, "3000 workers wanted for 60000 jobs (max 3000), 0 running, 0 pending: launch 100 on FARGATE; 2900 more wait for the launch rate of FARGATE"),
-		at(1, 60000, 3000, 100, 20, scaler.LimitPacing, "3000 workers wanted for 60000 jobs (max 3000), 0 running, 100 pending: launch 20 on FARGATE; 2880 more wait for the launch rate of FARGATE"),
-		at(145, 59100, 3000, 2980, 20, scaler.LimitMax, "3000 workers wanted for 59100 jobs (max 3000), 1800 running, 1180 pending: launch 20 on FARGATE"),
-		at(205, 52000, 3000, 3000, 0, scaler.LimitMax, "3000 workers wanted for 52000 jobs (max 3000), 3000 running, 0 pending: launch none"),
-		at(36000, 10, 10, 0, 10, scaler.LimitNone, "10 workers wanted for 10 jobs, 0 running, 0 pending: launch 10 on FARGATE"),
+		at(0, 60000, 3000, 0, 100, scaler.LimitPacing, "3,000 workers wanted for 60,000 jobs; none there; launching 100 on FARGATE; 2,900 more wait for the launch rate; 3,000 in about 2m25s"),
+		at(1, 60000, 3000, 100, 20, scaler.LimitPacing, "3,000 workers wanted for 60,000 jobs; 100 starting; launching 20 on FARGATE; 2,880 more wait for the launch rate; 3,000 in about 2m24s"),
+		at(145, 59100, 3000, 2980, 20, scaler.LimitMax, "3,000 workers wanted for 59,100 jobs (max 3,000); 1,800 running, 1,180 starting; launching 20 on FARGATE"),
+		at(205, 52000, 3000, 3000, 0, scaler.LimitMax, "3,000 workers wanted for 52,000 jobs (max 3,000); 3,000 running; enough"),
+		at(36000, 10, 10, 0, 10, scaler.LimitNone, "10 workers wanted for 10 jobs; none there; launching 10 on FARGATE"),
 	}
 }

@@ -184,9 +184,7 @@ func printStanding(w page, indent string, now time.Time, s poolState) {
 	} else if s.control.Cap != nil && x.Limit != scaler.LimitCap {
 		w.paragraph(indent+"  ", fmt.Sprintf("%s, %s", capWords(s.control), markOf(now, s.control.CapSet)))
 	}
-	for _, b := range x.Breakers {
-		w.paragraph(indent+"  ", breakerWords(now, x.Pool, b))
-	}
+	printBreakers(w, indent+"  ", now, x)
 	if len(x.Stops) > 0 {
 		w.paragraph(indent+"  ", fmt.Sprintf("last ended badly: %s (%s, the last %s)", x.Stops[0].Reason, countOf(x.Stops[0].Count, "task"), ago(now, x.Stops[0].Last)))
 	}
@@ -197,22 +195,6 @@ func capWords(c scaler.Control) string {
 		return "no cap"
 	}
 	return "cap of " + countOf(*c.Cap, "worker")
-}
-
-// breakerWords say what stopped a pool, and what may be done about it.
-func breakerWords(now time.Time, pool string, b scaler.Breaker) string {
-	text := fmt.Sprintf("stopped by itself %s (%s", ago(now, b.Since), b.Kind)
-	if b.Provider != "" {
-		text += " on " + b.Provider
-	}
-	text += "): " + b.Reason
-	if b.Remedy != "" {
-		text += " To do: " + b.Remedy + "."
-	}
-	if wait := b.NextTry.Sub(now).Round(time.Second); b.State == scaler.BreakerOpen && wait > 0 {
-		text += fmt.Sprintf(" It tries again in %s, or at once with `spate resume %s`.", inWords(wait), pool)
-	}
-	return text
 }
 
 // costAnHour is what the workers cost now; "" where that is not known.

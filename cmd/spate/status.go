@@ -162,7 +162,7 @@ func printStatus(w page, s state) error {
 		fmt.Fprintln(w)
 		for _, x := range s.pools {
 			w.paragraph("", x.Reason)
-			printBreakers(w, s.at, x)
+			printBreakers(w, "  ", s.at, x)
 		}
 	}
 	fmt.Fprintln(w)
@@ -183,12 +183,12 @@ func printStatus(w page, s state) error {
 }
 
 // printBreakers says what stops a pool's growth, and what to do about it.
-func printBreakers(w page, now time.Time, s scaler.Status) {
+func printBreakers(w page, indent string, now time.Time, s scaler.Status) {
 	for _, b := range s.Breakers {
-		w.paragraph("  ", b.Standing(now, s.Pool))
+		w.paragraph(indent, b.Standing(now, s.Pool))
 		for _, text := range []string{b.Reason, "To do: " + b.Remedy + "."} {
 			if !strings.Contains(s.Reason, text) {
-				w.paragraph("    ", text)
+				w.paragraph(indent+"  ", text)
 			}
 		}
 	}
