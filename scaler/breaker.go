@@ -216,6 +216,17 @@ func (b *breakers) expire(now time.Time) {
 	}
 }
 
+// takeOver goes on where the leader before stopped. Who has changed the configuration starts the controller anew: what ECS
+// refused for is tried again at once.
+func (b *breakers) takeOver(now time.Time, open []Breaker) {
+	b.open = slices.Clone(open)
+	for i := range b.open {
+		if x := &b.open[i]; x.Kind == LimitConfiguration {
+			x.State, x.NextTry = BreakerOpen, now
+		}
+	}
+}
+
 // reset makes a trial of each breaker due: somebody says that what was wrong is not any more.
 func (b *breakers) reset(now time.Time) {
 	for i := range b.open {

@@ -21,6 +21,7 @@ import (
 //	answer PROVIDER [tasks=] [code=]          of RunTask; the exception's sentence, or one failure a line, in the lines below
 //	try PROVIDER COUNT                        a plan launches so many
 //	wait DURATION
+//	takeover                                  another controller leads
 //	resume                                    somebody says that it is mended
 //	show
 func TestBreakerStories(t *testing.T) {
@@ -50,6 +51,10 @@ func (s *breakerStory) run(t *testing.T, d *datadriven.TestData) string {
 		s.now = s.now.Add(duration(t, name))
 	case "resume":
 		s.b.reset(s.now)
+	case "takeover":
+		open := s.b.open
+		s.b = breakers{}
+		s.b.takeOver(s.now, open)
 	case "launch":
 		of := s.definition
 		if revision := number(t, d, "revision"); revision > 0 {

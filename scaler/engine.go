@@ -147,7 +147,7 @@ func (e *Engine) ResetBreakers(now time.Time, name string) {
 func (p *pool) resume(now time.Time, intents []Intent, status Status) {
 	if status.Pool == p.Name {
 		p.status, p.written = status, status
-		p.breakers.open = slices.Clone(status.Breakers)
+		p.breakers.takeOver(now, status.Breakers)
 	}
 	for _, i := range intents {
 		r := &record{Intent: i, stored: true}

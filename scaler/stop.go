@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"spate/internal/awsclient"
 	"spate/job"
 )
 
@@ -81,7 +82,7 @@ func (d departure) symptom() symptom {
 		return symptomWell
 	case d.exit != nil && *d.exit == job.ExitNothingReceived:
 		return symptomCrash
-	case d.asked():
+	case d.asked(), d.crowded():
 		return symptomNone
 	case d.started.IsZero():
 		return symptomCrash
@@ -113,6 +114,12 @@ func (d departure) asked() bool {
 	return false
 }
 
+// crowded reports whether there was no room for the task, or too much was launched at once.
+func (d departure) crowded() bool {
+	class := awsclient.ClassifyFailure(d.reason)
+	return class == awsclient.ClassCapacity || class == awsclient.ClassThrottled
+}
+
 // words say how the task ended.
 func (d departure) words() string {
 	text := d.reason
@@ -136,8 +143,6 @@ func (d departure) remedy() string {
 		return "check the image: that it exists, also for the tasks' CPU architecture, and that the execution role and the subnets' routes let it be pulled"
 	case has("ResourceInitializationError"), has("Fetching secret"):
 		return "check the execution role, the secrets and the log group of the task definition, and that the subnets have a route to AWS (a NAT gateway, or VPC endpoints)"
-	case has("free addresses"), has("FreeAddresses"):
-		return "give the pool's subnets more addresses, or the pool more subnets"
 	case has("network interface"), has("Network interface"):
 		return "check the pool's subnets and security groups; if they are right, it passes by itself"
 	case has("Cannot"), d.exit != nil && (*d.exit == 126 || *d.exit == 127):
