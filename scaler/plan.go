@@ -66,6 +66,8 @@ func (v view) decide() Decision {
 	switch {
 	case t.rest > 0:
 		d.Limit = t.by.limit
+	case s.wanted > max(s.useful, have) && v.isHollow():
+		d.Limit = LimitDemand
 	case s.wanted > max(s.useful, have):
 		d.Limit = LimitUseful
 	case s.need > s.top:

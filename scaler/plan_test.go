@@ -18,7 +18,7 @@ var planNow = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 //
 //	account [vcpus=(PROVIDER:COUNT, …)] [interfaces=] [usd=]
 //	pool NAME [min=] max= [slots=] [priority=] [within=] capacity=(PROVIDER:[MIN-]MAX, …)
-//	demand NAME jobs= [takes=] [vcpu= gb=] [age=] [revision=] [no-task-definition]     or   demand NAME unknown
+//	demand NAME jobs= [takes=] [vcpu= gb=] [age=] [revision=] [empty-for=] [no-task-definition]     or   demand NAME unknown
 //	run NAME jobs= submitted= [takes=]         how long ago
 //	workers NAME [running=] [pending=] [pending-for=] [start-up=] [age=] [on=(PROVIDER:COUNT, …)] [of=(REVISION:COUNT, …)]
 //	workers NAME unknown
@@ -106,6 +106,9 @@ func (s *story) tell(t *testing.T, d *datadriven.TestData, name string, pool *Po
 			Runs:   pool.Demand.Runs,
 			Worker: WorkerSize{VCPU: float64(number(t, d, "vcpu")), MemoryGB: float64(number(t, d, "gb"))},
 			At:     s.now.Add(-durationArg(t, d, "age")), Known: !d.HasArg("unknown"),
+		}
+		if d.HasArg("empty-for") {
+			pool.Demand.QueueEmptySince = s.now.Add(-durationArg(t, d, "empty-for"))
 		}
 		if d.HasArg("no-task-definition") {
 			pool.Demand.TaskDefinition = ""

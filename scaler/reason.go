@@ -34,7 +34,7 @@ func (v view) sentence(d Decision, s sizing, t allotment) string {
 		return b.String()
 	case len(d.Launch) > 0 || t.rest > 0:
 		writeLaunches(&b, d.Launch)
-	case d.Limit == LimitUseful:
+	case d.Limit == LimitUseful || d.Limit == LimitDemand:
 		b.WriteString("launching none")
 	case d.Wanted == 0 && d.Have+d.Other > 0:
 		b.WriteString("they leave when they are idle")
@@ -47,6 +47,9 @@ func (v view) sentence(d Decision, s sizing, t allotment) string {
 		if t.eta > 0 {
 			fmt.Fprintf(&b, "; %s in about %s", commas(d.Target), short(t.eta))
 		}
+	case d.Limit == LimitDemand:
+		fmt.Fprintf(&b, "; more would find nothing to do: the queue has shown no job for %s, and the planner looks for them",
+			short(v.now.Sub(v.o.Demand.QueueEmptySince)))
 	case d.Limit == LimitUseful:
 		b.WriteString("; more would find nothing to do when they have started, after ")
 		b.WriteString(short(v.startUp()))

@@ -41,7 +41,20 @@ func (v view) size(have int) sizing {
 	}
 	s.wanted = min(max(s.need, least), s.top)
 	s.useful = min(s.wanted, max(v.useful(), least))
+	if v.isHollow() {
+		s.useful = min(s.wanted, least)
+	}
 	return s
+}
+
+// hollowAfter is how long a queue must have shown nothing to be taken for empty, as its depth may lag by a minute or more.
+// By then the planner looks for the jobs, too.
+const hollowAfter = 3 * time.Minute
+
+// isHollow reports whether there are jobs of which the queue shows nothing, so that a worker would receive none.
+func (v view) isHollow() bool {
+	d := v.o.Demand
+	return d.Outstanding > 0 && !d.QueueEmptySince.IsZero() && v.now.Sub(d.QueueEmptySince) >= hollowAfter
 }
 
 // jobWorkers is how many workers take all jobs at once.

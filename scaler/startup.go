@@ -37,7 +37,7 @@ func (f *fleet) starting(now time.Time, w *Workers) {
 	w.StartUp = f.startUps.mean
 	most := w.StartUp
 	if f.startUps.seen == 0 {
-		most = startUpUnseen
+		most = startUp // what a plan takes for it then
 	}
 	for _, m := range f.members {
 		if m.status == memberPending {
@@ -45,6 +45,3 @@ func (f *fleet) starting(now time.Time, w *Workers) {
 		}
 	}
 }
-
-// startUpUnseen is what a plan takes for the time to start before any task was seen to.
-const startUpUnseen = 45 * time.Second
