@@ -196,6 +196,7 @@ func (c *simulateCommand) scenario(pool *config.Pool, measured *simulate.JobTime
 			return s, fmt.Errorf("--job-time: %w", err)
 		}
 	}
+	s.Expected = s.JobTime.Mean() // as after an earlier night
 	return s, s.Validate()
 }
 

@@ -32,7 +32,8 @@ type Scenario struct {
 	Slots     int      // jobs at a time in one worker
 	Jobs      int
 	JobTime   JobTime
-	VCPU      float64 // of a worker
+	Expected  time.Duration // that jobs are believed to take before the first is done, from earlier runs; 0: that is not known
+	VCPU      float64       // of a worker
 	MemoryGB  float64
 	Arch      price.Arch
 

@@ -63,11 +63,11 @@ func (x *spate) submitted(w *world) error {
 
 func (x *spate) finished(*world) {}
 
-// demand is what the planner would say: it counts what is not done, and knows from earlier runs how long such jobs take.
+// demand is what the planner would say: it counts what is not done, and knows how long such jobs took lately.
 func (x *spate) demand(string) scaler.Demand {
 	return scaler.Demand{
 		Outstanding: x.w.outstanding, TaskDefinition: x.w.definition, Container: container, At: x.w.now, Known: true,
-		JobDuration: x.w.s.JobTime.Mean(), Worker: scaler.WorkerSize{VCPU: x.w.s.VCPU, MemoryGB: x.w.s.MemoryGB, Arch: x.w.s.Arch},
+		JobDuration: x.w.lately.mean, Worker: scaler.WorkerSize{VCPU: x.w.s.VCPU, MemoryGB: x.w.s.MemoryGB, Arch: x.w.s.Arch},
 	}
 }
 

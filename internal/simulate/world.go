@@ -24,7 +24,7 @@ type world struct {
 
 	jobs        []time.Duration      // that wait for a worker
 	outstanding int                  // jobs that are not done
-	taken       time.Duration        // by jobs that are done
+	lately      lately               // by jobs that are done
 	tasks       map[ecs.Task]*member // that have not stopped
 	order       []*member            // those and others, as they were launched
 	line        []*member            // with free slots, in the order in which they asked for a job
@@ -33,6 +33,19 @@ type world struct {
 	leaving     int                  // tasks that have been told to stop and have not stopped
 	over        bool                 // nothing more is to be simulated
 	failed      error
+}
+
+// lately is how long jobs lately took, as the planner knows it: a mean in which each counts as one of the last thousand.
+type lately struct {
+	seen int
+	mean time.Duration // 0: not known
+}
+
+const latelyMost = 1000
+
+func (l *lately) saw(took time.Duration) {
+	l.seen = min(l.seen+1, latelyMost)
+	l.mean += (took - l.mean) / time.Duration(l.seen)
 }
 
 // launcher launches the workers of a world.
@@ -59,6 +72,9 @@ func newWorld(s Scenario) (*world, error) {
 	}
 	w := &world{
 		s: s, clock: clock{now: ready}, began: began, account: account, definition: definition, tasks: map[ecs.Task]*member{},
+	}
+	if s.Expected > 0 {
+		w.lately = lately{latelyMost, s.Expected}
 	}
 	w.tally = newTally(s, began)
 	return w, nil
@@ -240,7 +256,7 @@ func (w *world) do(m *member, takes time.Duration) {
 	r := &running{takes: takes}
 	r.ends = w.after(takes, func() {
 		w.drop(m, r)
-		w.taken += takes
+		w.lately.saw(takes)
 		w.outstanding--
 		if w.outstanding == 0 {
 			w.tally.done(w)
