@@ -66,7 +66,7 @@ func everything() map[string]func(w page) error {
 		"status-stopped": func(w page) error {
 			s := someState()
 			s.pools[1].Running, s.pools[1].Pending = 0, 0
-			s.pools[1].Limit, s.pools[1].Reason = scaler.LimitCrashLoop, "rollup: 942 workers wanted for 942 jobs, 0 running, 0 pending: hold for 3m10s: 34 workers of spate-rollup:7 have failed to start, or ended before they received anything, and none has worked since; the last: CannotPullContainerError: failed to resolve ref spate:7: not found."
+			s.pools[1].Limit, s.pools[1].Reason = scaler.LimitCrashLoop, "rollup: 942 workers wanted for 942 jobs; none there; launching none; 942 more held: 34 workers of spate-rollup:7 have failed to start, or ended before they received anything, and none has worked since; the last: CannotPullContainerError: failed to resolve ref spate:7: not found; tried again in 3m10s"
 			s.pools[1].Breakers = []scaler.Breaker{
 				{
 					Kind: scaler.LimitCrashLoop, State: scaler.BreakerOpen, Since: noon.Add(-9 * time.Minute), NextTry: noon.Add(190 * time.Second), Trials: 2,

@@ -187,7 +187,7 @@ func printBreakers(w page, indent string, now time.Time, s scaler.Status) {
 	for _, b := range s.Breakers {
 		w.paragraph(indent, b.Standing(now, s.Pool))
 		for _, text := range []string{b.Reason, "To do: " + b.Remedy + "."} {
-			if !strings.Contains(s.Reason, text) {
+			if !strings.Contains(s.Reason, strings.TrimSuffix(text, ".")) {
 				w.paragraph(indent+"  ", text)
 			}
 		}
