@@ -13,7 +13,7 @@ import (
 )
 
 // redisTick is how often keys' times to live are brought up to date.
-const redisTick = 100 * time.Millisecond
+const redisTick = time.Second
 
 // redisServer is a Redis behind a port of the sandbox's own, so that it can fall silent, lose everything, or come back
 // as it was before, whichever Redis it is.
