@@ -13,14 +13,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"spate/internal/price"
 )
 
 var chaosSeed = flag.Uint64("chaos-seed", 0, "the one seed of the chaos test to run again; 0: some")
 
 // TestNothingIsLaunchedTwiceNorTooOftenWhateverFails lets controllers ramp pools up, one after another being killed at
 // random steps, while calls are refused, answered in part or lost before or after their effect, listings fail and the journal
-// fails. At no moment may a pool have more workers than its maximum, or than were ever wanted of it; when the faults end, it must
-// have exactly what is wanted; when there is no work any more the workers leave, and nobody stops them.
+// fails. At no moment may a pool have more workers than were ever wanted of it, nor all pools together more than quotas,
+// interfaces and budget allow. When the faults end, each pool must come to have exactly what is wanted, or what the account
+// has room for; when there is no work any more the workers leave, and nobody stops them.
 func TestNothingIsLaunchedTwiceNorTooOftenWhateverFails(t *testing.T) {
 	seeds := []uint64{*chaosSeed}
 	if *chaosSeed == 0 {
@@ -51,6 +54,9 @@ type chaos struct {
 	jobs  map[string]int // by pool
 	most  map[string]int // that was ever wanted
 	share struct{ before, after, partial, journal float64 }
+
+	bound   Account
+	bounded bool // by the account: not all that is wanted may be had
 }
 
 func newChaos(t *testing.T, seed uint64) *chaos {
@@ -66,6 +72,13 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	c.ecs.lag, c.ecs.start = c.upTo(15*time.Second), c.upTo(time.Minute)
 	c.ecs.rate = Rate{Burst: 10 + c.dice.IntN(100), PerSecond: 2 + 30*c.dice.Float64()}
 	c.share.before, c.share.after, c.share.partial, c.share.journal = c.oneOf(0, 0.1, 0.5), c.oneOf(0, 0.05, 0.5, 1), c.oneOf(0, 0.3), c.oneOf(0, 0.1)
+	if c.bounded = c.dice.IntN(2) == 0; c.bounded {
+		c.bound = Account{
+			VCPUs:             map[string]float64{"FARGATE": float64(5 + c.dice.IntN(100)), "FARGATE_SPOT": float64(5 + c.dice.IntN(100))},
+			NetworkInterfaces: 5 + c.dice.IntN(200),
+			PerHour:           price.USD(0.5 + 10*c.dice.Float64()),
+		}
+	}
 	c.ecs.refuse, c.ecs.partial, c.journal.fail = c.refuse, c.part, c.failJournal
 	return c
 }
@@ -119,7 +132,7 @@ func (c *chaos) failJournal() (before, after error) {
 func (c *chaos) demand(pool string) Demand {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Demand{Outstanding: c.jobs[pool], TaskDefinition: "spate-" + pool + ":7", At: time.Now(), Known: true}
+	return Demand{Outstanding: c.jobs[pool], TaskDefinition: "spate-" + pool + ":7", Worker: chaosWorker, At: time.Now(), Known: true}
 }
 
 // want changes how many jobs there are.
@@ -145,8 +158,61 @@ func (c *chaos) alive(p Pool) int {
 	return n
 }
 
+// chaosWorker is the size of every worker.
+var chaosWorker = WorkerSize{VCPU: 1, MemoryGB: 2, Arch: price.X86}
+
+// use is what all workers take of the account.
+func (c *chaos) use() (tasks int, vcpus map[string]float64, perHour price.USD) {
+	vcpus = map[string]float64{}
+	now := time.Now()
+	c.ecs.set(func() {
+		for _, task := range c.ecs.tasks {
+			if task.gone(now) {
+				continue
+			}
+			tasks++
+			vcpus[task.provider] += chaosWorker.VCPU
+			perHour += price.TaskPerHour(chaosWorker.VCPU, chaosWorker.MemoryGB, chaosWorker.Arch, task.provider == "FARGATE_SPOT")
+		}
+	})
+	return tasks, vcpus, perHour
+}
+
+// checkAccount finds what goes beyond the account's bounds.
+func (c *chaos) checkAccount() {
+	c.t.Helper()
+	if !c.bounded {
+		return
+	}
+	tasks, vcpus, perHour := c.use()
+	for provider, n := range vcpus {
+		if n > c.bound.VCPUs[provider] {
+			c.t.Fatalf("%v vCPUs on %s, the quota is %v", n, provider, c.bound.VCPUs[provider])
+		}
+	}
+	if tasks > c.bound.NetworkInterfaces || perHour > c.bound.PerHour+1e-9 {
+		c.t.Fatalf("%d workers for %s an hour, beyond %d interfaces or %s", tasks, perHour, c.bound.NetworkInterfaces, c.bound.PerHour)
+	}
+}
+
+// full reports whether no further worker of the pool fits into the account.
+func (c *chaos) full(p Pool) bool {
+	if !c.bounded {
+		return false
+	}
+	tasks, vcpus, perHour := c.use()
+	for _, x := range p.Capacity {
+		one := price.TaskPerHour(chaosWorker.VCPU, chaosWorker.MemoryGB, chaosWorker.Arch, x.Provider == "FARGATE_SPOT")
+		if tasks < c.bound.NetworkInterfaces && vcpus[x.Provider]+1 <= c.bound.VCPUs[x.Provider] && perHour+one <= c.bound.PerHour {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *chaos) check() {
 	c.t.Helper()
+	c.checkAccount()
 	for _, p := range c.pools {
 		if n := c.alive(p); n > c.most[p.Name] {
 			c.t.Fatalf("%s has %d workers; of at most %d, never more than %d were wanted", p.Name, n, p.Max, c.most[p.Name])
@@ -157,7 +223,7 @@ func (c *chaos) check() {
 // lead runs a controller that dies at its step at; 0: not by itself.
 func (c *chaos) lead(at int) *mortal {
 	m := &mortal{world: c.ecs, term: c.journal.lead(), at: at, after: c.dice.IntN(2) == 0}
-	c.pool, c.jobsOf = c.pools[0], c.demand
+	c.pool, c.jobsOf, c.account = c.pools[0], c.demand, c.bound
 	c.stage.run(m, m, m, c.pools[1:]...)
 	return m
 }
@@ -182,7 +248,10 @@ func (c *chaos) run() {
 	c.mu.Unlock()
 	c.ecs.set(func() { c.ecs.down = false })
 	c.lead(0)
-	complete := func(p Pool) bool { return c.alive(p) == c.wanted(p) && c.journal.status(p.Name).Running == c.wanted(p) }
+	complete := func(p Pool) bool {
+		alive := c.alive(p)
+		return (alive == c.wanted(p) || c.full(p)) && c.journal.status(p.Name).Running == alive
+	}
 	c.until("every pool has what is wanted of it", 40*time.Minute, func() bool {
 		c.check()
 		return !slices.ContainsFunc(c.pools, func(p Pool) bool { return !complete(p) })

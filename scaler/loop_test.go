@@ -27,6 +27,7 @@ type stage struct {
 	journal *fakeJournal
 	levers  *fakeLevers // nil: there are none
 	pool    Pool
+	account Account
 	jobs    atomic.Int64
 	// jobsOf is the demand; nil: jobs of every pool.
 	jobsOf func(pool string) Demand
@@ -68,7 +69,7 @@ func (s *stage) start(more ...Pool) {
 func (s *stage) run(api ECS, journal Journal, term Term, more ...Pool) {
 	s.t.Helper()
 	o := Options{
-		ECS: api, Journal: journal, Term: term, Pools: append([]Pool{s.pool}, more...), Wake: s.wake, Log: s.log, Demand: s.demand,
+		ECS: api, Journal: journal, Term: term, Pools: append([]Pool{s.pool}, more...), Account: s.account, Wake: s.wake, Log: s.log, Demand: s.demand,
 	}
 	if s.levers != nil {
 		o.Levers = s.levers
