@@ -150,6 +150,22 @@ func (e *Engine) paced(now time.Time, r *record, o Outcome) {
 	}
 }
 
+// answerMost is how long an answer of RunTask usually takes at most.
+const answerMost = 2 * time.Second
+
+// unanswered is how many tasks were asked for by calls that have no answer yet, or never got one, by provider.
+func (e *Engine) unanswered(now time.Time) map[string]int {
+	n := map[string]int{}
+	for _, p := range e.pools {
+		for _, r := range p.intents {
+			if r.paid && (!r.busy || now.Sub(r.sent) >= answerMost) {
+				n[r.Provider] += r.Count
+			}
+		}
+	}
+	return n
+}
+
 // launched counts what an intent has started.
 func (p *pool) launched(now time.Time, r *record, m *metrics) {
 	i := r.Intent

@@ -21,13 +21,13 @@ type Pace struct {
 	tokens float64
 	at     time.Time // when tokens was true
 
-	wanted int // tasks in all, when room was last asked for
+	wanted, unanswered int // tasks, when room was last asked for
 	tally
 	shortages shortages
 
 	refused   refusals
 	chance    float64   // throttled calls that were chance; fades with each accepted one
-	repeated  float64   // share of calls that were throttled before they were accepted, of the last few
+	repeated  int       // share of calls that were throttled before they were accepted, of the last few
 	emptiedAt time.Time // when tokens were last given up
 
 	probe probing
@@ -81,11 +81,11 @@ const (
 	// After the rate has grown there is more to be found.
 	probeAtOnce = 2
 	// While calls are throttled by chance a probe may be, too, so that they come by time.
-	probeInStorm = 5 * time.Second
+	probeInStorm = 10 * time.Second
 	// While the rate grows, each accepted probe raises it, and the next follows after a moment.
 	growEvery   = 500 * time.Millisecond
 	growBy      = 1.25
-	growInStorm = 1.1
+	growInStorm = 1.05
 
 	// repeatSoon is how soon a throttled call is repeated, to see whether that was chance; it grows with each.
 	repeatSoon = 150 * time.Millisecond
@@ -95,7 +95,10 @@ const (
 	chanceFades = 0.95
 	chanceMost  = 4
 	// repeatedMost is how many calls may have to be repeated before that is no chance any more.
-	repeatedMost = 0.6
+	repeatedMost = 3
+
+	// hurry is how much faster one call may be than another.
+	hurry = 150 * time.Millisecond
 
 	// recently is how long ago launches were that have left the bucket other than full.
 	recently = time.Minute
@@ -107,16 +110,19 @@ const (
 // been launches a moment ago.
 func NewPace(now time.Time, rate Rate, learnt Learnt) *Pace {
 	p := &Pace{
-		burst: float64(rate.Burst), rate: rate.PerSecond, tokens: float64(rate.Burst), at: now,
+		burst: float64(rate.Burst), rate: rate.PerSecond, at: now,
 		probe: probing{calls: probeEvery - probeEarly, wait: probeEvery},
 	}
+	if learnt.PerSecond > 0 {
+		p.rate = max(slowest, learnt.PerSecond)
+	}
+	p.tokens = p.full()
 	if learnt.PerSecond <= 0 {
 		return p
 	}
-	p.rate = max(slowest, learnt.PerSecond)
 	ago := max(0, now.Sub(learnt.At))
 	if ago < recently {
-		p.tokens = min(p.burst, ago.Seconds()*p.rate)
+		p.tokens = min(p.full(), ago.Seconds()*p.rate)
 	}
 	if ago < learntHolds {
 		p.probe.calls = 0
@@ -127,10 +133,12 @@ func NewPace(now time.Time, rate Rate, learnt Learnt) *Pace {
 // Rate is the limit as it is believed to be.
 func (p *Pace) Rate() Rate { return Rate{Burst: int(p.burst), PerSecond: p.rate} }
 
-// Room is for how many tasks requests may be made now, a probe's among them, when so many are wanted in all.
-func (p *Pace) Room(now time.Time, wanted int) int {
+// Room is for how many tasks requests may be made now, a probe's among them, when so many are wanted in all, and calls for
+// so many have waited long for an answer: as long as it is not known whether they have used their tokens, nothing is
+// probed.
+func (p *Pace) Room(now time.Time, wanted, unanswered int) int {
 	p.refill(now)
-	p.wanted = wanted
+	p.wanted, p.unanswered = wanted, unanswered
 	n := int(math.Floor(p.tokens + tokenDust))
 	if p.probeDue(now) {
 		n += maxTasksPerCall
@@ -188,12 +196,10 @@ func (p *Pace) Accepted(now time.Time, n int, probe bool) {
 	p.chance *= chanceFades
 	if probe {
 		p.grow(now)
+	} else if p.refused.calls > 0 {
+		p.repeated++
 	} else {
-		repeated := 0.0
-		if p.refused.calls > 0 {
-			repeated = 1
-		}
-		p.repeated += (repeated - p.repeated) / 8
+		p.repeated = 0
 	}
 	p.refused = refusals{}
 }
@@ -231,10 +237,17 @@ func (p *Pace) Throttled(now, sent time.Time, n int, probe bool) {
 	stuck := p.repeated >= repeatedMost
 	if r.calls <= p.patience() && !stuck {
 		p.refund(n)
-		r.pausedUntil = now.Add(repeatSoon * time.Duration(r.calls))
+		pause := repeatSoon * time.Duration(r.calls)
+		r.pausedUntil = now.Add(pause)
+		if p.chance < 1 { // perhaps the tokens were only a moment early: so are all that follow
+			p.tokens -= p.rate * pause.Seconds()
+		}
 		return
 	}
 	r.shortage, r.pausedUntil = true, time.Time{}
+	if stuck {
+		p.chance /= 2
+	}
 	p.repeated, p.emptiedAt = 0, now
 	p.tokens = min(p.tokens, 0)
 	if p.probe.grown > 0 {
@@ -259,11 +272,15 @@ func (p *Pace) patience() int {
 
 func (p *Pace) has(n int) bool { return p.tokens+tokenDust >= float64(n) }
 
-func (p *Pace) refund(n int) { p.tokens = min(p.burst, p.tokens+float64(n)) }
+// full is what there is in a full bucket, less what comes within the time by which one call may be faster on its way than
+// the one before it: else a call that hurries would come before its tokens.
+func (p *Pace) full() float64 { return max(p.burst/2, p.burst-p.rate*hurry.Seconds()) }
+
+func (p *Pace) refund(n int) { p.tokens = min(p.full(), p.tokens+float64(n)) }
 
 func (p *Pace) refill(now time.Time) {
 	if now.After(p.at) {
-		p.tokens = min(p.burst, p.tokens+now.Sub(p.at).Seconds()*p.rate)
+		p.tokens = min(p.full(), p.tokens+now.Sub(p.at).Seconds()*p.rate)
 		p.at = now
 	}
 	if p.refused.calls == 0 && p.chance < 1 && p.tokens > 2*maxTasksPerCall+p.rate {

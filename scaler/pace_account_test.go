@@ -8,7 +8,7 @@ import (
 
 // pacer is a design of pacing: [Pace], or what it is compared with.
 type pacer interface {
-	Room(now time.Time, wanted int) int
+	Room(now time.Time, wanted, unanswered int) int
 	Ready(now time.Time, n int) bool
 	Take(now time.Time, n int) (probe bool)
 	Accepted(now time.Time, n int, probe bool)
@@ -60,11 +60,14 @@ func (a *pacedAccount) floor(tasks int) time.Duration {
 	return at
 }
 
+// never is longer than any ramp.
+const never = time.Hour
+
 // ramp is what a ramp came to.
 type ramp struct {
 	took, floor      time.Duration
 	calls, throttled int
-	adapted          time.Duration // from the change of the limit until the rate stays within a tenth of it; -1: never
+	adapted          []time.Duration // from the change of the limit until the rate stays near it for ten seconds, of each ramp
 	learnt           Rate
 }
 
@@ -83,11 +86,11 @@ func (a *pacedAccount) launch(p pacer, start time.Time, tasks int) ramp {
 		done        bool // with its effect already
 	}
 	const step, latency = 10 * time.Millisecond, 100 * time.Millisecond
-	r := ramp{floor: a.floor(tasks), adapted: -1}
+	r := ramp{floor: a.floor(tasks)}
 	var waiting, flying []*request
 	accepted, asked, within := 0, 0, time.Duration(-1)
 	changed := max(a.change, 0)
-	for at := time.Duration(0); accepted < tasks && at < time.Hour; at += step {
+	for at := time.Duration(0); accepted < tasks && at < never; at += step {
 		now := start.Add(at)
 		var still []*request
 		for _, q := range flying {
@@ -108,7 +111,13 @@ func (a *pacedAccount) launch(p pacer, start time.Time, tasks int) ramp {
 		}
 		flying = still
 		if at%(100*time.Millisecond) == 0 {
-			room := p.Room(now, tasks-asked)
+			unanswered := 0
+			for _, q := range flying {
+				if at-q.sent >= answerMost {
+					unanswered += q.n
+				}
+			}
+			room := p.Room(now, tasks-asked, unanswered)
 			for _, q := range waiting {
 				room -= q.n
 			}
@@ -148,7 +157,7 @@ func (a *pacedAccount) launch(p pacer, start time.Time, tasks int) ramp {
 			flying = append(flying, q)
 		}
 		if limit := a.rateAt(at); at >= changed {
-			if math.Abs(p.Rate().PerSecond-limit) > 0.1*limit {
+			if math.Abs(p.Rate().PerSecond-limit) > max(1, 0.1*limit) {
 				if within < 0 || at-within < 10*time.Second {
 					within = -1
 				}
@@ -158,7 +167,9 @@ func (a *pacedAccount) launch(p pacer, start time.Time, tasks int) ramp {
 		}
 	}
 	if within >= 0 {
-		r.adapted = within - changed
+		r.adapted = append(r.adapted, within-changed)
+	} else {
+		r.adapted = append(r.adapted, never)
 	}
 	r.learnt = p.Rate()
 	return r

@@ -4,7 +4,7 @@ import "time"
 
 // probeDue reports whether a call beyond the tokens may be made.
 func (p *Pace) probeDue(now time.Time) bool {
-	if p.probe.underWay || p.refused.calls > 0 {
+	if p.probe.underWay || p.refused.calls > 0 || p.unanswered > 0 {
 		return false
 	}
 	if p.probeTimed() {
@@ -16,7 +16,7 @@ func (p *Pace) probeDue(now time.Time) bool {
 
 // probeTimed reports whether one follows another at a time that is known.
 func (p *Pace) probeTimed() bool {
-	return !p.probe.underWay && p.refused.calls == 0 && (p.probe.grown > 0 || p.probe.missed > 0)
+	return !p.probe.underWay && p.refused.calls == 0 && p.unanswered == 0 && (p.probe.grown > 0 || p.probe.missed > 0)
 }
 
 // grow takes over that a probe was accepted: the bucket has more than the tokens say. The first one may only show that the

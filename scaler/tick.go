@@ -63,8 +63,9 @@ func (e *Engine) plan(now time.Time) error {
 		wanted += max(0, p.last.Wanted-p.last.Have-p.last.Launches())
 	}
 	o := Observation{Pools: map[string]PoolObservation{}, Tokens: map[string]int{}, Rates: map[string]float64{}}
+	unanswered := e.unanswered(now)
 	for provider, pace := range e.paces {
-		o.Tokens[provider], o.Rates[provider] = pace.Room(now, wanted), pace.Rate().PerSecond
+		o.Tokens[provider], o.Rates[provider] = pace.Room(now, wanted, unanswered[provider]), pace.Rate().PerSecond
 	}
 	policy := Policy{Account: e.o.Account}
 	byName := map[string]*pool{}
