@@ -3,6 +3,7 @@ package scaler
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -144,10 +145,26 @@ func (e *Engine) paced(now time.Time, r *record, o Outcome) {
 	case o.Class == awsclient.ClassNone:
 		r.paid = false
 		pace.Accepted(now, r.Count, r.probe)
+		e.launched[r.Provider] = now
 	case !o.Class.Ambiguous():
 		r.paid = false
 		pace.Returned(now, r.Count, r.probe)
 	}
+}
+
+// rememberEvery is how often a provider's rate is written, at most.
+const rememberEvery = 5 * time.Second
+
+// learnt are the rates to be written, of providers that were launched on since they last were.
+func (e *Engine) learnt(now time.Time) []Learnt {
+	var rates []Learnt
+	for _, provider := range slices.Sorted(maps.Keys(e.launched)) {
+		written := e.remembered[provider]
+		if at := e.launched[provider]; at.After(written.At) && now.Sub(written.At) >= rememberEvery {
+			rates = append(rates, Learnt{Provider: provider, PerSecond: e.paces[provider].Rate().PerSecond, At: at})
+		}
+	}
+	return rates
 }
 
 // answerMost is how long an answer of RunTask usually takes at most.

@@ -81,6 +81,10 @@ func (m *mortal) Load(ctx context.Context, pool string) (intents []Intent, statu
 	return intents, status, err
 }
 
+func (m *mortal) LoadRates(ctx context.Context) ([]Learnt, error) {
+	return step(m, func() ([]Learnt, error) { return m.term.LoadRates(ctx) })
+}
+
 func (m *mortal) Write(ctx context.Context, r Records) error {
 	_, err := step(m, func() (struct{}, error) { return struct{}{}, m.term.Write(ctx, r) })
 	return err

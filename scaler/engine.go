@@ -24,17 +24,19 @@ type Engine struct {
 	hands   Hands
 	metrics *metrics
 
-	pools     []*pool
-	paces     map[string]*Pace // by provider
-	calls     *Bucket          // of RunTask
-	calling   int              // RunTask calls under way
-	looks     *Bucket          // of ListTasks and DescribeTasks
-	inquiries []*inquiry       // that have not ended, oldest first
-	clusters  []*cluster
-	eventsAt  time.Time // when the queue of task events last answered
-	nextTick  time.Time
-	planNext  time.Time // when there may be room for further launches, if not before
-	controls  controls
+	pools      []*pool
+	paces      map[string]*Pace     // by provider
+	launched   map[string]time.Time // when tasks of a provider were last launched
+	remembered map[string]Learnt    // as written, by provider
+	calls      *Bucket              // of RunTask
+	calling    int                  // RunTask calls under way
+	looks      *Bucket              // of ListTasks and DescribeTasks
+	inquiries  []*inquiry           // that have not ended, oldest first
+	clusters   []*cluster
+	eventsAt   time.Time // when the queue of task events last answered
+	nextTick   time.Time
+	planNext   time.Time // when there may be room for further launches, if not before
+	controls   controls
 }
 
 // Hands carry out what an Engine asks for. The calls of ECS take place beside the engine; done is called exactly once with
@@ -110,7 +112,7 @@ func NewEngine(now time.Time, o Options, hands Hands) (*Engine, error) {
 
 func newEngine(now time.Time, o Options, hands Hands, m *metrics) *Engine {
 	e := &Engine{
-		o: o, hands: hands, metrics: m, paces: map[string]*Pace{}, calls: NewBucket(now, callRate()), looks: NewBucket(now, lookRate()),
+		o: o, hands: hands, metrics: m, paces: map[string]*Pace{}, launched: map[string]time.Time{}, remembered: map[string]Learnt{}, calls: NewBucket(now, callRate()), looks: NewBucket(now, lookRate()),
 		nextTick: now,
 	}
 	for _, p := range o.Pools {
@@ -131,6 +133,16 @@ func (e *Engine) Resume(now time.Time, name string, intents []Intent, status Sta
 	for _, p := range e.pools {
 		if p.Name == name {
 			p.resume(now, intents, status)
+		}
+	}
+}
+
+// ResumeRates takes over the launch rates that leaders before have learnt.
+func (e *Engine) ResumeRates(now time.Time, rates []Learnt) {
+	for _, l := range rates {
+		if l.PerSecond > 0 {
+			e.paces[l.Provider] = NewPace(now, e.o.LaunchRate, l)
+			e.remembered[l.Provider] = l
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -336,12 +337,13 @@ type fakeJournal struct {
 	intents   map[string]Intent
 	statuses  map[string]Status
 	decisions []Decided
+	rates     map[string]Learnt
 	fail      func() (before, after error)
 	t         testing.TB
 }
 
 func newFakeJournal(t testing.TB) *fakeJournal {
-	return &fakeJournal{t: t, intents: map[string]Intent{}, statuses: map[string]Status{}}
+	return &fakeJournal{t: t, intents: map[string]Intent{}, statuses: map[string]Status{}, rates: map[string]Learnt{}}
 }
 
 // term is one leader's use of the journal.
@@ -374,6 +376,12 @@ func (t *term) Load(_ context.Context, pool string) ([]Intent, Status, error) {
 	return intents, t.statuses[pool], nil
 }
 
+func (t *term) LoadRates(context.Context) ([]Learnt, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.rates)), nil
+}
+
 func (t *term) Write(ctx context.Context, r Records) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -397,6 +405,9 @@ func (t *term) Write(ctx context.Context, r Records) error {
 		t.intents[i.ID] = i
 	}
 	t.decisions = append(t.decisions, r.Decisions...)
+	for _, l := range r.Rates {
+		t.rates[l.Provider] = l
+	}
 	for _, s := range r.Statuses {
 		for what, n := range map[string]int{" running": s.Running, " starting": s.Pending} {
 			if strings.Contains(s.Reason, what) && !strings.Contains(s.Reason, " "+commas(n)+what) {

@@ -31,6 +31,8 @@ type Journal interface {
 	// Load returns a pool's intents that have not ended, in the order of their ids, and the status last written (the
 	// zero value when there is none).
 	Load(ctx context.Context, pool string) ([]Intent, Status, error)
+	// LoadRates returns the launch rates that were learnt, by provider.
+	LoadRates(ctx context.Context) ([]Learnt, error)
 	// Write stores records whole, replacing those of the same id, pool or time, while the term lasts. It is idempotent.
 	// ErrTermOver: nothing of the last batch was written. Any other error leaves it open which records were written.
 	Write(ctx context.Context, r Records) error
@@ -41,6 +43,7 @@ type Records struct {
 	Intents   []Intent
 	Statuses  []Status
 	Decisions []Decided
+	Rates     []Learnt
 }
 
 // InTable keeps the journal in the runs table.
@@ -61,6 +64,11 @@ type statusItem struct {
 	Status
 }
 
+type rateItem struct {
+	table.Key
+	Learnt
+}
+
 func (j *tableJournal) Load(ctx context.Context, pool string) ([]Intent, Status, error) {
 	var intents []Intent
 	for item, err := range table.Query[intentItem](ctx, j.table, table.IntentPrefix+pool, "") {
@@ -76,6 +84,17 @@ func (j *tableJournal) Load(ctx context.Context, pool string) ([]Intent, Status,
 		return nil, Status{}, fmt.Errorf("load status: %w", err)
 	}
 	return intents, status.Status, nil
+}
+
+func (j *tableJournal) LoadRates(ctx context.Context) ([]Learnt, error) {
+	var rates []Learnt
+	for item, err := range table.Query[rateItem](ctx, j.table, table.RateRecords, "") {
+		if err != nil {
+			return nil, fmt.Errorf("load launch rates: %w", err)
+		}
+		rates = append(rates, item.Learnt)
+	}
+	return rates, nil
 }
 
 func (j *tableJournal) Write(ctx context.Context, r Records) error {
@@ -98,6 +117,13 @@ func (j *tableJournal) Write(ctx context.Context, r Records) error {
 		op, err := j.table.PutOp(decidedItem{decidedKey(d.Pool, d.At), d}, table.Condition{})
 		if err != nil {
 			return fmt.Errorf("write decision of %s: %w", d.Pool, err)
+		}
+		puts = append(puts, op)
+	}
+	for _, l := range r.Rates {
+		op, err := j.table.PutOp(rateItem{table.Key{PK: table.RateRecords, SK: l.Provider}, l}, table.Condition{})
+		if err != nil {
+			return fmt.Errorf("write launch rate of %s: %w", l.Provider, err)
 		}
 		puts = append(puts, op)
 	}

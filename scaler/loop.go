@@ -59,24 +59,43 @@ func (s *Scaler) Run(ctx context.Context) error {
 // load reads the journals, however long that takes. It returns false when the context ends before.
 func (s *Scaler) load(ctx context.Context, e *Engine) bool {
 	for _, p := range s.o.Pools {
-		for {
+		read := s.insist(ctx, func() error {
 			intents, status, err := s.o.Journal.Load(ctx, p.Name)
 			if err == nil {
 				e.Resume(time.Now(), p.Name, intents, status)
-				break
 			}
-			if ctx.Err() != nil {
-				return false
-			}
-			s.o.Log.Warn().Err(err).Str("pool", p.Name).Msg("cannot read the journal; trying again")
-			timer := time.NewTimer(busyTick)
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return false
-			case <-timer.C:
-			}
+			return err
+		})
+		if !read {
+			return false
 		}
 	}
-	return true
+	return s.insist(ctx, func() error {
+		rates, err := s.o.Journal.LoadRates(ctx)
+		if err == nil {
+			e.ResumeRates(time.Now(), rates)
+		}
+		return err
+	})
+}
+
+// insist reads until that succeeds. It returns false when the context ends before.
+func (s *Scaler) insist(ctx context.Context, read func() error) bool {
+	for {
+		err := read()
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		s.o.Log.Warn().Err(err).Msg("cannot read the journal; trying again")
+		timer := time.NewTimer(busyTick)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
 }

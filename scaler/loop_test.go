@@ -532,3 +532,24 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestTheNextLeaderKnowsTheRateThatWasLearnt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 400)
+		s.ecs.rate = Rate{Burst: 100, PerSecond: 5}
+		s.start()
+		s.until("200 workers", 5*time.Minute, func() bool { return s.ecs.launched() >= 200 })
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+		before := s.ecs.called("RunTask")
+		s.start()
+		s.until("300 workers", 5*time.Minute, func() bool { return s.ecs.launched() >= 300 })
+		if calls := s.ecs.called("RunTask") - before; calls > 10+10 {
+			t.Errorf("%d calls launched 100 tasks", calls)
+		}
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -67,7 +67,7 @@ type probing struct {
 type Learnt struct {
 	Provider  string    `dynamodbav:"provider"`
 	PerSecond float64   `dynamodbav:"per_second"` // tasks
-	At        time.Time `dynamodbav:"at"`         // of the last launch that was counted
+	At        time.Time `dynamodbav:"at"`         // of the last launch by then
 }
 
 // Calls are of ten tasks, except for the last ones of a ramp.
@@ -194,11 +194,12 @@ func (p *Pace) Accepted(now time.Time, n int, probe bool) {
 		p.chance = min(chanceMost, p.chance+1)
 	}
 	p.chance *= chanceFades
-	if probe {
+	switch {
+	case probe:
 		p.grow(now)
-	} else if p.refused.calls > 0 {
+	case p.refused.calls > 0:
 		p.repeated++
-	} else {
+	default:
 		p.repeated = 0
 	}
 	p.refused = refusals{}

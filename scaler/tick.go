@@ -174,12 +174,16 @@ func (e *Engine) write(now time.Time) error {
 	if len(r.Intents)+len(r.Statuses) == 0 || !e.o.Term.Valid(now) {
 		return nil
 	}
+	r.Rates = e.learnt(now)
 	if err := e.hands.Write(r); err != nil {
 		if errors.Is(err, ErrTermOver) {
 			return err
 		}
 		e.o.Log.Warn().Err(err).Int("intents", len(r.Intents)).Msg("cannot write the journal; trying again")
 		return nil
+	}
+	for _, l := range r.Rates {
+		e.remembered[l.Provider] = l
 	}
 	for _, i := range changed {
 		i.stored, i.dirty = true, false

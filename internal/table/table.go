@@ -27,6 +27,7 @@ const (
 	ControlInbox = "CONTROL" // planner: requests that nobody has answered yet; sk is the request's id
 	IntentPrefix = "INTENT#" // scaler: + pool; its journal
 	PoolRecords  = "POOL"    // scaler: one status a pool; sk is the pool
+	RateRecords  = "RATE"    // scaler: one launch rate a capacity provider; sk is the provider
 
 	ControlRecords = "LEVER"     // scaler: what people want of a pool; sk is the pool
 	LeverPrefix    = "LEVER#"    // scaler: + pool; its audit
