@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"spate/internal/config"
 	"spate/internal/lease"
+	"spate/internal/price"
 	"spate/internal/table"
 	"spate/job"
 	"spate/planner"
@@ -112,11 +114,12 @@ func workerContainer(containers []ecstypes.ContainerDefinition) (ecstypes.Contai
 	return ecstypes.ContainerDefinition{}, fmt.Errorf("it has %d containers and none is called %q", len(containers), workerContainerName)
 }
 
-// newestEvery is how often the newest revision is looked up for pools that launch workers without a run.
+// newestEvery is how often the newest revision is looked up.
 const newestEvery = 30 * time.Second
 
 // newest knows the newest revision of the task definitions of pools that launch workers without a run: those that keep
-// some without work, and those that other producers feed.
+// some without work, and those that other producers feed. Where workers are bounded by what they take of the account, it
+// knows those of all pools, as there may be workers of each that have no run any more.
 type newest struct {
 	images images
 	pools  []config.Pool
@@ -126,14 +129,22 @@ type newest struct {
 	known map[string]planner.Image
 }
 
-func newNewest(i images, pools []config.Pool, log zerolog.Logger) *newest {
+func newNewest(i images, cfg *config.Config, log zerolog.Logger) *newest {
 	n := &newest{images: i, log: log, known: map[string]planner.Image{}}
-	for _, p := range pools {
-		if p.Min > 0 || p.Source == config.SourceExternal {
+	bounded := cfg.Budget.MaxUSDPerHour > 0 || cfg.Account.FargateVCPUs > 0 || cfg.Account.FargateSpotVCPUs > 0
+	for _, p := range cfg.Pools {
+		if bounded || launchesWithoutRun(p) {
 			n.pools = append(n.pools, p)
 		}
 	}
 	return n
+}
+
+func launchesWithoutRun(p config.Pool) bool { return p.Min > 0 || p.Source == config.SourceExternal }
+
+// launches reports whether the pool launches workers of the newest revision.
+func (n *newest) launches(pool string) bool {
+	return slices.ContainsFunc(n.pools, func(p config.Pool) bool { return p.Name == pool && launchesWithoutRun(p) })
 }
 
 func (n *newest) run(ctx context.Context) error {
@@ -177,14 +188,48 @@ func demand(p demander, n *newest, depths *scaler.Depths) func(pool string) scal
 		if depths.Reads(pool) {
 			jobs, at, known := depths.Jobs(pool)
 			image := n.of(pool)
-			return scaler.Demand{Outstanding: jobs, TaskDefinition: image.TaskDefinition, Container: image.Container, At: at, Known: known}
+			return scaler.Demand{
+				Outstanding: jobs, TaskDefinition: image.TaskDefinition, Container: image.Container, Worker: sizeOf(image), At: at, Known: known,
+			}
 		}
 		d, ok := p.Demand(pool)
+		worker := scaler.WorkerSize{VCPU: d.Worker.VCPU, MemoryGB: d.Worker.MemoryGB, Arch: price.ArchOf(d.Platform)}
 		if d.TaskDefinition == "" {
 			image := n.of(pool)
-			d.TaskDefinition, d.Container = image.TaskDefinition, image.Container
+			worker = sizeOf(image)
+			if n.launches(pool) {
+				d.TaskDefinition, d.Container = image.TaskDefinition, image.Container
+			}
 		}
-		return scaler.Demand{Outstanding: d.Outstanding, TaskDefinition: d.TaskDefinition, Container: d.Container, QueueEmptySince: d.QueueEmptySince, At: d.At, Known: ok}
+		return scaler.Demand{
+			Outstanding: d.Outstanding, JobDuration: d.JobDuration, Runs: runWork(d.Runs),
+			TaskDefinition: d.TaskDefinition, Container: d.Container, Worker: worker,
+			QueueEmptySince: d.QueueEmptySince, At: d.At, Known: ok,
+		}
+	}
+}
+
+func sizeOf(image planner.Image) scaler.WorkerSize {
+	return scaler.WorkerSize{VCPU: image.VCPU, MemoryGB: image.MemoryGB, Arch: price.ArchOf(image.Platform)}
+}
+
+func runWork(runs []planner.RunWork) []scaler.RunWork {
+	if len(runs) == 0 {
+		return nil
+	}
+	work := make([]scaler.RunWork, len(runs))
+	for i, r := range runs {
+		work[i] = scaler.RunWork(r)
+	}
+	return work
+}
+
+// account is what all pools together may take.
+func (c *Controller) account() scaler.Account {
+	return scaler.Account{
+		VCPUs:             map[string]float64{"FARGATE": c.Config.Account.FargateVCPUs, "FARGATE_SPOT": c.Config.Account.FargateSpotVCPUs},
+		NetworkInterfaces: c.Config.Account.NetworkInterfaces,
+		PerHour:           price.USD(c.Config.Budget.MaxUSDPerHour),
 	}
 }
 
@@ -219,11 +264,11 @@ func (c *Controller) scalerPools() []scaler.Pool {
 	for _, p := range c.Config.Pools {
 		capacity := make([]scaler.Capacity, len(p.Capacity))
 		for i, x := range p.Capacity {
-			capacity[i] = scaler.Capacity{Provider: x.Provider, Max: x.Max}
+			capacity[i] = scaler.Capacity{Provider: x.Provider, Min: x.Min, Max: x.Max}
 		}
 		pools = append(pools, scaler.Pool{
 			Name: p.Name, Cluster: p.Cluster, Family: p.TaskDefinition, Subnets: p.Subnets, SecurityGroups: p.SecurityGroups,
-			Capacity: capacity, Min: p.Min, Max: p.Max, Slots: p.Slots, Priority: p.Priority,
+			Capacity: capacity, Min: p.Min, Max: p.Max, Slots: p.Slots, Priority: p.Priority, Within: p.Sizing.Within,
 			Environment: map[string]string{
 				"SPATE_POOL": p.Name, "SPATE_QUEUE_URL": c.queues.pools[p.Name].URL(), "SPATE_EVENTS_QUEUE_URL": c.queues.events.URL(),
 				"SPATE_BUCKET": c.Config.Bucket, "SPATE_SLOTS": strconv.Itoa(p.Slots), "SPATE_IDLE_TIMEOUT": p.IdleTimeout.String(),

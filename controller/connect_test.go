@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"spate/internal/config"
+	"spate/internal/price"
 	"spate/internal/queue"
 	"spate/job"
 	"spate/planner"
@@ -142,19 +143,49 @@ func TestDemandIsThePlannersAndOfTheNewestImageWhereThePlannerHasNone(t *testing
 	if err != nil {
 		t.Fatal(err)
 	}
-	idle := &newest{known: map[string]planner.Image{"deals": {TaskDefinition: "deals:7", Container: "spate"}}}
+	small, large := planner.WorkerSize{VCPU: 1, MemoryGB: 2}, scaler.WorkerSize{VCPU: 4, MemoryGB: 8, Arch: price.ARM}
+	image := planner.Image{TaskDefinition: "deals:7", Container: "spate", VCPU: 4, MemoryGB: 8, Platform: "linux/arm64"}
+	idle := &newest{pools: []config.Pool{{Name: "deals", Min: 20}, {Name: "seldom"}}, known: map[string]planner.Image{"deals": image, "seldom": image}}
+	x86 := scaler.WorkerSize{Arch: price.X86}
+	runs := []planner.RunWork{{Submitted: at, Jobs: 30, JobDuration: time.Minute}}
 	for name, c := range map[string]struct {
 		pool    string
 		planner planner.Demand
 		known   bool
 		want    scaler.Demand
 	}{
-		"work":                                   {"rollup", planner.Demand{Outstanding: 5, TaskDefinition: "rollup:3", Container: "c", At: at}, true, scaler.Demand{Outstanding: 5, TaskDefinition: "rollup:3", Container: "c", At: at, Known: true}},
-		"jobs that no queue shows":               {"rollup", planner.Demand{Outstanding: 5, TaskDefinition: "rollup:3", QueueEmptySince: at, At: at}, true, scaler.Demand{Outstanding: 5, TaskDefinition: "rollup:3", QueueEmptySince: at, At: at, Known: true}},
-		"no work":                                {"deals", planner.Demand{At: at}, true, scaler.Demand{TaskDefinition: "deals:7", Container: "spate", At: at, Known: true}},
-		"work of an older image than the newest": {"deals", planner.Demand{Outstanding: 1, TaskDefinition: "deals:6", At: at}, true, scaler.Demand{Outstanding: 1, TaskDefinition: "deals:6", At: at, Known: true}},
-		"nothing known":                          {"rollup", planner.Demand{}, false, scaler.Demand{}},
-		"nothing known but images":               {"deals", planner.Demand{}, false, scaler.Demand{TaskDefinition: "deals:7", Container: "spate"}},
+		"work": {
+			"rollup",
+			planner.Demand{Outstanding: 5, JobDuration: time.Second, Runs: runs, TaskDefinition: "rollup:3", Container: "c", Worker: small, At: at},
+			true,
+			scaler.Demand{
+				Outstanding: 5, JobDuration: time.Second, Runs: []scaler.RunWork{{Submitted: at, Jobs: 30, JobDuration: time.Minute}},
+				TaskDefinition: "rollup:3", Container: "c", Worker: scaler.WorkerSize{VCPU: 1, MemoryGB: 2, Arch: price.X86}, At: at, Known: true,
+			},
+		},
+		"jobs that no queue shows": {
+			"rollup",
+			planner.Demand{Outstanding: 5, TaskDefinition: "rollup:3", QueueEmptySince: at, At: at},
+			true,
+			scaler.Demand{Outstanding: 5, TaskDefinition: "rollup:3", Worker: x86, QueueEmptySince: at, At: at, Known: true},
+		},
+		"no work": {
+			"deals",
+			planner.Demand{At: at},
+			true,
+			scaler.Demand{TaskDefinition: "deals:7", Container: "spate", Worker: large, At: at, Known: true},
+		},
+		"no work, and no worker without any": {
+			"seldom", planner.Demand{At: at}, true, scaler.Demand{Worker: large, At: at, Known: true},
+		},
+		"work of an older image than the newest": {
+			"deals",
+			planner.Demand{Outstanding: 1, TaskDefinition: "deals:6", At: at},
+			true,
+			scaler.Demand{Outstanding: 1, TaskDefinition: "deals:6", Worker: x86, At: at, Known: true},
+		},
+		"nothing known":            {"rollup", planner.Demand{}, false, scaler.Demand{Worker: x86}},
+		"nothing known but images": {"deals", planner.Demand{}, false, scaler.Demand{TaskDefinition: "deals:7", Container: "spate", Worker: large}},
 	} {
 		got := demand(demandFunc(func(string) (planner.Demand, bool) { return c.planner, c.known }), idle, none)(c.pool)
 		if diff := cmp.Diff(c.want, got); diff != "" {
@@ -197,9 +228,10 @@ func TestTheNewestImageIsKnownForPoolsThatKeepWorkersWithoutWork(t *testing.T) {
 		"rollup": `"containerDefinitions":[{"name":"spate",` + pinned + `}]`,
 	})
 	var log bytes.Buffer
-	n := newNewest(images{client}, []config.Pool{
+	pools := []config.Pool{
 		{Name: "broken", TaskDefinition: "missing", Min: 1}, {Name: "deals", TaskDefinition: "deals", Min: 20}, {Name: "rollup", TaskDefinition: "rollup"},
-	}, zerolog.New(&log))
+	}
+	n := newNewest(images{client}, &config.Config{Pools: pools}, zerolog.New(&log))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.run(ctx) }()
@@ -213,5 +245,9 @@ func TestTheNewestImageIsKnownForPoolsThatKeepWorkersWithoutWork(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `"pool":"broken"`) {
 		t.Errorf("the log is %s", log.String())
+	}
+	bounded := newNewest(images{client}, &config.Config{Pools: pools, Budget: config.Budget{MaxUSDPerHour: 1}}, zerolog.Nop())
+	if len(bounded.pools) != len(pools) || bounded.launches("rollup") || !bounded.launches("deals") {
+		t.Errorf("within a budget the sizes of %+v are known", bounded.pools)
 	}
 }

@@ -204,14 +204,14 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 		return err
 	}
 	term := term{held, c.runs}
-	newest := newNewest(images{c.Clients.ECS}, c.Config.Pools, c.Log)
+	newest := newNewest(images{c.Clients.ECS}, c.Config, c.Log)
 	depths, err := c.depths(wake, registry)
 	if err != nil {
 		return err
 	}
 	scale, err := scaler.New(scaler.Options{
 		ECS: c.Clients.ECS, Journal: scaler.InTable(c.runs, term), Term: term, Levers: scaler.LeversIn(c.runs, c.objects), Demand: demand(plan, newest, depths),
-		Pools: c.scalerPools(), Events: c.taskEvents(), Wake: wakes, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
+		Pools: c.scalerPools(), Account: c.account(), Events: c.taskEvents(), Wake: wakes, Registerer: registry, Log: c.Log.With().Str("loop", "scaler").Logger(),
 	})
 	if err != nil {
 		return err

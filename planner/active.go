@@ -82,7 +82,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 		}
 		if a.graph.Nodes() > nodes {
 			a.firstJob = append(a.firstJob, int32(i))
-			a.figures.add(planned.Task, tasks)
+			a.graph.Type(int32(nodes), a.figures.add(planned.Task, tasks))
 			a.note(planned, int32(nodes))
 		}
 	}

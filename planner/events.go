@@ -52,6 +52,7 @@ func (p *Planner) succeeded(e job.Event) {
 			a.spared(n)
 		} else {
 			a.executed(n, e.Seconds, e.Bytes)
+			p.durations.saw(a.Pool, a.figures.taskOf(n), e.Seconds)
 		}
 		p.done(a, n)
 		a.confirmed[n] = true

@@ -39,8 +39,8 @@ func newFigures(nodes int) figures {
 	return figures{task: make([]uint16, 0, nodes), seconds: make([]float32, 0, nodes), bytes: make([]int64, 0, nodes)}
 }
 
-// add adds the next node.
-func (f *figures) add(task string, known map[string]uint16) {
+// add adds the next node and returns its task type's place in names.
+func (f *figures) add(task string, known map[string]uint16) uint16 {
 	i, ok := known[task]
 	if !ok {
 		i = uint16(len(f.names))
@@ -48,6 +48,7 @@ func (f *figures) add(task string, known map[string]uint16) {
 		f.names = append(f.names, task)
 	}
 	f.task, f.seconds, f.bytes = append(f.task, i), append(f.seconds, secondsUnknown), append(f.bytes, 0)
+	return i
 }
 
 // taskOf is a node's task type.

@@ -23,6 +23,7 @@ type Graph struct {
 	ready   []int32                // nodes that became Ready; some have left that state since
 	counts  [job.Cancelled + 1]int // jobs
 	byState [job.Cancelled + 1]int // nodes
+	types   []Tally                // nodes, by what Type calls theirs
 
 	cancelled bool // no node becomes Waiting, Ready, Shared or Blocked any more
 }
@@ -35,8 +36,45 @@ type node struct {
 	cause       int32 // of Blocked: the failed node
 	firstParent int32
 	firstChild  int32
+	kind        uint16 // what Type calls it, and 1; 0: nothing
 	state       job.State
 	listed      bool // in Graph.ready
+}
+
+// Tally counts nodes of one type.
+type Tally struct {
+	Left        int // on which work is to be done for this run, at once or later
+	Outstanding int // of them, those that are released or about to be
+}
+
+// Type says of which type a node is. Types are numbers from 0; there should be few.
+func (g *Graph) Type(n int32, kind uint16) {
+	for len(g.types) <= int(kind) {
+		g.types = append(g.types, Tally{})
+	}
+	g.tally(n, -1)
+	g.nodes[n].kind = kind + 1
+	g.tally(n, 1)
+}
+
+// Tallies counts the nodes of each type. It belongs to the graph.
+func (g *Graph) Tallies() []Tally { return g.types }
+
+// tally adds a node, as it is, to its type's tally, by times: 1, or -1 to take it out.
+func (g *Graph) tally(n int32, by int) {
+	at := &g.nodes[n]
+	if at.kind == 0 {
+		return
+	}
+	t := &g.types[at.kind-1]
+	switch at.state {
+	case job.Pending, job.Waiting:
+		t.Left += by
+	case job.Ready, job.Queued:
+		t.Left += by
+		t.Outstanding += by
+	case job.Shared, job.Cached, job.Done, job.Failed, job.Blocked, job.Cancelled:
+	}
 }
 
 // NewGraph makes an empty graph; jobs is how many are expected.
@@ -187,7 +225,9 @@ func (g *Graph) set(n int32, to job.State) {
 	g.counts[to] += int(at.weight)
 	g.byState[at.state]--
 	g.byState[to]++
+	g.tally(n, -1)
 	at.state = to
+	g.tally(n, 1)
 	if to == job.Ready {
 		g.list(n)
 	}

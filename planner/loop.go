@@ -176,6 +176,7 @@ func (l *loop) activate(a *activeRun, h *history) {
 		}
 	}
 	l.active[a.ID] = a
+	l.durations.recall(a.Run)
 	l.Log.Info().Str("run", a.ID).Str("pool", a.Pool).Bool("begun_before", a.releases > 0).Interface("progress", a.progress(0)).Msg("run taken up")
 }
 

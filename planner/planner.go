@@ -122,8 +122,9 @@ type Planner struct {
 	recent  recent
 
 	// Owned by the loop.
-	active  map[string]*activeRun
-	flights map[flightKey]*flight
+	active    map[string]*activeRun
+	flights   map[flightKey]*flight
+	durations durations
 
 	mu       sync.Mutex
 	demand   map[string]Demand
@@ -137,17 +138,6 @@ type poolState struct {
 	restingSince time.Time // zero while anything is in flight, or the queue cannot be asked
 }
 
-// Demand is how much work a pool has.
-type Demand struct {
-	Outstanding    int    // distinct keys released or about to be, unfinished
-	TaskDefinition string // ARN of the revision that must do it
-	Container      string // of the task definition
-	// QueueEmptySince is since when the pool's queue has shown nothing at all, neither waiting, nor in flight, nor delayed;
-	// zero while it shows anything, cannot be asked, or has just been sent something.
-	QueueEmptySince time.Time
-	At              time.Time
-}
-
 // New checks the options. Nothing is started.
 func New(o Options) (*Planner, error) {
 	if err := o.validate(); err != nil {
@@ -158,7 +148,7 @@ func New(o Options) (*Planner, error) {
 	}
 	p := &Planner{
 		Options: o, store: store{o.Table, o.Fence, o.Guard}, metrics: newMetrics(o.Registerer), pools: map[string]*poolState{},
-		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, demand: map[string]Demand{},
+		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, durations: durations{}, demand: map[string]Demand{},
 	}
 	for _, pool := range o.Pools {
 		if pool.External {
@@ -167,56 +157,6 @@ func New(o Options) (*Planner, error) {
 		p.pools[pool.Name] = &poolState{Pool: pool}
 	}
 	return p, nil
-}
-
-// Demand is a pool's demand as of the loop's last round. ok is false until the runs have been read: unknown, not zero.
-func (p *Planner) Demand(pool string) (d Demand, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	d, ok = p.demand[pool]
-	return d, ok
-}
-
-// isWatched reports whether it matters what a pool's queue shows: there is work, or a cancelled run's is being dropped.
-func (p *Planner) isWatched(pool string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.demand[pool].Outstanding > 0 || p.dropping[pool]
-}
-
-// publishDemand tells Demand's callers how much work there is, and wakes them when it grew.
-func (p *Planner) publishDemand(now time.Time) {
-	next := make(map[string]Demand, len(p.pools))
-	for name, pool := range p.pools {
-		next[name] = Demand{At: now, QueueEmptySince: pool.emptySince}
-	}
-	dropping := map[string]bool{}
-	runs := p.runs()
-	turns := p.turnsOf(runs)
-	for _, a := range runs {
-		if a.State == job.RunCancelling {
-			dropping[a.Pool] = true
-		}
-		d, known := next[a.Pool]
-		if mine, _ := turns.of(a); !known || !mine || !a.takesTurns() {
-			continue
-		}
-		if d.TaskDefinition == "" {
-			d.TaskDefinition, d.Container = a.TaskDefinition, a.Container
-		}
-		d.Outstanding += a.graph.Outstanding()
-		next[a.Pool] = d
-	}
-	p.mu.Lock()
-	previous := p.demand
-	p.demand, p.dropping = next, dropping
-	p.mu.Unlock()
-	for name, d := range next {
-		p.metrics.outstanding.WithLabelValues(name).Set(float64(d.Outstanding))
-		if d.Outstanding > previous[name].Outstanding {
-			p.Wake()
-		}
-	}
 }
 
 func byAge(a, b *activeRun) int {

@@ -69,7 +69,7 @@ func flying(t *testing.T, runs ...string) (*Planner, []*activeRun) {
 	t.Helper()
 	p := &Planner{
 		Options: Options{Log: zerolog.Nop()}, metrics: newMetrics(nil), pools: map[string]*poolState{"pool": {}},
-		active: map[string]*activeRun{}, flights: map[flightKey]*flight{},
+		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, durations: durations{},
 	}
 	var all []*activeRun
 	for i, id := range runs {
@@ -80,7 +80,7 @@ func flying(t *testing.T, runs ...string) (*Planner, []*activeRun) {
 		if err := a.graph.Add(keyNamed("deal"), nil); err != nil {
 			t.Fatal(err)
 		}
-		a.figures.add("price", map[string]uint16{})
+		a.graph.Type(0, a.figures.add("price", map[string]uint16{}))
 		a.graph.Start()
 		p.active[id] = a
 		all = append(all, a)

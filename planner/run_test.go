@@ -244,7 +244,11 @@ func TestDemandIsUnknownUntilTheRunsAreReadAndThenCountsKeys(t *testing.T) {
 		synctest.Wait()
 		d, ok := p.Demand(testPool)
 		d.At = time.Time{}
-		if diff := cmp.Diff(Demand{Outstanding: 2, TaskDefinition: "arn:family:1", Container: "spate"}, d); diff != "" || !ok {
+		want := Demand{
+			Outstanding: 2, TaskDefinition: "arn:family:1", Container: "spate", Platform: "linux/amd64",
+			Runs: []RunWork{{Submitted: d.Runs[0].Submitted, Jobs: 3}},
+		}
+		if diff := cmp.Diff(want, d); diff != "" || !ok {
 			t.Error(diff)
 		}
 		w.wantDepth(testPool, 2)

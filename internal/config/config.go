@@ -29,6 +29,11 @@ type Config struct {
 	Cache Cache `yaml:"cache"`
 	// HTTP is the API, which also serves metrics.
 	HTTP HTTP `yaml:"http"`
+	// Budget bounds what all workers together may cost.
+	Budget Budget `yaml:"budget"`
+	// Account says which quotas of the AWS account and Region are left to the pools. What is not known need not be given:
+	// where ECS refuses for a quota, growth is held until it has room.
+	Account Account `yaml:"account"`
 	// Pools are the sets of workers, each with a queue of its own. At least one.
 	Pools []Pool `yaml:"pools" jsonschema:"required,minItems=1"`
 	// Tasks is the catalogue: for each name that a job may give as its task, how that job runs. A name is lower case
@@ -85,6 +90,39 @@ type HTTP struct {
 	Listen string `yaml:"listen"`
 }
 
+// Budget bounds what all workers together may cost.
+type Budget struct {
+	// MaxUSDPerHour is what the workers of all pools may cost an hour at list prices: nothing is launched that would cost
+	// more. 0 is no bound. Workers that run are never stopped for it.
+	MaxUSDPerHour float64 `yaml:"max_usd_per_hour" jsonschema:"minimum=0"`
+}
+
+// Account is quotas of the AWS account in the Region, as far as all pools together may use them. 0 is not known.
+type Account struct {
+	// FargateVCPUs is how many vCPUs of Fargate On-Demand there may be at once (quota L-3032A538).
+	FargateVCPUs float64 `yaml:"fargate_vcpus" jsonschema:"minimum=0"`
+	// FargateSpotVCPUs is the same of Fargate Spot (quota L-36FBB829).
+	FargateSpotVCPUs float64 `yaml:"fargate_spot_vcpus" jsonschema:"minimum=0"`
+	// NetworkInterfaces is how many workers may have a network interface at once, which each takes one of; by default
+	// AWS allows 5,000 in a Region.
+	NetworkInterfaces int `yaml:"network_interfaces" jsonschema:"minimum=0"`
+}
+
+// The values of Sizing.Mode.
+const (
+	SizingASAP     = "asap"
+	SizingDeadline = "deadline"
+)
+
+// Sizing says how soon a pool's work should be done.
+type Sizing struct {
+	// Mode is asap, a worker for every slots jobs at once, or deadline, as many workers as bring each run to its end in
+	// time.
+	Mode string `yaml:"mode" jsonschema:"enum=asap,enum=deadline"`
+	// Within is how long after its submission a run should be done, at least 10m; for deadline, which requires it.
+	Within time.Duration `yaml:"within"`
+}
+
 // Pool is a set of like workers that receive jobs from one queue.
 type Pool struct {
 	// Name of the pool, which runs refer to: lower case letters, digits and dashes, 63 at most.
@@ -119,12 +157,17 @@ type Pool struct {
 	VisibilityTimeout time.Duration `yaml:"visibility_timeout"`
 	// Priority decides who launches first when launches are scarce: the higher goes first.
 	Priority int `yaml:"priority"`
+	// Sizing says how soon the pool's work should be done.
+	Sizing Sizing `yaml:"sizing"`
 }
 
 // Capacity is one source of Fargate tasks for a pool.
 type Capacity struct {
 	// Provider is FARGATE or FARGATE_SPOT.
 	Provider string `yaml:"provider" jsonschema:"required,enum=FARGATE,enum=FARGATE_SPOT"`
+	// Min is how many of the workers that are wanted are launched on this provider before any on others, 0 to max: a
+	// floor of On-Demand, for example. Where the provider has no room, others get them.
+	Min int `yaml:"min" jsonschema:"minimum=0"`
 	// Max is how many workers the pool takes from this provider, at least 1.
 	Max int `yaml:"max" jsonschema:"required,minimum=1"`
 }
@@ -173,6 +216,7 @@ func (c *Config) setDefaults() {
 func (p *Pool) setDefaults() {
 	p.Source = SourcePlanner
 	p.Slots = 1
+	p.Sizing.Mode = SizingASAP
 	p.IdleTimeout = 15 * time.Minute
 	p.VisibilityTimeout = 2 * time.Minute
 }

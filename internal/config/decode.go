@@ -87,6 +87,8 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 		d.reject(at, path, "must be true or false, not %s", describe(n))
 	case reflect.Int:
 		d.integer(path, n, v)
+	case reflect.Float64:
+		d.decimal(path, n, v)
 	case reflect.String:
 		if s, ok := text(n); ok {
 			v.SetString(s)
@@ -224,6 +226,21 @@ func (d *decoder) integer(path string, n ast.Node, v reflect.Value) {
 		}
 	}
 	d.reject(at, path, "must be an integer within ±2⁵³")
+}
+
+// decimal reads a number that need not be whole.
+func (d *decoder) decimal(path string, n ast.Node, v reflect.Value) {
+	switch number := n.(type) {
+	case *ast.FloatNode:
+		v.SetFloat(number.Value)
+		return
+	case *ast.IntegerNode:
+		whole := reflect.New(reflect.TypeFor[int]()).Elem()
+		d.integer(path, n, whole)
+		v.SetFloat(float64(whole.Int()))
+		return
+	}
+	d.reject(d.place(start(n)), path, "must be a number, not %s", describe(n))
 }
 
 func (d *decoder) duration(path string, n ast.Node, v reflect.Value) {

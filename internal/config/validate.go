@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -83,6 +84,13 @@ func (v *validator) atLeast(path string, value, least int) {
 	}
 }
 
+// notNegative checks an amount of which 0 is none.
+func (v *validator) notNegative(path string, value float64) {
+	if value < 0 || math.IsNaN(value) || math.IsInf(value, 0) {
+		v.fail(path, "must be 0 or more, not %v", value)
+	}
+}
+
 // positive checks a required number.
 func (v *validator) positive(path string, value int, purpose string) {
 	if _, given := v.places[path]; given {
@@ -112,6 +120,10 @@ func (v *validator) config(c *Config) {
 	if c.HTTP.Listen != "" && !isAddress(c.HTTP.Listen) {
 		v.fail("http.listen", `%q is no address: give host:port, or "" to serve nothing`, c.HTTP.Listen)
 	}
+	v.notNegative("budget.max_usd_per_hour", c.Budget.MaxUSDPerHour)
+	v.notNegative("account.fargate_vcpus", c.Account.FargateVCPUs)
+	v.notNegative("account.fargate_spot_vcpus", c.Account.FargateSpotVCPUs)
+	v.atLeast("account.network_interfaces", c.Account.NetworkInterfaces, 0)
 	v.queues(c)
 	v.pools(c.Pools)
 	for _, name := range slices.Sorted(maps.Keys(c.Tasks)) {
@@ -190,6 +202,7 @@ func (v *validator) pool(path string, p Pool) {
 		v.fail(path+".max", "max × slots must be at most %d, not %d × %d: an SQS standard queue lets about 120,000 messages be in flight, and then gives out none", maxInFlight, p.Max, p.Slots)
 	}
 	v.capacity(path, p)
+	v.sizing(path+".sizing", p)
 	if p.IdleTimeout <= 0 {
 		v.fail(path+".idle_timeout", "must be more than 0")
 	}
@@ -203,7 +216,7 @@ func (v *validator) capacity(path string, p Pool) {
 		v.fail(path+".capacity", "is required: give at least one provider, such as {provider: FARGATE, max: %d}", max(1, p.Max))
 		return
 	}
-	sum, complete, seen := 0, true, map[string]bool{}
+	sum, floors, complete, seen := 0, 0, true, map[string]bool{}
 	for i, c := range p.Capacity {
 		at := fmt.Sprintf("%s.capacity[%d]", path, i)
 		switch {
@@ -215,11 +228,35 @@ func (v *validator) capacity(path string, p Pool) {
 		}
 		seen[c.Provider] = true
 		v.positive(at+".max", c.Max, "how many workers to take from this provider")
+		v.atLeast(at+".min", c.Min, 0)
+		if c.Max >= 1 && c.Min > c.Max {
+			v.fail(at+".min", "must be at most max, which is %d, not %d", c.Max, c.Min)
+		}
+		floors += c.Min
 		sum += c.Max
 		complete = complete && c.Max >= 1
 	}
 	if complete && sum < p.Max {
 		v.fail(path+".capacity", "allows %d workers in all, fewer than max, which is %d", sum, p.Max)
+	}
+	if p.Max >= 1 && floors > p.Max {
+		v.fail(path+".capacity", "wants at least %d workers of its providers together, more than max, which is %d", floors, p.Max)
+	}
+}
+
+// shortestDeadline leaves a run time for the start of its workers, and a deadline something to choose.
+const shortestDeadline = 10 * time.Minute
+
+func (v *validator) sizing(path string, p Pool) {
+	switch s := p.Sizing; {
+	case s.Mode == SizingASAP && s.Within != 0:
+		v.fail(path+".within", "is for mode deadline: give that, or leave it out")
+	case s.Mode == SizingDeadline && p.Source == SourceExternal:
+		v.fail(path+".mode", "deadline is for pools of runs: when the messages of other producers were due is not known; give asap")
+	case s.Mode == SizingDeadline && s.Within < shortestDeadline:
+		v.fail(path+".within", "mode deadline needs how long after its submission a run should be done, such as 6h, at least 10m, not %s", s.Within)
+	case s.Mode != SizingASAP && s.Mode != SizingDeadline:
+		v.fail(path+".mode", "unknown mode %q; it is asap or deadline", s.Mode)
 	}
 }
 
