@@ -23,13 +23,13 @@
 //
 //	open → half-open (a trial is launched) → gone | open, for longer
 //
-// A listing that fails ages until the pool holds; a journal that cannot be written launches
-// nothing. A controller killed at any moment leaves its intents to the next one.
+// A listing, a description or a queue's depth that fails ages until the pool holds; task events that fail only make
+// looks more frequent; a journal that cannot be written launches nothing. A controller killed at any moment leaves its intents to the next one.
 //
 // The [Engine] is all of this without clock, goroutines and I/O; a [Scaler] drives it by the clock and gives it hands on
 // the account. Whatever takes time is asked of the hands and comes back as a call of the engine.
 //
-// Files: plan, controls, revision, pace, intent, fleet, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry and obey
-// are what it does with it; loop, hands, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
+// Files: plan, controls, revision, pace, intent, fleet, startup, depth, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry, events, drift
+// and obey are what it does with it; loop, hands, eventqueue, depths, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
 // term (from internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler

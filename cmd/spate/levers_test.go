@@ -93,6 +93,11 @@ func somePools() []poolState {
 					{Reason: "exit code 1: Essential container in task exited", Count: 11, Last: noon.Add(-5 * time.Minute)},
 					{Reason: "Your Spot Task was interrupted.", Count: 1, Last: noon.Add(-time.Hour)},
 				},
+				Drift: "ECS counts 837 Fargate tasks in cluster hpc, 13 more than Spate's pools have: they are other people's, or of a pool that the configuration has no more",
+				Parts: scaler.Parts{
+					Demand: noon.Add(-3 * time.Second), Listing: noon.Add(-12 * time.Second), Tasks: noon.Add(-2 * time.Second), Control: noon.Add(-3 * time.Second),
+					Events: noon.Add(-4 * time.Second), Cluster: noon.Add(-45 * time.Second),
+				},
 			},
 			control: scaler.Control{Mode: scaler.ModePaused, Set: anna, SetVersion: 3, Version: 3},
 		},

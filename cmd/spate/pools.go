@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"spate/internal/config"
@@ -185,9 +186,32 @@ func printStanding(w page, indent string, now time.Time, s poolState) {
 		w.paragraph(indent+"  ", fmt.Sprintf("%s, %s", capWords(s.control), markOf(now, s.control.CapSet)))
 	}
 	printBreakers(w, indent+"  ", now, x)
+	if x.Drift != "" {
+		w.paragraph(indent+"  ", x.Drift)
+	}
 	if len(x.Stops) > 0 {
 		w.paragraph(indent+"  ", fmt.Sprintf("last ended badly: %s (%s, the last %s)", x.Stops[0].Reason, countOf(x.Stops[0].Count, "task"), ago(now, x.Stops[0].Last)))
 	}
+}
+
+// restsOn says how old the parts were that the last decision rests on; "" where no controller has told.
+func restsOn(s scaler.Status) string {
+	var parts []string
+	add := func(what string, at time.Time) {
+		if !at.IsZero() {
+			parts = append(parts, fmt.Sprintf("%s %s", what, max(0, s.At.Sub(at)).Round(time.Second)))
+		}
+	}
+	add("jobs", s.Parts.Demand)
+	add("list of tasks", s.Parts.Listing)
+	add("their descriptions", s.Parts.Tasks)
+	add("what people want", s.Parts.Control)
+	add("task events", s.Parts.Events)
+	add("the cluster's count", s.Parts.Cluster)
+	if len(parts) == 0 {
+		return ""
+	}
+	return "how old that knowledge was: " + strings.Join(parts, ", ")
 }
 
 func capWords(c scaler.Control) string {
@@ -233,6 +257,9 @@ func printPool(w page, now time.Time, s poolState, changes []scaler.Change) {
 		if i > 0 { // the first one was shown
 			w.paragraph("      ", fmt.Sprintf("before: %s (%s, the last %s)", stop.Reason, countOf(stop.Count, "task"), ago(now, stop.Last)))
 		}
+	}
+	if text := restsOn(x); text != "" {
+		w.paragraph("    ", text)
 	}
 	if len(changes) == 0 {
 		return
