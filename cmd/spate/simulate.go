@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"spate/internal/price"
 	"spate/internal/simulate"
 	"spate/planner"
+	"spate/scaler"
 )
 
 type simulateCommand struct {
@@ -28,6 +32,8 @@ type simulateCommand struct {
 	Memory      float64       `help:"GB of memory of a worker." default:"2"`
 	Arch        string        `help:"Processor of a worker: x86 or arm." enum:"x86,arm" default:"x86"`
 	IdleTimeout time.Duration `help:"How long a worker waits for a job before it leaves (default 15m, or the pool's)." placeholder:"TIME"`
+	Within      time.Duration `help:"When the work should be done, instead of as soon as possible." placeholder:"TIME"`
+	Budget      float64       `help:"US dollars an hour that all workers may cost together." placeholder:"USD"`
 	Providers   []string      `help:"Where workers run, most preferred first (default FARGATE_SPOT,FARGATE, or the pool's)." placeholder:"NAME"`
 
 	LaunchRate        string        `help:"Tasks that the account launches a second, for each provider or by name: 20, or FARGATE=20,FARGATE_SPOT=40." default:"20" placeholder:"N"`
@@ -62,8 +68,8 @@ const (
 
 // Validate checks the flags.
 func (c *simulateCommand) Validate() error {
-	if c.Workers < 0 || c.Jobs < 0 || c.Slots < 0 || c.IdleTimeout < 0 {
-		return errors.New("--workers, --jobs, --slots and --idle-timeout must not be negative")
+	if c.Workers < 0 || c.Jobs < 0 || c.Slots < 0 || c.IdleTimeout < 0 || c.Within < 0 || c.Budget < 0 {
+		return errors.New("--workers, --jobs, --slots, --idle-timeout, --within and --budget must not be negative")
 	}
 	if c.Runs < 1 || c.Runs > maxRuns {
 		return fmt.Errorf("--runs must be 1 to %d, not %d", maxRuns, c.Runs)
@@ -164,9 +170,10 @@ func (c *simulateCommand) scenario(pool *config.Pool, measured *simulate.JobTime
 	}
 	s := simulate.NewScenario(workers)
 	if pool != nil {
-		s.Slots, s.IdleTimeout, s.Providers = pool.Slots, pool.IdleTimeout, nil
+		s.Slots, s.IdleTimeout, s.Providers, s.Bounds = pool.Slots, pool.IdleTimeout, nil, map[string]scaler.Capacity{}
 		for _, x := range pool.Capacity {
 			s.Providers = append(s.Providers, x.Provider)
+			s.Bounds[x.Provider] = scaler.Capacity{Provider: x.Provider, Max: x.Max}
 		}
 	}
 	if c.Slots > 0 {
@@ -177,6 +184,12 @@ func (c *simulateCommand) scenario(pool *config.Pool, measured *simulate.JobTime
 	}
 	if len(c.Providers) > 0 {
 		s.Providers = c.Providers
+	}
+	if c.Within > 0 {
+		s.Within = c.Within
+	}
+	if c.Budget > 0 {
+		s.Limits.PerHour = price.USD(c.Budget)
 	}
 	s.Jobs *= s.Slots
 	if c.Jobs > 0 {
@@ -243,6 +256,8 @@ type scenarioView struct {
 	MemoryGB    float64                 `json:"memory_gb"`
 	Arch        price.Arch              `json:"arch"`
 	IdleSeconds float64                 `json:"idle_timeout_seconds"`
+	Within      float64                 `json:"within_seconds,omitzero"`
+	Budget      price.USD               `json:"max_usd_per_hour,omitzero"`
 	Latency     float64                 `json:"latency_seconds"`
 	Launches    map[string]launchesView `json:"launches"` // by provider
 	StartUp     [2]float64              `json:"start_up_seconds"`
@@ -269,7 +284,7 @@ func simulateJSON(s simulate.Scenario, runs int, r simulate.Report) simulationVi
 	least, most := s.StartUpRange()
 	v := scenarioView{
 		Workers: s.Workers, Jobs: s.Jobs, JobTime: s.JobTime.String(), JobSeconds: s.JobTime.Mean().Seconds(), Slots: s.Slots, VCPU: s.VCPU,
-		MemoryGB: s.MemoryGB, Arch: s.Arch, IdleSeconds: s.IdleTimeout.Seconds(), Latency: s.Latency.Seconds(), Launches: map[string]launchesView{},
+		MemoryGB: s.MemoryGB, Arch: s.Arch, IdleSeconds: s.IdleTimeout.Seconds(), Within: s.Within.Seconds(), Budget: s.Limits.PerHour, Latency: s.Latency.Seconds(), Launches: map[string]launchesView{},
 		StartUp: [2]float64{least.Seconds(), most.Seconds()}, NeverStart: s.Account.NeverStart, Interrupted: s.Account.SpotInterruptions,
 		Interfaces: s.Account.Interfaces, Seed: s.Seed, Runs: runs,
 	}
@@ -314,15 +329,27 @@ func outcomeLines(s simulate.Scenario, p simulate.Policy, target int) []outcomeL
 	add := func(name, format string, args ...any) {
 		lines = append(lines, outcomeLine{name, fmt.Sprintf(format, args...)})
 	}
-	accepted := fmt.Sprintf("%s, %s", inSeconds(p.SecondsToAccepted), "which the account's limits do not allow")
+	accepted := "never"
+	if p.SecondsToAccepted != nil {
+		accepted = inSeconds(p.SecondsToAccepted)
+	}
 	if p.FloorSeconds != nil {
-		accepted = fmt.Sprintf("%s; the account's own limits allow %s", inSeconds(p.SecondsToAccepted), inSeconds(p.FloorSeconds))
+		accepted += "; the account's own limits allow " + inSeconds(p.FloorSeconds)
+	} else {
+		accepted += fmt.Sprintf(": the limits do not allow %d", target)
 	}
 	add("accepted", "%s", accepted)
-	if p.Most < target {
+	switch {
+	case p.SecondsToMost == nil:
+		add("running", "never %d at once", p.Most)
+	case p.Most < target:
+		all := "never"
+		if p.SecondsToRunning != nil {
+			all = inSeconds(p.SecondsToRunning)
+		}
 		add("running", "%s until %d, %s until all %d: %.3g %% never start, which shows minutes later", inSeconds(p.SecondsToMost), p.Most,
-			inSeconds(p.SecondsToRunning), target, s.Account.NeverStart*100)
-	} else {
+			all, target, s.Account.NeverStart*100)
+	default:
 		add("running", "%s", inSeconds(p.SecondsToRunning))
 	}
 	add("finished", "%s", inSeconds(p.SecondsToFinished))
@@ -335,10 +362,27 @@ func outcomeLines(s simulate.Scenario, p simulate.Policy, target int) []outcomeL
 		launched += fmt.Sprintf("; %d never had a job", p.Useless)
 	}
 	add("launched", "%s", launched)
+	if held := heldBy(p.Held); held != "" {
+		add("held back", "%s", held)
+	}
 	add("RunTask", "%s, %.2g %% of them throttled", countOf(p.Calls, "call"), p.ThrottledShare*100)
 	add("cost", "%s until finished, %s until none is left; %.0f %% of the time paid for without a job, %.0f %% to start", p.USDToFinished, p.USD,
 		p.IdleShare*100, p.StartShare*100)
 	return lines
+}
+
+// heldBy says what kept the scaler from launching more, the longest first.
+func heldBy(held map[scaler.Limit]float64) string {
+	limits := slices.SortedFunc(maps.Keys(held), func(a, b scaler.Limit) int {
+		return cmp.Or(cmp.Compare(held[b], held[a]), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, limit := range limits {
+		if long := toDuration(held[limit]); long >= time.Second {
+			parts = append(parts, fmt.Sprintf("by %s for %s", limit, took(long)))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // assumed says what a simulation takes for granted.
@@ -351,6 +395,12 @@ func assumed(s simulate.Scenario, runs int) string {
 	least, most := s.StartUpRange()
 	text := fmt.Sprintf("Workers of %v vCPU and %v GB (%s), %s each. Launches: %s. Tasks start within %s to %s.", s.VCPU, s.MemoryGB, s.Arch, countOf(s.Slots, "job"),
 		strings.Join(launches, "; "), least, most)
+	if s.Within > 0 {
+		text += fmt.Sprintf(" The work should be done within %s.", s.Within)
+	}
+	if s.Limits.PerHour > 0 {
+		text += fmt.Sprintf(" They may cost %s an hour.", s.Limits.PerHour)
+	}
 	if s.Account.SpotInterruptions > 0 {
 		text += fmt.Sprintf(" A Spot task is interrupted %v times an hour.", s.Account.SpotInterruptions)
 	}

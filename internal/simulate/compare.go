@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"spate/scaler"
 )
 
 // Report is what came of simulating a scenario.
@@ -27,8 +29,10 @@ type Policy struct {
 	Source string `json:"source,omitempty"`
 	Note   string `json:"note,omitempty"`
 	Times  *Times `json:"times_spate,omitempty"`
-	// Curve is of the first run.
-	Curve []Point `json:"-"`
+	// Held is for how many seconds each limit held the launcher back until the last job was done; it and the curve are of
+	// the first run.
+	Held  map[scaler.Limit]float64 `json:"held_seconds,omitempty"`
+	Curve []Point                  `json:"-"`
 }
 
 // Times is how many times Spate's figures those of a model are; none where either has none.
@@ -109,6 +113,10 @@ func often(ctx context.Context, s Scenario, o Options, p Policy, run func(Scenar
 		all = append(all, outcome.Figures)
 		if i == 0 {
 			p.Curve = outcome.Curve
+			p.Held = make(map[scaler.Limit]float64, len(outcome.Held))
+			for limit, long := range outcome.Held {
+				p.Held[limit] = long.Seconds()
+			}
 		}
 	}
 	p.Providers = s.Providers

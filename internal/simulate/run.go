@@ -1,9 +1,17 @@
 package simulate
 
+import (
+	"time"
+
+	"spate/scaler"
+)
+
 // Outcome is one simulated policy.
 type Outcome struct {
 	Figures
 	Curve []Point
+	// Held is how long each limit held the launcher back, until the last job was done.
+	Held map[scaler.Limit]time.Duration
 }
 
 // Run simulates what Spate makes of a scenario.
@@ -20,5 +28,5 @@ func simulate(s Scenario, l launcher) (Outcome, error) {
 	if err := w.run(l); err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Figures: w.tally.f, Curve: w.tally.curve}, nil
+	return Outcome{Figures: w.tally.f, Curve: w.tally.curve, Held: w.tally.held}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"spate/internal/price"
 	"spate/sandbox/ecs"
+	"spate/scaler"
 )
 
 // exact is a scenario on an account whose tasks take a known time to start, and all do.
@@ -134,6 +135,37 @@ func TestAQuotaHoldsAndIsNoFloor(t *testing.T) {
 	}
 	if o.Launched != 40 || o.SecondsToFinished == nil {
 		t.Errorf("%d launched, finished %v", o.Launched, o.SecondsToFinished)
+	}
+}
+
+func TestABudgetHoldsAndSaysSo(t *testing.T) {
+	s := exact(100, 2000, time.Minute)
+	s.Providers, s.Limits.PerHour = []string{OnDemand}, 20*price.TaskPerHour(1, 2, price.X86, false)+0.001
+	o := simulated(t, s)
+	if o.Launched != 20 || o.Held[scaler.LimitBudget] < 90*time.Minute {
+		t.Errorf("%d launched, held back %v: want 20 workers' worth for the 100 minutes that the work takes them", o.Launched, o.Held)
+	}
+}
+
+func TestWorkIsDoneWithinItsTimeByFewerWorkers(t *testing.T) {
+	s := exact(1000, 6000, time.Minute)
+	s.Within, s.Expected = time.Hour, time.Minute
+	o := simulated(t, s)
+	if at := seconds(t, o.SecondsToFinished); at > 3600 || o.Launched > 200 {
+		t.Errorf("done after %v s by %d workers: want within an hour, and few", at, o.Launched)
+	}
+}
+
+func TestAPoolTakesOfAProviderWhatItIsBoundTo(t *testing.T) {
+	s := exact(100, 300, time.Minute)
+	s.Bounds = map[string]scaler.Capacity{Spot: {Max: 30}}
+	o := simulated(t, s)
+	if o.Launched != 100 || seconds(t, o.FloorSeconds) != 0 {
+		t.Errorf("%d launched, floor %v", o.Launched, *o.FloorSeconds)
+	}
+	s.Providers = []string{Spot}
+	if o := simulated(t, s); o.Launched != 30 || o.FloorSeconds != nil {
+		t.Errorf("%d launched on Spot alone, floor %v: want 30, and none", o.Launched, o.FloorSeconds)
 	}
 }
 

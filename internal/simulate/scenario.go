@@ -14,6 +14,7 @@ import (
 	"spate/internal/price"
 	"spate/sandbox/ecs"
 	"spate/sandbox/fault"
+	"spate/scaler"
 	"spate/worker"
 )
 
@@ -36,6 +37,12 @@ type Scenario struct {
 	VCPU      float64       // of a worker
 	MemoryGB  float64
 	Arch      price.Arch
+
+	// Bounds are how many workers the pool takes of a provider, where that is not 0 to Workers. Limits bound what it takes of the
+	// account, and Within is when its work should be done, as somebody configured; the zero values: not at all. All three bound Spate alone.
+	Bounds map[string]scaler.Capacity
+	Limits scaler.Account
+	Within time.Duration
 
 	IdleTimeout time.Duration // without a job, after which a worker leaves
 	StopGrace   time.Duration // that the jobs of an interrupted worker have left
@@ -85,6 +92,7 @@ func (s Scenario) Validate() error {
 	need(s.IdleTimeout > 0, "an idle timeout of %s: want more than 0", s.IdleTimeout)
 	need(s.StopGrace >= 0 && s.Latency >= 0, "stop grace %s and latency %s: want 0 or more", s.StopGrace, s.Latency)
 	need(s.Subnets >= 1, "%d subnets: want at least 1", s.Subnets)
+	need(s.Limits.PerHour >= 0 && s.Within >= 0, "a budget of %s an hour, work done within %s: want 0 or more", s.Limits.PerHour, s.Within)
 	need(s.Led >= 0, "a controller that has led for %s: want 0 or more", s.Led)
 	need(s.Most > 0, "at most %s to simulate: want more than 0", s.Most)
 	need(len(s.Providers) > 0, "no provider")
@@ -123,6 +131,19 @@ func between(from, to time.Duration) ecs.Spread {
 
 func (s Scenario) provider(name string) ecs.Provider { return *s.Provider(name) }
 
+// capacity is what the pool may take of each provider.
+func (s Scenario) capacity() []scaler.Capacity {
+	var all []scaler.Capacity
+	for _, name := range s.Providers {
+		c := scaler.Capacity{Provider: name, Max: s.Workers}
+		if b, ok := s.Bounds[name]; ok {
+			c.Min, c.Max = min(b.Min, s.Workers), min(b.Max, s.Workers)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
 // taskPerHour is the list price of one worker.
 func (s Scenario) taskPerHour(provider string) price.USD {
 	return price.TaskPerHour(s.VCPU, s.MemoryGB, s.Arch, provider == Spot)
@@ -146,9 +167,9 @@ func (s Scenario) Floor() (time.Duration, bool) {
 	type source struct{ burst, rate, most float64 }
 	var sources []source
 	most := 0.0
-	for _, name := range s.Providers {
-		p := s.provider(name)
-		room := math.Floor(p.VCPUs/s.VCPU + 1e-9)
+	for _, c := range s.capacity() {
+		p := s.provider(c.Provider)
+		room := min(float64(c.Max), math.Floor(p.VCPUs/s.VCPU+1e-9))
 		sources = append(sources, source{p.Launches.Burst, p.Launches.PerSecond, room})
 		most += room
 	}

@@ -36,15 +36,12 @@ type spate struct {
 // begin lets the engine look around: it has led for a while when the jobs come.
 func (x *spate) begin(w *world) error {
 	x.w, x.launch, x.other = w, rand.New(rand.NewPCG(w.s.Seed, 3)), rand.New(rand.NewPCG(w.s.Seed, 4))
-	var capacity []scaler.Capacity
-	for _, p := range w.s.Providers {
-		capacity = append(capacity, scaler.Capacity{Provider: p, Max: w.s.Workers})
-	}
 	var err error
 	x.engine, err = scaler.NewEngine(w.now, scaler.Options{
-		Term: forever{}, Demand: x.demand, Log: zerolog.Nop(),
+		Term: forever{}, Demand: x.demand, Account: w.s.Limits, Log: zerolog.Nop(),
 		Pools: []scaler.Pool{{
-			Name: poolName, Cluster: clusterName, Family: family, Subnets: w.s.subnets(), Capacity: capacity, Max: w.s.Workers, Slots: w.s.Slots,
+			Name: poolName, Cluster: clusterName, Family: family, Subnets: w.s.subnets(), Capacity: w.s.capacity(), Max: w.s.Workers, Slots: w.s.Slots,
+			Within: w.s.Within,
 		}},
 	}, x)
 	if err != nil {
@@ -65,8 +62,12 @@ func (x *spate) finished(*world) {}
 
 // demand is what the planner would say: it counts what is not done, and knows how long such jobs took lately.
 func (x *spate) demand(string) scaler.Demand {
+	var runs []scaler.RunWork
+	if x.w.outstanding > 0 {
+		runs = []scaler.RunWork{{Submitted: x.w.began, Jobs: x.w.outstanding, JobDuration: x.w.lately.mean}}
+	}
 	return scaler.Demand{
-		Outstanding: x.w.outstanding, TaskDefinition: x.w.definition, Container: container, At: x.w.now, Known: true,
+		Runs: runs, Outstanding: x.w.outstanding, TaskDefinition: x.w.definition, Container: container, At: x.w.now, Known: true,
 		JobDuration: x.w.lately.mean, Worker: scaler.WorkerSize{VCPU: x.w.s.VCPU, MemoryGB: x.w.s.MemoryGB, Arch: x.w.s.Arch},
 	}
 }
@@ -166,8 +167,13 @@ func (x *spate) DescribeClusters(_ *awsecs.DescribeClustersInput, done func(time
 	answer(x, x.other, done, out, err)
 }
 
-// Write keeps nothing: no other leader ever reads it.
-func (x *spate) Write(scaler.Records) error { return nil }
+// Write keeps nothing, as no other leader ever reads it, but for what holds the pool back.
+func (x *spate) Write(r scaler.Records) error {
+	for _, s := range r.Statuses {
+		x.w.tally.heldBy(x.w.now, s.Limit)
+	}
+	return nil
+}
 
 // ReadControls and MarkDrained are not called: nobody pulls levers in a simulation.
 func (x *spate) ReadControls(func(time.Time, map[string]scaler.Control, error) error) {}

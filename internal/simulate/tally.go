@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"spate/internal/price"
+	"spate/scaler"
 )
 
 // Figures are what came of a simulation. Times are seconds since the jobs were there; none: it did not come to that.
@@ -59,10 +60,14 @@ type tally struct {
 	interrupted              int
 	idle, startUp            time.Duration
 	paid                     map[string]time.Duration // by provider
+
+	limit   scaler.Limit // that holds the pool back, as last heard
+	limitAt time.Time
+	held    map[scaler.Limit]time.Duration
 }
 
 func newTally(s Scenario, began time.Time) *tally {
-	t := &tally{s: s, began: began, target: s.Target(), paid: map[string]time.Duration{}}
+	t := &tally{s: s, began: began, target: s.Target(), paid: map[string]time.Duration{}, held: map[scaler.Limit]time.Duration{}}
 	t.f.Most = max(1, int(math.Floor(float64(t.target)*(1-s.Account.NeverStart))))
 	if floor, ok := s.Floor(); ok {
 		t.f.FloorSeconds = new(floor.Seconds())
@@ -89,6 +94,21 @@ func (t *tally) started(now time.Time) {
 	if t.running >= t.f.Most && t.f.SecondsToMost == nil {
 		t.f.SecondsToMost = t.seconds(now)
 	}
+}
+
+// heldBy notes what keeps the pool from launching more from now on.
+func (t *tally) heldBy(now time.Time, limit scaler.Limit) {
+	if t.limit != "" && t.limit != scaler.LimitNone && t.f.SecondsToFinished == nil && !now.Before(t.began) {
+		t.held[t.limit] += now.Sub(latest(t.limitAt, t.began))
+	}
+	t.limit, t.limitAt = limit, now
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // gone settles a task's account.
