@@ -269,6 +269,7 @@ func (c *Controller) scalerPools() []scaler.Pool {
 		pools = append(pools, scaler.Pool{
 			Name: p.Name, Cluster: p.Cluster, Family: p.TaskDefinition, Subnets: p.Subnets, SecurityGroups: p.SecurityGroups,
 			Capacity: capacity, Min: p.Min, Max: p.Max, Slots: p.Slots, Priority: p.Priority, Within: p.Sizing.Within,
+			IdleTimeout: p.IdleTimeout,
 			Environment: map[string]string{
 				"SPATE_POOL": p.Name, "SPATE_QUEUE_URL": c.queues.pools[p.Name].URL(), "SPATE_EVENTS_QUEUE_URL": c.queues.events.URL(),
 				"SPATE_BUCKET": c.Config.Bucket, "SPATE_SLOTS": strconv.Itoa(p.Slots), "SPATE_IDLE_TIMEOUT": p.IdleTimeout.String(),

@@ -115,6 +115,8 @@ func (b Breaker) Standing(now time.Time, pool string) string {
 // breakers are those of one pool, with the evidence for and against a crash loop. Its methods are pure: what they learn and
 // when comes with the call.
 type breakers struct {
+	idleTimeout time.Duration // of the pool's workers
+
 	open       []Breaker
 	definition string    // whose workers are launched
 	crashes    []crash   // of its workers; nothing has disproved them yet

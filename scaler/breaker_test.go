@@ -26,7 +26,7 @@ import (
 //	show
 func TestBreakerStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/breaker", func(t *testing.T, path string) {
-		s := breakerStory{now: planNow, fleet: newFleet(), groups: map[string][]string{}, definition: definition("rollup", 7)}
+		s := breakerStory{b: breakers{idleTimeout: 15 * time.Minute}, now: planNow, fleet: newFleet(), groups: map[string][]string{}, definition: definition("rollup", 7)}
 		datadriven.RunTest(t, path, s.run)
 	})
 }
@@ -100,6 +100,9 @@ func (s *breakerStory) end(t *testing.T, d *datadriven.TestData, group string) {
 			task.Containers = []types.Container{{ExitCode: &exit}}
 		}
 		gone := departed(task)
+		if gone.stopped.IsZero() {
+			t.Fatal("it is not known when the task has stopped")
+		}
 		gone.definition, gone.created, gone.started = m.definition, m.created, m.started
 		delete(s.fleet.members, arn)
 		s.b.stopped(gone)

@@ -27,9 +27,10 @@ type crash struct {
 // fault. What was launched about when it was counts, as the one that works takes a minute to show it.
 func disproved(crashed, proof time.Time) bool { return !crashed.After(proof.Add(livedAfter)) }
 
-// stopped learns how a task ended.
-func (b *breakers) stopped(d departure) {
-	switch d.symptom() {
+// stopped learns how a task ended, and returns what that says.
+func (b *breakers) stopped(d departure) symptom {
+	says := d.symptom(b.idleTimeout)
+	switch says {
 	case symptomCrash:
 		b.crashes = append(b.crashes, crash{definition: d.definition, launched: d.created, words: d.words(), remedy: d.remedy()})
 	case symptomWell:
@@ -38,6 +39,7 @@ func (b *breakers) stopped(d departure) {
 		}
 	case symptomNone:
 	}
+	return says
 }
 
 // judge decides whether workers of the task definition are in a crash loop. It trips when at least five have crashed since

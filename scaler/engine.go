@@ -118,7 +118,7 @@ func newEngine(now time.Time, o Options, hands Hands, m *metrics) *Engine {
 	for _, p := range o.Pools {
 		e.pools = append(e.pools, &pool{
 			Pool: p, log: o.Log.With().Str("pool", p.Name).Logger(), fleet: newFleet(), intents: map[string]*record{},
-			status: Status{Pool: p.Name},
+			status: Status{Pool: p.Name}, breakers: breakers{idleTimeout: p.IdleTimeout},
 		})
 		for _, c := range p.Capacity {
 			e.paces[c.Provider] = NewPace(now, o.LaunchRate, Learnt{})

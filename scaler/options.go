@@ -59,6 +59,8 @@ type Pool struct {
 	Priority       int        // the higher launches first
 	// Within is how long after its submission a run's work should be done; 0: as soon as possible.
 	Within time.Duration
+	// IdleTimeout is how long a worker waits for a job before it leaves; 0: not known. One that leaves much sooner is none.
+	IdleTimeout time.Duration
 	// Environment is handed to the workers' container.
 	Environment map[string]string
 }

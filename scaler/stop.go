@@ -74,10 +74,14 @@ const (
 
 // symptom judges by what is certain first: the worker's own word that it has received nothing. A worker that was killed says
 // nothing: a job that needs too much memory kills workers, too, and within seconds.
-func (d departure) symptom() symptom {
+// A program that exits with 0 long before a worker of the pool could have been idle for its timeout is no worker, such as
+// an image's default command.
+func (d departure) symptom(idleTimeout time.Duration) symptom {
 	switch {
 	case d.fate == fateVanished, d.fate == fateStopped:
 		return symptomNone
+	case d.fate == fateExited && !d.asked() && d.ran(min(livedAfter, idleTimeout/2)):
+		return symptomCrash
 	case d.fate == fateExited:
 		return symptomWell
 	case d.exit != nil && *d.exit == job.ExitNothingReceived:
@@ -90,11 +94,16 @@ func (d departure) symptom() symptom {
 		return symptomNone
 	case strings.Contains(d.reason, "OutOfMemory"), *d.exit == exitKilled, *d.exit == exitTerminated:
 		return symptomNone
-	case !d.stopped.IsZero() && d.stopped.Sub(d.started) < livedAfter:
+	case d.ran(livedAfter):
 		return symptomCrash
 	default:
 		return symptomWell
 	}
+}
+
+// ran reports whether the task is known to have run for less than a time.
+func (d departure) ran(less time.Duration) bool {
+	return !d.started.IsZero() && !d.stopped.IsZero() && d.stopped.Sub(d.started) < less
 }
 
 // Exit codes of processes that a signal ended (POSIX shells: 128 and the signal's number).
@@ -123,7 +132,7 @@ func (d departure) crowded() bool {
 // words say how the task ended.
 func (d departure) words() string {
 	text := d.reason
-	if d.exit != nil && *d.exit != 0 {
+	if d.exit != nil {
 		text = strings.TrimSuffix(fmt.Sprintf("exit code %d: %s", *d.exit, text), ": ")
 	}
 	if text == "" {
@@ -149,6 +158,8 @@ func (d departure) remedy() string {
 		return "check the task definition's command, `spate worker`, and that the image is one of the tasks' CPU architecture"
 	case d.exit != nil && *d.exit == job.ExitNothingReceived:
 		return "read the log of a worker: it says why it could not begin"
+	case d.fate == fateExited:
+		return "check the task definition's command: it must be `spate worker`"
 	default:
 		return "read the log of a worker, and check the task definition"
 	}

@@ -114,8 +114,11 @@ func (p *pool) confirm(now time.Time) error {
 
 // depart counts a task that is gone.
 func (p *pool) depart(now time.Time, d departure) {
-	p.breakers.stopped(d)
-	if d.fate != fateExited && d.fate != fateStopped {
+	says := symptomNone
+	if p.observed.Asked.mode() != ModeDrained {
+		says = p.breakers.stopped(d)
+	}
+	if says == symptomCrash || d.fate != fateExited && d.fate != fateStopped {
 		p.status.Stops = countStop(p.status.Stops, now, d.words())
 	}
 	level := zerolog.WarnLevel
