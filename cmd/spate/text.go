@@ -91,8 +91,8 @@ func (p page) asTyped(text string) string {
 	return strings.ReplaceAll(text, "`"+programName+" ", "`"+p.name()+" ")
 }
 
-// paragraph prints text, folded; its lines begin with indent, from the second on with two more spaces. A command of this
-// program stays in one piece, as it is there to be pasted.
+// paragraph prints text, folded; its lines begin with indent, from the second on with two more spaces. A command
+// between backquotes stays in one piece, as it is there to be pasted.
 func (p page) paragraph(indent, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		words := wordsOf(line)
@@ -103,24 +103,15 @@ func (p page) paragraph(indent, text string) {
 	}
 }
 
-// wordsOf splits text at single spaces, but not inside of a command of this program between backquotes.
+// wordsOf splits text at single spaces, but not inside of a command of this program or of the AWS CLI between backquotes.
 func wordsOf(text string) []string {
-	var words []string
-	for {
-		before, after, _ := strings.Cut(text, "`"+programName+" ")
-		command, rest, closed := strings.Cut(after, "`")
-		if !closed {
-			return append(words, strings.Split(text, " ")...)
-		}
-		around, next, more := strings.Cut(rest, " ") // such as a full stop
-		split := strings.Split(before, " ")
-		split[len(split)-1] += "`" + programName + " " + command + "`" + around
-		words = append(words, split...)
-		if !more {
-			return words
-		}
-		text = next
+	const kept = "\x00"
+	command := regexp.MustCompile("`(" + programName + "|aws) [^`]*`")
+	words := strings.Split(command.ReplaceAllStringFunc(text, func(c string) string { return strings.ReplaceAll(c, " ", kept) }), " ")
+	for i, word := range words {
+		words[i] = strings.ReplaceAll(word, kept, " ")
 	}
+	return words
 }
 
 // quote prints lines that a job printed. What would move or colour a terminal's cursor is left out, so that no job can

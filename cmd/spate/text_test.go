@@ -31,6 +31,7 @@ func TestACommandToPasteStaysInOnePiece(t *testing.T) {
 		{"", "go on (`spate failed a-run --limit 0`) or not", "go on\n  (`spate failed a-run --limit 0`)\n  or not\n"},
 		{"bin/spate", "see `spate runs` and rest", "see `bin/spate runs`\n  and rest\n"},
 		{"/a dir/spate", "see `spate runs` and rest", "see\n  `/a dir/spate runs`\n  and rest\n"},
+		{"bin/spate", "ask, or: `aws ecs list-clusters --max-items 9`.", "ask, or:\n  `aws ecs list-clusters --max-items 9`.\n"},
 		{"", "a job said `spate was here and no more", "a job said `spate was\n  here and no more\n"},
 		{"", "words between `other quotes are folded`", "words between `other\n  quotes are folded`\n"},
 	} {

@@ -88,8 +88,8 @@ func (q Quota) Shared() bool { return q.Service == "vpc" }
 
 // Raise says how to have the quota raised.
 func (q Quota) Raise() string {
-	return "ask for more in the Service Quotas console, or: aws service-quotas request-service-quota-increase --service-code " +
-		q.Service + " --quota-code " + q.Code + " --desired-value N"
+	return "ask for more in the Service Quotas console, or: `aws service-quotas request-service-quota-increase --service-code " +
+		q.Service + " --quota-code " + q.Code + " --desired-value N`"
 }
 
 // Remedy says what a person can do about a refusal of the class configuration, from its code and its sentence.
@@ -107,7 +107,7 @@ func Remedy(code, sentence string) string {
 	case has("blocked"):
 		return "ask AWS Support why the account is blocked"
 	case has("service linked role", "service-linked role"):
-		return "create ECS's service-linked role: aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com"
+		return "create ECS's service-linked role: `aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com`"
 	case has("iam:passrole"):
 		return "allow the controller's role iam:PassRole on the task definition's task role and execution role"
 	case has("expiredtoken", "invalidclienttokenid", "unrecognizedclient", "security token", "signature", "authenticationtoken", "requestexpired"):
@@ -117,7 +117,7 @@ func Remedy(code, sentence string) string {
 	case has("assume the role", "role is not valid", "execution role"):
 		return "check the task definition's task role and execution role: that they exist and trust ecs-tasks.amazonaws.com"
 	case has("capacity provider"):
-		return "associate the capacity provider with the cluster (aws ecs put-cluster-capacity-providers), or take it out of the pool's capacity"
+		return "associate the capacity provider with the cluster (`aws ecs put-cluster-capacity-providers`), or take it out of the pool's capacity"
 	case has("security group"):
 		return "check the pool's security_groups: that they exist, and in the VPC of its subnets"
 	case has("subnet"):
