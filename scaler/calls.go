@@ -144,7 +144,7 @@ func (e *Engine) paced(now time.Time, r *record, o Outcome) {
 		pace.Throttled(now, r.sent, r.Count, r.probe)
 	case o.Class == awsclient.ClassNone:
 		r.paid = false
-		pace.Accepted(now, r.Count, r.probe)
+		pace.Accepted(now, r.sent, r.Count, r.probe)
 		e.launched[r.Provider] = now
 	case !o.Class.Ambiguous():
 		r.paid = false

@@ -185,11 +185,14 @@ func (p *Pace) Take(now time.Time, n int) (probe bool) {
 	return true
 }
 
-// Accepted says that a call of n tasks was within the limit, whatever else became of it.
-func (p *Pace) Accepted(now time.Time, n int, probe bool) {
+// Accepted says that a call of n tasks, sent at a time, was within the limit, whatever else became of it.
+func (p *Pace) Accepted(now, sent time.Time, n int, probe bool) {
 	p.refill(now)
 	p.accepted += float64(n)
 	p.probe.calls++
+	if !probe && p.refused.calls > 0 && sent.Before(p.refused.last) {
+		return // before the last throttled answer came: it says nothing of what came after
+	}
 	if p.refused.calls > 0 && !p.refused.shortage {
 		p.chance = min(chanceMost, p.chance+1)
 	}

@@ -11,7 +11,7 @@ type pacer interface {
 	Room(now time.Time, wanted, unanswered int) int
 	Ready(now time.Time, n int) bool
 	Take(now time.Time, n int) (probe bool)
-	Accepted(now time.Time, n int, probe bool)
+	Accepted(now, sent time.Time, n int, probe bool)
 	Throttled(now, sent time.Time, n int, probe bool)
 	Rate() Rate
 }
@@ -100,7 +100,7 @@ func (a *pacedAccount) launch(p pacer, start time.Time, tasks int) ramp {
 			case q.lost:
 				waiting = append([]*request{q}, waiting...)
 			case q.granted:
-				p.Accepted(now, q.n, q.probe)
+				p.Accepted(now, start.Add(q.sent), q.n, q.probe)
 				accepted += q.n
 				r.took = q.sent
 			default:

@@ -133,7 +133,7 @@ func (h *halving) Take(now time.Time, n int) bool {
 	return false
 }
 
-func (h *halving) Accepted(now time.Time, _ int, _ bool) {
+func (h *halving) Accepted(now, _ time.Time, _ int, _ bool) {
 	if now.Sub(h.up) >= time.Second {
 		h.bucket.Available(now)
 		h.bucket.rate.PerSecond++
@@ -150,6 +150,23 @@ func (h *halving) Throttled(now, _ time.Time, n int, _ bool) {
 	}
 }
 
+func TestAnAnswerToACallBeforeAThrottledOneChangesNothing(t *testing.T) {
+	p := NewPace(planNow, launchRate(), Learnt{})
+	for range 10 {
+		p.Take(planNow, 10) // all at once, and the answers come as they like
+	}
+	at := func(ms int) time.Time { return planNow.Add(time.Duration(ms) * time.Millisecond) }
+	p.Throttled(at(60), planNow, 10, false)
+	p.Accepted(at(70), planNow, 10, false)
+	if p.Ready(at(80), 10) {
+		t.Error("ready at once: an older call that was accepted passed for the end of the shortage")
+	}
+	p.Accepted(at(400), at(300), 10, false)
+	if !p.Ready(at(900), 10) {
+		t.Error("not ready, though a later call was accepted")
+	}
+}
+
 func TestASlowTrickleOfLaunchesIsNeverProbed(t *testing.T) {
 	now := planNow
 	p := NewPace(now, launchRate(), Learnt{})
@@ -161,7 +178,7 @@ func TestASlowTrickleOfLaunchesIsNeverProbed(t *testing.T) {
 		if !p.Ready(now, 10) || p.Take(now, 10) {
 			t.Fatal("a probe, though nothing waits")
 		}
-		p.Accepted(now, 10, false)
+		p.Accepted(now, now, 10, false)
 	}
 }
 
@@ -196,7 +213,7 @@ func TestAThrottledCallLosesNoTokensWhenTheNextOneIsAccepted(t *testing.T) {
 		t.Errorf("repeated after %s", wait)
 	}
 	p.Take(planNow.Add(wait), 10)
-	p.Accepted(planNow.Add(wait), 10, false)
+	p.Accepted(planNow.Add(wait), planNow.Add(wait), 10, false)
 	if room := p.Room(planNow.Add(wait), 10, 0); room != 87 {
 		t.Errorf("room for %d", room)
 	}
@@ -234,7 +251,7 @@ func TestAPaceIsReadyWhenItSays(t *testing.T) {
 				flying = flying[1:]
 				switch rapid.IntRange(0, 2).Draw(t, "how") {
 				case 0:
-					p.Accepted(now, c.n, c.probe)
+					p.Accepted(now, c.sent, c.n, c.probe)
 				case 1:
 					p.Throttled(now, c.sent, c.n, c.probe)
 				default:
