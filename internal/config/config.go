@@ -150,7 +150,8 @@ type Pool struct {
 	Max int `yaml:"max" jsonschema:"required,minimum=1"`
 	// Slots is how many jobs one worker runs at a time, at least 1.
 	Slots int `yaml:"slots" jsonschema:"minimum=1"`
-	// IdleTimeout is how long a worker waits for another job before it leaves. More than 0.
+	// IdleTimeout is how long a worker waits for another job before it leaves. More than 0; where other producers feed the
+	// pool, 3m at least.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	// VisibilityTimeout is how long a received job stays hidden from other workers without a heartbeat of its worker:
 	// 3s to 12h, in whole seconds.

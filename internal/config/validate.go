@@ -20,6 +20,9 @@ const (
 	maxInFlight = 100_000
 	// maxHidden is how long a message may stay in flight, counted from its first receive (SQS quotas).
 	maxHidden = 12 * time.Hour
+	// minExternalIdle is longer than work may seem to be there after the last of it has been done: SQS's depths lag by a minute
+	// or so ("GetQueueAttributes" in the Amazon SQS API reference), and the scaler believes them for another.
+	minExternalIdle = 3 * time.Minute
 	// minHidden leaves a worker's heartbeat, at every third of it, a whole second.
 	minHidden = 3 * time.Second
 )
@@ -203,8 +206,11 @@ func (v *validator) pool(path string, p Pool) {
 	}
 	v.capacity(path, p)
 	v.sizing(path+".sizing", p)
-	if p.IdleTimeout <= 0 {
+	switch {
+	case p.IdleTimeout <= 0:
 		v.fail(path+".idle_timeout", "must be more than 0")
+	case p.Source == SourceExternal && p.IdleTimeout < minExternalIdle:
+		v.fail(path+".idle_timeout", "must be at least 3m where other producers feed the pool, not %s: the depth of a queue may be a minute behind and is believed for another; workers that leave before would be replaced for nothing", p.IdleTimeout)
 	}
 	if t := p.VisibilityTimeout; t < minHidden || t > maxHidden || t%time.Second != 0 {
 		v.fail(path+".visibility_timeout", "must be 3s to 12h in whole seconds (a worker renews it every third of it, and SQS allows 12h), not %s", t)
