@@ -60,7 +60,7 @@ type chaos struct {
 }
 
 func newChaos(t *testing.T, seed uint64) *chaos {
-	c := &chaos{stage: newStage(t, 0), dice: rand.New(rand.NewPCG(seed, 0)), jobs: map[string]int{}, most: map[string]int{}}
+	c := &chaos{stage: newStage(t, 0), dice: rand.New(&sharedDice{source: rand.NewPCG(seed, 0)}), jobs: map[string]int{}, most: map[string]int{}}
 	for i := range 1 + c.dice.IntN(3) {
 		p := c.pool
 		p.Name = fmt.Sprintf("pool%d", i)
@@ -81,6 +81,18 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	}
 	c.ecs.refuse, c.ecs.partial, c.journal.fail = c.refuse, c.part, c.failJournal
 	return c
+}
+
+// sharedDice may be thrown by several goroutines.
+type sharedDice struct {
+	mu     sync.Mutex
+	source rand.Source
+}
+
+func (d *sharedDice) Uint64() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.source.Uint64()
 }
 
 func (c *chaos) upTo(d time.Duration) time.Duration { return time.Duration(c.dice.Int64N(int64(d))) }
