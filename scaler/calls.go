@@ -126,6 +126,7 @@ func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 	r.due = now.Add(repeatAfter(r.Calls, o.Class))
 	e.paced(now, r, o)
 	p.holds = append(p.holds, o.holds(now, r.Provider)...)
+	p.rooms.answered(now, r.Provider, o)
 	p.breakers.answered(now, r.Provider, o)
 	e.metrics.count(o)
 	e.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()

@@ -70,6 +70,7 @@ type pool struct {
 	last    Decision
 
 	breakers breakers
+	rooms    rooms
 
 	observed PoolObservation // what last was decided for
 

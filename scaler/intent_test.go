@@ -153,10 +153,7 @@ func TestOutcomesTellWhatToLeaveAloneAndHowLong(t *testing.T) {
 		{name: "timeout", err: errReset},
 		{name: "wrong: for the breakers", err: sorry("ClusterNotFoundException", "Cluster not found.")},
 		{name: "no vCPUs: for the breakers", err: sorry("ClientException", "You’ve reached the limit on the number of vCPUs you can run concurrently")},
-		{
-			name: "no room for one", out: failures("Capacity is unavailable at this time."),
-			holds: []Hold{{Provider: "FARGATE", Until: planNow.Add(capacityHold), Limit: LimitCapacity, Reason: "Capacity is unavailable at this time."}},
-		},
+		{name: "no room for one: for the rooms", out: failures("Capacity is unavailable at this time.")},
 		{
 			name: "a failure never heard of", out: failures("MOON"),
 			holds: []Hold{{Provider: "FARGATE", Until: planNow.Add(capacityHold), Limit: LimitCapacity, Reason: "MOON"}},

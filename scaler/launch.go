@@ -47,17 +47,17 @@ func sentenceOf(err error) string {
 	return err.Error()
 }
 
-// capacityHold is how long a provider without room is left alone.
+// capacityHold is how long something is left alone that ECS refused for a reason which may pass.
 const capacityHold = 15 * time.Second
 
-// holds says which providers an outcome leaves alone for a while. What lasts longer is for the breakers.
+// holds says which providers an outcome leaves alone for a while. Room is for [rooms], what lasts longer for the breakers.
 func (o Outcome) holds(now time.Time, provider string) []Hold {
 	var holds []Hold
 	add := func(class awsclient.Class, reason string) {
 		switch class {
-		case awsclient.ClassCapacity, awsclient.ClassUnknown, awsclient.ClassTransient:
+		case awsclient.ClassUnknown, awsclient.ClassTransient:
 			holds = append(holds, Hold{Provider: provider, Until: now.Add(capacityHold), Limit: LimitCapacity, Reason: reason})
-		case awsclient.ClassNone, awsclient.ClassThrottled, awsclient.ClassConfiguration, awsclient.ClassConflict, awsclient.ClassQuota:
+		case awsclient.ClassNone, awsclient.ClassThrottled, awsclient.ClassCapacity, awsclient.ClassConfiguration, awsclient.ClassConflict, awsclient.ClassQuota:
 		}
 	}
 	if o.Class != awsclient.ClassNone {

@@ -123,7 +123,8 @@ func (p *pool) observation(now time.Time) PoolObservation {
 	}
 	p.holds = slices.DeleteFunc(p.holds, func(h Hold) bool { return !now.Before(h.Until) })
 	p.breakers.judge(now, p.demand.TaskDefinition, p.fleet)
-	o.Holds = slices.Concat(p.holds, p.breakers.holds(now))
+	p.rooms.forget(now)
+	o.Holds = slices.Concat(p.holds, p.rooms.holds(now, p.Subnets), p.breakers.holds(now))
 	o.StopError = p.stopError
 	return o
 }
@@ -140,9 +141,12 @@ func (p *pool) decided(now time.Time, d Decision) error {
 	if record, ok := p.decisions.add(now, p.demand.Outstanding, d); ok {
 		p.unwritten = append(p.unwritten, record)
 	}
+	p.rooms.launching(now, d.Launch)
+	pool := p.Pool
+	pool.Subnets = p.rooms.open(now, p.Subnets)
 	for _, launch := range d.Launch {
 		for left := launch.Count; left > 0; left -= maxTasksPerCall {
-			i, err := newIntent(now, p.Pool, p.demand, Launch{Provider: launch.Provider, Count: min(left, maxTasksPerCall)})
+			i, err := newIntent(now, pool, p.demand, Launch{Provider: launch.Provider, Count: min(left, maxTasksPerCall)})
 			if err != nil {
 				return err
 			}

@@ -36,6 +36,7 @@ type rampCase struct {
 	then      float64
 	faults    []fault.Rule
 	never     float64 // share of tasks that never start
+	spotRoom  int     // tasks that Spot has room for, where a subnet is small, too; 0: no limit
 
 	// Bounds, of a ramp to 3,000 and of the short one to 600: the ratio to the earliest time, and throttled calls.
 	ratio, short float64
@@ -63,12 +64,16 @@ func rampCases() []rampCase {
 		{name: "30 % throttled by chance", providers: both[1:], rate: 20, faults: []fault.Rule{runTask(fault.Throttle, 0.3)}, ratio: 1.3, short: 1.6, share: 0.6},
 		{name: "5 % without an answer", providers: both[1:], rate: 20, ratio: 1.15, short: 1.6, share: 0.02,
 			faults: []fault.Rule{runTask(fault.Delay, 0.025), runTask(fault.Drop, 0.025)}},
+		{name: "room for 200 on Spot", providers: both, rate: 20, spotRoom: 200, ratio: 1.03, short: 1.1, share: 0.02},
 		{name: "1 % never start", providers: both[1:], rate: 20, never: 0.01, ratio: 1.02, short: 1.02, share: 0.01},
 	}
 }
 
 // floor is when so many tasks can have been accepted at the earliest, by the account's figures alone.
 func (c rampCase) floor(tasks int) time.Duration {
+	if c.spotRoom > 0 {
+		return time.Duration(float64(tasks-c.spotRoom-100) / c.rate * float64(time.Second))
+	}
 	left := float64(tasks - 100*len(c.providers))
 	n := float64(len(c.providers))
 	if first := c.after.Seconds() * c.rate * n; c.after > 0 && first < left {
@@ -122,6 +127,10 @@ func (c rampCase) run(t *testing.T, tasks int) rampResult {
 		account.ECS.OnDemand.Launches.PerSecond, account.ECS.Spot.Launches.PerSecond = rate, rate
 	}
 	limit(c.rate)
+	if c.spotRoom > 0 {
+		account.ECS.SubnetAddresses = map[string]int{"subnet-a": 150}
+		account.ECS.Spot.Capacity = map[string]int{"subnet-a": c.spotRoom / 2, "subnet-b": c.spotRoom / 2, "subnet-c": 0}
+	}
 	box, err := sandbox.New(sandbox.Options{
 		InProcess: true, Seed: 1, Account: &account, Log: zerolog.Nop(),
 		Runtime: &ecs.FunctionRuntime{Run: func(ctx context.Context, _ ecs.FunctionTask) int {
@@ -179,7 +188,7 @@ func (c rampCase) scale(ctx context.Context, clients *awsclient.Clients, watched
 		return err
 	}
 	return l.Run(ctx, func(ctx context.Context, held *lease.Held) error {
-		pool := scaler.Pool{Name: "rollup", Cluster: "hpc", Family: "spate-rollup", Subnets: []string{"a", "b", "c"}, Slots: 1, Max: tasks}
+		pool := scaler.Pool{Name: "rollup", Cluster: "hpc", Family: "spate-rollup", Subnets: []string{"subnet-a", "subnet-b", "subnet-c"}, Slots: 1, Max: tasks}
 		for _, provider := range c.providers {
 			pool.Capacity = append(pool.Capacity, scaler.Capacity{Provider: provider, Max: tasks})
 		}
