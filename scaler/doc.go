@@ -17,8 +17,8 @@
 // excludes double work. An intent without an answer counts as launched. HTTP 200 ends a request: what it did not launch
 // is a new intent of a later tick.
 //
-// Failure modes: a throttled provider slows down (its bucket is emptied) and repeats; a provider without room is left
-// alone for 15 seconds, while the pool's next one is used; a [Breaker] stops a pool whose launches fail in a way that more
+// Failure modes: a throttled call is repeated, and when it is throttled again its provider slows down to what was granted
+// (a [Pace]); a provider or a subnet without room is left alone, for longer each time, while the pool's others are used; a [Breaker] stops a pool whose launches fail in a way that more
 // of them would not mend (a crash loop, a wrong configuration, a quota), with ECS's own sentence, until a trial succeeds:
 //
 //	open → half-open (a trial is launched) → gone | open, for longer
@@ -29,7 +29,7 @@
 // The [Engine] is all of this without clock, goroutines and I/O; a [Scaler] drives it by the clock and gives it hands on
 // the account. Whatever takes time is asked of the hands and comes back as a call of the engine.
 //
-// Files: plan, controls, revision, pace, intent, fleet, startup, depth, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry, events, drift
+// Files: plan, controls, revision, pace, probe, shortage, room, intent, fleet, startup, depth, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry, events, drift
 // and obey are what it does with it; loop, hands, eventqueue, depths, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
 // term (from internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler

@@ -22,12 +22,13 @@ func without(reason string) Outcome {
 func TestAProviderWithoutRoomIsLeftAloneForLongerEachTimeAndTriedByOneRequest(t *testing.T) {
 	var r rooms
 	now := planNow
-	for _, want := range []time.Duration{15, 30, 60, 120, 240, 300, 300} {
+	for _, seconds := range []int{15, 30, 60, 120, 240, 300, 300} {
+		want := time.Duration(seconds) * time.Second
 		r.answered(now, "FARGATE_SPOT", without(noCapacity))
 		r.answered(now.Add(time.Second), "FARGATE_SPOT", without(noCapacity)) // a call of the same time
 		h := r.holds(now, []string{"subnet-a"})
-		if len(h) != 1 || h[0].Trial != 0 || h[0].Until.Sub(now) != want*time.Second || h[0].Reason != noCapacity {
-			t.Fatalf("want %d s: %+v", want, h)
+		if len(h) != 1 || h[0].Trial != 0 || h[0].Until.Sub(now) != want || h[0].Reason != noCapacity {
+			t.Fatalf("want %s: %+v", want, h)
 		}
 		now = h[0].Until
 		if h := r.holds(now, []string{"subnet-a"}); len(h) != 1 || h[0].Trial != maxTasksPerCall {
