@@ -107,13 +107,22 @@ func (e *Engine) send(now time.Time, p *pool, r *record) {
 	allowed := func(now time.Time) bool { return e.o.Term.Valid(now) && i.Repeatable(now) }
 	e.hands.RunTask(request, allowed, func(now time.Time, out *ecs.RunTaskOutput, err error) error {
 		if errors.Is(err, ErrNotSent) {
-			r.busy, r.paid = false, false
+			r.busy, r.due = false, now.Add(busyTick)
 			e.calling--
-			e.pace(now, r.Provider).Returned(now, r.Count, r.probe)
+			e.forgo(now, r)
+			p.log.Warn().Err(err).Str("intent", r.ID).Msg("the request was too late to be sent")
 			return nil
 		}
 		return e.answered(now, p, r, outcome(out, err))
 	})
+}
+
+// forgo gives back what a request took of the launch rate that is not sent, or not any more.
+func (e *Engine) forgo(now time.Time, r *record) {
+	if r.paid {
+		r.paid = false
+		e.pace(now, r.Provider).Returned(now, r.Count, r.probe)
+	}
 }
 
 // answered takes over what RunTask said.

@@ -145,6 +145,7 @@ func (e *Engine) age(now time.Time, p *pool) {
 		}
 		if r.State == IntentOpen && !r.Repeatable(now) {
 			r.due = r.CreatedAt.Add(settleable)
+			e.forgo(now, r)
 			if err := r.step(func(i Intent) (Intent, error) { return i.Aged(now) }); err == nil {
 				p.log.Warn().Str("intent", r.ID).Int("count", r.Count).Str("reason", r.Reason).Msg("no answer in time; asking ECS what was launched")
 			}
