@@ -553,3 +553,43 @@ func TestTheNextLeaderKnowsTheRateThatWasLearnt(t *testing.T) {
 		}
 	})
 }
+
+func TestAPoolOfHigherPriorityDoesNotWaitForRequestsOfALowerOneThatAreNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 300)
+		s.ecs.rate = Rate{Burst: 10, PerSecond: 5} // less than is believed: requests for a hundred wait
+		urgent := s.pool
+		urgent.Name, urgent.Family, urgent.Priority = "urgent", "spate-urgent", 1
+		began := time.Now()
+		s.jobsOf = func(pool string) Demand {
+			d := Demand{Outstanding: 300, TaskDefinition: "spate-" + pool + ":7", At: time.Now(), Known: true}
+			if pool == "urgent" {
+				d.Outstanding = 0
+				if time.Since(began) >= 10*time.Second {
+					d.Outstanding = 40
+				}
+			}
+			return d
+		}
+		of := func(family string) (n int) {
+			s.ecs.set(func() {
+				for _, task := range s.ecs.tasks {
+					if task.family == family {
+						n++
+					}
+				}
+			})
+			return n
+		}
+		s.start(urgent)
+		time.Sleep(10 * time.Second)
+		before := of("spate-rollup")
+		s.until("the urgent workers", time.Minute, func() bool { return of("spate-urgent") == 40 })
+		if n := of("spate-rollup") - before; n > 2*maxTasksPerCall { // a call under way, and a tick
+			t.Errorf("%d others were launched first", n)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -9,7 +9,8 @@ import (
 // Observation is everything a plan looks at. Each part says whether it is known, and since when.
 type Observation struct {
 	Pools map[string]PoolObservation // by name; a pool that is not in it is unknown
-	// Tokens is how many tasks may be launched now without being throttled, by provider; none for one not in it.
+	// Tokens is how many tasks may be launched now without being throttled, by provider; none for one not in it. Those of
+	// requests that are not sent yet are among them.
 	Tokens map[string]int
 	// Rates is how many tasks a second each provider's tokens come back with; 0: not known. Only times are told by it.
 	Rates map[string]float64
@@ -22,6 +23,7 @@ type PoolObservation struct {
 	Unsettled map[string]int // tasks asked for whose launch is neither confirmed nor denied, by provider
 	// UnsettledByDefinition is the same by task definition, as in Workers.
 	UnsettledByDefinition map[string]int
+	Unsent                map[string]int // of the unsettled ones, those whose requests are not sent yet, by provider
 	Holds                 []Hold
 	Asked                 Asked
 	StopError             string // ECS's words when it last refused to stop a task of a killed pool; "" when it did not

@@ -28,6 +28,7 @@ func Plan(now time.Time, o Observation, p Policy) []Decision {
 	decisions := make([]Decision, 0, len(pools))
 	for _, pool := range pools {
 		v := view{now: now, o: o.Pools[pool.Name], p: pool, supply: left}
+		left.owe(v.o.Unsent)
 		decisions = append(decisions, v.decide())
 	}
 	return decisions

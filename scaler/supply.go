@@ -116,6 +116,20 @@ func (s *supply) room(provider string, worker WorkerSize) (int, held) {
 	return room, by
 }
 
+// owe takes out what requests that are not sent yet will use of the launch rates.
+func (s *supply) owe(unsent map[string]int) {
+	for provider, n := range unsent {
+		l := s.lanes[provider]
+		if l == nil {
+			continue
+		}
+		if later := n - l.tokens; later > 0 && l.rate > 0 {
+			l.busy += float64(later) / l.rate
+		}
+		l.tokens = max(0, l.tokens-n)
+	}
+}
+
 // launch takes out n workers that are launched.
 func (s *supply) launch(provider string, worker WorkerSize, n int) {
 	s.lanes[provider].tokens -= n

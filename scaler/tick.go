@@ -72,14 +72,9 @@ func (e *Engine) plan(now time.Time) error {
 	for _, p := range e.pools {
 		byName[p.Name] = p
 		p.observed = p.observation(now)
-		p.observed.Asked = e.asked(now, p)
+		p.observed.Asked, p.observed.Unsent = e.asked(now, p), e.unsent(p)
 		o.Pools[p.Name] = p.observed
 		policy.Pools = append(policy.Pools, p.policy(e.o.StaleAfter))
-		for _, r := range p.intents {
-			if r.State == IntentOpen && !r.busy && !r.paid && e.mayLaunch(p) {
-				o.Tokens[r.Provider] -= r.Count // to be sent before anything new
-			}
-		}
 	}
 	if wanted >= maxTasksPerCall {
 		for provider, n := range o.Tokens {
@@ -95,6 +90,17 @@ func (e *Engine) plan(now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// unsent is how many tasks of requests that are not sent yet wait for the launch rate, by provider.
+func (e *Engine) unsent(p *pool) map[string]int {
+	unsent := map[string]int{}
+	for _, r := range p.intents {
+		if r.State == IntentOpen && !r.busy && !r.paid && e.mayLaunch(p) {
+			unsent[r.Provider] += r.Count
+		}
+	}
+	return unsent
 }
 
 // roomIn is how long it takes until some provider has room for a whole call.
