@@ -131,6 +131,15 @@ func (c Control) mode() Mode {
 	return c.Mode
 }
 
+// isReadable reports whether this controller knows what is wanted; one that is newer may have written more.
+func (c Control) isReadable() bool {
+	switch c.mode() {
+	case ModeRun, ModePaused, ModeDrained, ModeKilled:
+		return c.Cap == nil || *c.Cap >= 0
+	}
+	return false
+}
+
 // Change is the audit record of one use of a lever that changed something; it is kept for 90 days.
 type Change struct {
 	Lever  Lever   `dynamodbav:"lever" json:"lever"`

@@ -82,7 +82,8 @@ func (e *Engine) asked(now time.Time, p *pool) Asked {
 	if e.o.Levers == nil {
 		return Asked{At: now, Known: true}
 	}
-	return Asked{Control: e.controls.byPool[p.Name], At: e.controls.at, Known: !e.controls.at.IsZero()}
+	c := e.controls.byPool[p.Name]
+	return Asked{Control: c, At: e.controls.at, Known: !e.controls.at.IsZero() && c.isReadable()}
 }
 
 // mayLaunch reports whether requests of a pool may be sent, those among them that were decided before people wanted
@@ -145,6 +146,9 @@ func (e *Engine) stop(now time.Time) {
 		if e.controls.byPool[p.Name].mode() != ModeKilled {
 			continue
 		}
+		if e.calling >= maxCalls || e.calls.Available(now) == 0 {
+			return
+		}
 		for _, arn := range slices.SortedFunc(maps.Keys(p.fleet.members), strings.Compare) {
 			m := p.fleet.members[arn]
 			if m.stop.busy || now.Before(m.stop.due) {
@@ -181,6 +185,9 @@ func (e *Engine) stopTask(p *pool, arn string, m *member) {
 				p.stopError = cmp.Or(sentenceOf(err), string(class))
 			}
 			p.log.Warn().Err(err).Str("task", arn).Msg("cannot stop the task; trying again")
+		}
+		if e.calling > maxCalls/2 {
+			return nil // several next ones at once, as each time all tasks are gone through
 		}
 		return e.settle(now)
 	})

@@ -315,3 +315,39 @@ func TestDecisionsAreWrittenWithTheJournal(t *testing.T) {
 		}
 	})
 }
+
+func TestAThousandTasksAreStoppedAtTheRateOfCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tasks = 1000
+		s := newLeverStage(t, tasks)
+		s.start()
+		s.until("all workers", 2*time.Minute, s.launchedIs(tasks))
+		time.Sleep(time.Minute) // until calls are saved up again
+		s.levers.pull(Pull{Lever: LeverKill})
+		r := callRate()
+		want := time.Duration(float64(tasks-r.Burst) / r.PerSecond * float64(time.Second))
+		if took := s.until("all stopped", 2*want, func() bool { return s.ecs.alive() == 0 }); took < want-time.Second || took > want+5*time.Second {
+			t.Errorf("it took %s, want about %s", took, want)
+		}
+		if calls := s.ecs.called("StopTask"); calls != tasks {
+			t.Errorf("%d calls for %d tasks", calls, tasks)
+		}
+		s.end()
+	})
+}
+
+func TestAPoolOfWhichSomethingUnknownIsWantedHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeverStage(t, 10)
+		s.levers.controls["rollup"] = Control{Pool: "rollup", Mode: "hibernated", Version: 1}
+		s.start()
+		s.limited(LimitControl, "whether people want the pool to run is not known")
+		time.Sleep(time.Minute)
+		if n := s.ecs.launched(); n != 0 {
+			t.Errorf("%d launched", n)
+		}
+		s.levers.pull(Pull{Lever: LeverResume})
+		s.until("10 workers", time.Minute, s.launchedIs(10))
+		s.end()
+	})
+}
