@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +120,14 @@ func TestAPausedPoolLaunchesNothingAndGoesOnWhenResumed(t *testing.T) {
 func TestAPausedPoolsRequestsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newLeverStage(t, 100)
+		var others atomic.Int64
+		s.jobsOf = func(pool string) Demand {
+			d := Demand{Outstanding: 100, TaskDefinition: "spate-" + pool + ":7", At: time.Now(), Known: true}
+			if pool != "rollup" {
+				d.Outstanding = int(others.Load())
+			}
+			return d
+		}
 		throttled := true
 		s.ecs.refuse = func(*ecs.RunTaskInput) (before, after error) {
 			if throttled {
@@ -126,26 +135,30 @@ func TestAPausedPoolsRequestsWait(t *testing.T) {
 			}
 			return nil, nil
 		}
-		s.start()
+		other := s.pool
+		other.Name, other.Family = "deals", "spate-deals"
+		s.start(other)
 		s.until("requests", time.Minute, func() bool { return s.journal.open() > 0 && s.ecs.called("RunTask") > 0 })
 		s.levers.pull(Pull{Lever: LeverPause})
 		s.limited(LimitPaused, "paused")
 		time.Sleep(15 * time.Second) // for calls under way
 		s.ecs.set(func() { throttled = false })
+		others.Store(10)
+		s.until("workers of the other pool", 30*time.Second, s.launchedIs(10))
 		calls := s.ecs.called("RunTask")
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		if got := s.ecs.called("RunTask"); got != calls || s.ecs.launched() != 0 {
-			t.Errorf("%d calls of a paused pool, %d launched", got-calls, s.ecs.launched())
+		if got := s.ecs.called("RunTask"); got != calls || s.ecs.launched() != 10 {
+			t.Errorf("%d calls of a paused pool, %d launched", got-calls, s.ecs.launched()-10)
 		}
 		if n := s.journal.open(); n != 0 {
 			t.Errorf("%d requests are not settled after 20 minutes", n)
 		}
 		s.levers.pull(Pull{Lever: LeverResume})
-		s.until("100 workers", time.Minute, s.launchedIs(100))
+		s.until("110 workers", time.Minute, s.launchedIs(110))
 		time.Sleep(time.Hour)
-		if got := s.ecs.launched(); got != 100 {
-			t.Errorf("%d launched, want 100", got)
+		if got := s.ecs.launched(); got != 110 {
+			t.Errorf("%d launched, want 110", got)
 		}
 		s.end()
 	})
@@ -348,6 +361,33 @@ func TestAPoolOfWhichSomethingUnknownIsWantedHolds(t *testing.T) {
 		}
 		s.levers.pull(Pull{Lever: LeverResume})
 		s.until("10 workers", time.Minute, s.launchedIs(10))
+		s.end()
+	})
+}
+
+func TestResumeLetsAStoppedPoolTryAtOnceAndACapDoesNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeverStage(t, 10)
+		wrong := true
+		s.ecs.refuse = func(*ecs.RunTaskInput) (before, after error) {
+			if wrong {
+				return &smithy.GenericAPIError{Code: "InvalidParameterException", Message: "the subnet is wrong"}, nil
+			}
+			return nil, nil
+		}
+		s.start()
+		s.limited(LimitConfiguration, "the subnet is wrong")
+		time.Sleep(20 * time.Minute) // until it rarely tries
+		s.ecs.set(func() { wrong = false })
+		calls := s.ecs.called("RunTask")
+		fifty := 50
+		s.levers.pull(Pull{Lever: LeverCap, Cap: &fifty})
+		time.Sleep(10 * time.Second)
+		if n := s.ecs.called("RunTask") - calls; n != 0 {
+			t.Fatalf("%d calls after a cap", n)
+		}
+		s.levers.pull(Pull{Lever: LeverResume})
+		s.until("10 workers", 2*time.Minute, s.launchedIs(10))
 		s.end()
 	})
 }
