@@ -168,11 +168,19 @@ func (m Mark) text(now time.Time) string {
 
 // unwanted says that people do not want the pool to run, and who they are.
 func (v view) unwanted(mode Mode) string {
+	w := v.o.Workers
+	gone := w.Known && w.Running+w.Pending+w.Stopping+sum(v.o.Unsettled) == 0
 	by := v.o.Asked.Set.text(v.now)
 	switch mode {
 	case ModeDrained:
+		if gone {
+			return "; all workers have left: drained " + by
+		}
 		return "; workers finish their jobs and leave: drained " + by
 	case ModeKilled:
+		if gone {
+			return "; all workers are stopped: killed " + by
+		}
 		text := "; all are being stopped: killed " + by
 		if v.o.StopError != "" {
 			text += "; ECS refuses to stop tasks: " + v.o.StopError

@@ -69,3 +69,22 @@ func TestADecisionSaysWhoKeepsThePoolFromLaunching(t *testing.T) {
 		}
 	}
 }
+
+func TestADecisionSaysThatNobodyIsLeftOfADrainedOrKilledPool(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[Mode]string{
+		ModePaused:  "rollup: 10 workers wanted for 10 jobs; none there; launching none: paused by anna@host at 03:00 UTC",
+		ModeDrained: "rollup: 10 workers wanted for 10 jobs; none there; launching none; all workers have left: drained by anna@host at 03:00 UTC",
+		ModeKilled:  "rollup: 10 workers wanted for 10 jobs; none there; launching none; all workers are stopped: killed by anna@host at 03:00 UTC",
+	} {
+		o := Observation{Pools: map[string]PoolObservation{"rollup": {
+			Demand:  Demand{Outstanding: 10, TaskDefinition: "spate-rollup:7", At: planNow, Known: true},
+			Workers: Workers{At: planNow, Known: true},
+			Asked:   Asked{Control: Control{Mode: mode, Set: Mark{By: "anna@host", At: planNow}}, At: planNow, Known: true},
+		}}}
+		p := Policy{Pools: []PoolPolicy{{Name: "rollup", Max: 10, Slots: 1, StaleAfter: time.Minute, Capacity: []Capacity{{Provider: "FARGATE", Max: 10}}}}}
+		if got := Plan(planNow, o, p)[0].Reason; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}

@@ -70,13 +70,20 @@ func (c *decisionsCommand) Run(ctx context.Context, p *program) error {
 	return printStretches(w, now, scaler.Stretches(records))
 }
 
+// ongoing is how long ago the last record may be of a stretch that still lasts: there is one a minute at least.
+const ongoing = 90 * time.Second
+
 // printStretches prints folded decisions, each with its reason below it.
 func printStretches(w page, now time.Time, stretches []scaler.Stretch) error {
 	body := make([][]string, len(stretches))
 	reasons := make([]string, len(stretches))
 	for i, s := range stretches {
+		to := clock(now, s.To)
+		if i == len(stretches)-1 && now.Sub(s.To) <= ongoing {
+			to = "now"
+		}
 		body[i] = []string{
-			clock(now, s.From), clock(now, s.To), fromTo(s.First.Outstanding, s.Last.Outstanding), fromTo(s.First.Wanted, s.Last.Wanted),
+			clock(now, s.From), to, fromTo(s.First.Outstanding, s.Last.Outstanding), fromTo(s.First.Wanted, s.Last.Wanted),
 			fromTo(s.First.Have, s.Last.Have), strconv.Itoa(s.Launched), string(s.Limit),
 		}
 		reasons[i] = s.Reason

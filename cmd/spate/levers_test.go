@@ -146,6 +146,6 @@ func someDecisions() []scaler.Decided {
 		at(1, 60000, 3000, 100, 20, scaler.LimitPacing, "3,000 workers wanted for 60,000 jobs; 100 starting; launching 20 on FARGATE; 2,880 more wait for the launch rate; 3,000 in about 2m24s"),
 		at(145, 59100, 3000, 2980, 20, scaler.LimitMax, "3,000 workers wanted for 59,100 jobs (max 3,000); 1,800 running, 1,180 starting; launching 20 on FARGATE"),
 		at(205, 52000, 3000, 3000, 0, scaler.LimitMax, "3,000 workers wanted for 52,000 jobs (max 3,000); 3,000 running; enough"),
-		at(36000, 10, 10, 0, 10, scaler.LimitNone, "10 workers wanted for 10 jobs; none there; launching 10 on FARGATE"),
+		at(39570, 10, 10, 0, 10, scaler.LimitNone, "10 workers wanted for 10 jobs; none there; launching 10 on FARGATE"),
 	}
 }
