@@ -78,6 +78,7 @@ type pool struct {
 	describing bool // descriptions are
 	nextLook   time.Time
 
+	size      WorkerSize // as last known
 	decisions decisionLog
 	unwritten []Decided // of the log, oldest first
 	drain     drainMark

@@ -231,7 +231,10 @@ func (e *Engine) report(p *pool, now time.Time, withIntents bool) bool {
 	}
 	p.logBreakers(p.status.Breakers)
 	p.status.Breakers = slices.Clone(p.breakers.open)
-	p.status.PerHour = perHour(p.observed.Demand.Worker, p.observed.Workers.ByProvider)
+	if size := p.observed.Demand.Worker; size.isKnown() { // else there is no work, and workers are as they were
+		p.size = size
+	}
+	p.status.PerHour = perHour(p.size, p.observed.Workers.ByProvider)
 	p.status.Stopping, p.status.ControlVersion = p.observed.Workers.Stopping, p.observed.Asked.Version
 	p.status.Limit, p.status.Reason, p.status.At = p.last.Limit, p.last.Reason, now
 	p.status.Parts, p.status.Drift = e.parts(now, p), p.cluster.drift.sentence(p.Cluster)

@@ -247,7 +247,7 @@ func printPool(w page, now time.Time, s poolState, changes []scaler.Change) {
 		w.paragraph("  ", fmt.Sprintf("%s outstanding; workers: %d wanted, %d running, %d pending, %d stopping (at most %d at once so far)",
 			countOf(x.Outstanding, "job"), x.Wanted, x.Running, x.Pending, x.Stopping, x.Peak))
 		w.paragraph("  ", fmt.Sprintf("tasks so far: %d launched; %d ended well, %d failed, %d stopped, %d vanished", x.Launched, x.Exited, x.Failed, x.Stopped, x.Vanished))
-		if x.PerHour != nil {
+		if x.PerHour != nil && x.Running+x.Pending > 0 {
 			w.paragraph("  ", fmt.Sprintf("cost: about %s an hour now, at list prices", x.PerHour))
 		}
 		w.paragraph("  ", fmt.Sprintf("decided %s, limit %s:", ago(now, x.At), x.Limit))
