@@ -159,6 +159,19 @@ func TestADescriptionThatIsOlderThanAnEventChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAnOlderDescriptionIsAnAnswerAllTheSame(t *testing.T) {
+	f := newFleet()
+	f.launched(planNow, "FARGATE_SPOT", "spate-rollup:7", []string{eventTask})
+	f.changed(planNow, changeOf(t, eventTask, "RUNNING", "RUNNING", 3).Task)
+	at := planNow.Add(time.Second)
+	f.listing(at, at, nil) // which does not show it yet
+	at = at.Add(time.Second)
+	f.descriptions(at, at, []types.Task{changeOf(t, eventTask, "PENDING", "RUNNING", 2).Task}, nil)
+	if w := f.workers(); !w.Awaited.IsZero() || w.Running != 1 {
+		t.Errorf("waiting since %s for what was answered: %+v", w.Awaited, w)
+	}
+}
+
 func TestClustersAreKnownByNameAndByARN(t *testing.T) {
 	for configured, want := range map[string]bool{"hpc": true, eventCluster: true, "pc": false, "arn:aws:ecs:eu-west-1:1:cluster/hpc": false, "other": false} {
 		if got := sameCluster(configured, eventCluster); got != want {

@@ -189,11 +189,14 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 		m = &member{}
 		f.members[arn] = m
 	}
-	if task.Version < m.version {
-		return departure{}, false // it took longer than what is newer
+	m.seen, m.sign, m.due = true, later(m.sign, at), at
+	if task.Version < m.version { // it took longer than what is newer
+		if m.status == memberRunning {
+			m.due = time.Time{}
+		}
+		return departure{}, false
 	}
 	m.provider, m.version = cmp.Or(m.provider, providerOf(task)), task.Version
-	m.seen, m.sign = true, later(m.sign, at)
 	if definition := aws.ToString(task.TaskDefinitionArn); definition != "" {
 		m.definition = definition
 	}
@@ -210,7 +213,6 @@ func (f *fleet) describe(at time.Time, task types.Task) (departure, bool) {
 			m.started = *task.StartedAt
 		}
 	}
-	m.due = at
 	switch {
 	case stopped:
 		d := departed(task)
