@@ -33,11 +33,24 @@ type held struct {
 	unknown  bool   // the limit could not be looked at
 }
 
-// note keeps pacing before everything else, as it passes by itself, and else what was met first.
+// note keeps pacing before everything else, as it passes by itself; then what was met first, but for a provider's maximum,
+// behind which there are others.
 func (h *held) note(by held) {
-	if h.limit == "" || (by.limit == LimitPacing && h.limit != LimitPacing) {
+	if by.rank() > h.rank() {
 		*h = by
 	}
+}
+
+func (h *held) rank() int {
+	switch {
+	case h.limit == "":
+		return 0
+	case h.limit == LimitCapacity && h.hold == nil:
+		return 1
+	case h.limit == LimitPacing:
+		return 3
+	}
+	return 2
 }
 
 // allot spreads missing workers over the providers.

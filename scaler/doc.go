@@ -1,8 +1,8 @@
 // Package scaler decides how many workers each pool should have and launches them on Fargate, each of them once.
 //
 // A tick goes observe → plan → intent → RunTask → outcome. [Plan] is pure: from the demand, the workers seen, the
-// launches under way and the launch rate that is left it says for every pool at once what to launch, and why. What is
-// unknown or too old holds a pool; it never counts as zero. Workers leave by themselves; only those of a pool that people
+// launches under way and what the account has left (launch rate, vCPUs, network interfaces, budget) it says for every pool
+// at once what to launch, and why not more. What is unknown or too old holds a pool; it never counts as zero. Workers leave by themselves; only those of a pool that people
 // want killed are stopped. What people want of a pool is a [Control], desired state that is read once a second.
 // Those of another task definition than the demand's, as after a deployment, count against the maxima only.
 //
@@ -29,7 +29,8 @@
 // The [Engine] is all of this without clock, goroutines and I/O; a [Scaler] drives it by the clock and gives it hands on
 // the account. Whatever takes time is asked of the hands and comes back as a call of the engine.
 //
-// Files: plan, controls, revision, pace, probe, shortage, room, intent, fleet, startup, depth, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry, events, drift
-// and obey are what it does with it; loop, hands, eventqueue, depths, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
+// Files: observation, policy, plan, sizing, supply, allot, reason, decision, controls, revision, pace, probe, shortage, room,
+// intent, fleet, startup, depth, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry, events,
+// drift and obey are what it does with it; loop, hands, eventqueue, depths, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
 // term (from internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler

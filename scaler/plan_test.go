@@ -19,7 +19,7 @@ var planNow = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 //	account [vcpus=(PROVIDER:COUNT, …)] [interfaces=] [usd=]
 //	pool NAME [min=] max= [slots=] [priority=] [within=] capacity=(PROVIDER:[MIN-]MAX, …)
 //	demand NAME jobs= [takes=] [vcpu= gb=] [age=] [revision=] [empty-for=] [no-task-definition]     or   demand NAME unknown
-//	run NAME jobs= submitted= [takes=]         how long ago
+//	run NAME jobs= [submitted=] [takes=]       how long ago; no-runs NAME forgets them
 //	workers NAME [running=] [pending=] [pending-for=] [start-up=] [age=] [on=(PROVIDER:COUNT, …)] [of=(REVISION:COUNT, …)]
 //	workers NAME unknown
 //	unsettled NAME on=(PROVIDER:COUNT, …) [of=(REVISION:COUNT, …)]

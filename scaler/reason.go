@@ -11,6 +11,7 @@ import (
 // sentence says what is wanted and there, what is done about it, and what keeps more from being launched.
 func (v view) sentence(d Decision, s sizing, t allotment) string {
 	var b strings.Builder
+	b.Grow(250) // a long one
 	b.WriteString(d.Pool)
 	b.WriteString(": ")
 	switch {
