@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 )
 
 func TestStopsAreCountedByReasonWithoutIDs(t *testing.T) {
@@ -40,6 +41,24 @@ func TestStopsAreKeptOfTenReasonsAtMost(t *testing.T) {
 		if n := len([]rune(c.Reason)); n > maxStopReason {
 			t.Errorf("a reason of %d characters", n)
 		}
+	}
+}
+
+func TestATaskThatFindsItsSubnetFullKeepsTheNextOnesFromIt(t *testing.T) {
+	p := &pool{Pool: Pool{Subnets: []string{"subnet-a", "subnet-b"}}, log: zerolog.Nop()}
+	launched := planNow.Add(-20 * time.Second)
+	for _, reason := range []string{
+		"Timeout waiting for network interface provisioning to complete.",
+		"Error retrieving subnet information for [subnet-b]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)",
+		"Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-a': InsufficientFreeAddressesInSubnet",
+	} {
+		p.depart(planNow, departure{fate: fateFailed, code: "TaskFailedToStart", reason: reason, created: launched})
+	}
+	if got := p.rooms.open(planNow, p.Subnets); len(got) != 1 || got[0] != "subnet-b" {
+		t.Errorf("launched in %v", got)
+	}
+	if n := len(p.breakers.crashes); n != 1 {
+		t.Errorf("%d crashes, want that of the first alone", n)
 	}
 }
 

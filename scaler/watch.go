@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/rs/zerolog"
+
+	"spate/internal/awsclient"
 )
 
 // lookEvery is how long after the beginning of a listing the next one begins: that of a large fleet costs dozens of calls,
@@ -117,6 +119,9 @@ func (p *pool) depart(now time.Time, d departure) {
 	says := symptomNone
 	if p.observed.Asked.mode() != ModeDrained {
 		says = p.breakers.stopped(d)
+	}
+	if awsclient.Subnet(d.reason) != "" { // that it is full may be found out only when the task is set up
+		p.rooms.answered(now, "", Outcome{Failures: []Failure{{Class: awsclient.ClassifyFailure(d.reason), Reason: d.reason}}})
 	}
 	if says == symptomCrash || d.fate != fateExited && d.fate != fateStopped {
 		p.status.Stops = countStop(p.status.Stops, now, d.words())
