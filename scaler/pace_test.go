@@ -152,7 +152,7 @@ func (h *halving) Throttled(now, _ time.Time, n int, _ bool) {
 
 func TestAnAnswerToACallBeforeAThrottledOneChangesNothing(t *testing.T) {
 	p := NewPace(planNow, launchRate(), Learnt{})
-	for range 10 {
+	for range 8 {
 		p.Take(planNow, 10) // all at once, and the answers come as they like
 	}
 	at := func(ms int) time.Time { return planNow.Add(time.Duration(ms) * time.Millisecond) }
