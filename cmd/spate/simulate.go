@@ -25,7 +25,7 @@ type simulateCommand struct {
 	Workers int    `help:"The pool's maximum of workers (default 3000, or the pool's)." placeholder:"N"`
 	Jobs    int    `help:"Jobs, all there at once (default 20 for each slot)." placeholder:"N"`
 	JobTime string `help:"How long a job takes: 60s, 30s..2m (evenly), lognormal:60s,1.2 (mean, and sigma of the logarithm), or run:ID as those of a past run." default:"60s" placeholder:"TIME"`
-	Pool    string `help:"Take workers, slots, providers and idle timeout from this pool of the configuration file." placeholder:"NAME"`
+	Pool    string `help:"Take from this pool of the configuration file what no flag says: workers, slots, providers, idle timeout, deadline; and the budget and the account's limits." placeholder:"NAME"`
 
 	Slots       int           `help:"Jobs at a time in one worker (default 1, or the pool's)." placeholder:"N"`
 	VCPU        float64       `help:"vCPUs of a worker." name:"vcpu" default:"1"`
@@ -80,7 +80,7 @@ func (c *simulateCommand) Validate() error {
 
 // Run simulates.
 func (c *simulateCommand) Run(ctx context.Context, p *program) error {
-	pool, err := c.pool(p)
+	cfg, err := c.pool(p)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *simulateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.scenario(pool, measured)
+	s, err := c.scenario(cfg, measured)
 	if err != nil {
 		return &problem{what: err.Error(), usage: true}
 	}
@@ -110,8 +110,8 @@ func (c *simulateCommand) Run(ctx context.Context, p *program) error {
 	return printSimulation(pageOn(p.stdout), s, c.Runs, report, c.Chart)
 }
 
-// pool is the pool that --pool names, or nil.
-func (c *simulateCommand) pool(p *program) (*config.Pool, error) {
+// pool is the configuration that --pool refers to, with that pool alone; nil if none was asked for.
+func (c *simulateCommand) pool(p *program) (*config.Config, error) {
 	if c.Pool == "" {
 		return nil, nil //nolint:nilnil // none was asked for
 	}
@@ -123,7 +123,9 @@ func (c *simulateCommand) pool(p *program) (*config.Pool, error) {
 	if !ok {
 		return nil, &problem{what: fmt.Sprintf("there is no pool %s in %s: there are %s", c.Pool, c.Config, strings.Join(poolNames(cfg.Pools), ", ")), usage: true}
 	}
-	return &pool, nil
+	alone := *cfg
+	alone.Pools = []config.Pool{pool}
+	return &alone, nil
 }
 
 // measured is how long the jobs of a past run took, if they are asked for.
@@ -159,22 +161,18 @@ func (c *simulateCommand) measured(ctx context.Context, p *program) (*simulate.J
 	return new(simulate.Measured(runPrefix+run.ID, took)), nil
 }
 
-// scenario is what the flags ask for; pool and measured may be nil.
-func (c *simulateCommand) scenario(pool *config.Pool, measured *simulate.JobTime) (simulate.Scenario, error) {
+// scenario is what the flags ask for, beside the only pool of a configuration; cfg and measured may be nil.
+func (c *simulateCommand) scenario(cfg *config.Config, measured *simulate.JobTime) (simulate.Scenario, error) {
 	workers := 3000
-	if pool != nil {
-		workers = pool.Max
+	if cfg != nil {
+		workers = cfg.Pools[0].Max
 	}
 	if c.Workers > 0 {
 		workers = c.Workers
 	}
 	s := simulate.NewScenario(workers)
-	if pool != nil {
-		s.Slots, s.IdleTimeout, s.Providers, s.Bounds = pool.Slots, pool.IdleTimeout, nil, map[string]scaler.Capacity{}
-		for _, x := range pool.Capacity {
-			s.Providers = append(s.Providers, x.Provider)
-			s.Bounds[x.Provider] = scaler.Capacity{Provider: x.Provider, Max: x.Max}
-		}
+	if cfg != nil {
+		configured(&s, cfg)
 	}
 	if c.Slots > 0 {
 		s.Slots = c.Slots
@@ -211,6 +209,20 @@ func (c *simulateCommand) scenario(pool *config.Pool, measured *simulate.JobTime
 	}
 	s.Expected = s.JobTime.Mean() // as after an earlier night
 	return s, s.Validate()
+}
+
+// configured takes over what a configuration says of its only pool, and of the account.
+func configured(s *simulate.Scenario, cfg *config.Config) {
+	pool := cfg.Pools[0]
+	s.Slots, s.IdleTimeout, s.Within, s.Providers, s.Bounds = pool.Slots, pool.IdleTimeout, pool.Sizing.Within, nil, map[string]scaler.Capacity{}
+	for _, x := range pool.Capacity {
+		s.Providers = append(s.Providers, x.Provider)
+		s.Bounds[x.Provider] = scaler.Capacity{Provider: x.Provider, Min: x.Min, Max: x.Max}
+	}
+	s.Limits = scaler.Account{
+		VCPUs:             map[string]float64{simulate.OnDemand: cfg.Account.FargateVCPUs, simulate.Spot: cfg.Account.FargateSpotVCPUs},
+		NetworkInterfaces: cfg.Account.NetworkInterfaces, PerHour: price.USD(cfg.Budget.MaxUSDPerHour),
+	}
 }
 
 // account reads what the flags say of the account.
