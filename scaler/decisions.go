@@ -42,9 +42,13 @@ type decisionLog struct {
 // add takes a decision in and reports whether to record it: something was launched, another limit binds or holds, or it
 // is time to. What is not recorded is added to the next record.
 func (l *decisionLog) add(now time.Time, outstanding int, d Decision) (Decided, bool) {
+	reason := d.Reason
+	if d.Launches() == 0 && l.since.Launched > 0 && d.Limit == l.since.Limit {
+		reason = l.since.Reason // of a record that counts launches, the sentence speaks of launches
+	}
 	l.since = Decided{
 		Pool: d.Pool, At: now.UTC(), Outstanding: outstanding, Wanted: d.Wanted, Have: d.Have,
-		Launched: l.since.Launched + d.Launches(), Limit: d.Limit, Reason: d.Reason,
+		Launched: l.since.Launched + d.Launches(), Limit: d.Limit, Reason: reason,
 		Decisions: l.since.Decisions + 1, ExpiresAt: now.Add(keepDecisions).Unix(),
 	}
 	age := now.Sub(l.last.At)

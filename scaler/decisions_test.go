@@ -55,6 +55,27 @@ func TestDecisionsAreRecordedWhenTheyChangeAndNowAndThen(t *testing.T) {
 	}
 }
 
+func TestARecordThatCountsLaunchesSpeaksOfLaunches(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	var log decisionLog
+	add := func(after time.Duration, launch int) (Decided, bool) {
+		d := Decision{Pool: "rollup", Limit: LimitPacing, Reason: fmt.Sprintf("launching %d", launch)}
+		if launch > 0 {
+			d.Launch = []Launch{{Provider: "FARGATE", Count: launch}}
+		}
+		return log.add(begin.Add(after), 100, d)
+	}
+	add(0, 40)
+	add(500*time.Millisecond, 10)
+	if got, ok := add(time.Second, 0); !ok || got.Launched != 10 || got.Reason != "launching 10" {
+		t.Errorf("recorded %t: %d launched, %q", ok, got.Launched, got.Reason)
+	}
+	add(1500*time.Millisecond, 0)
+	if got, ok := add(2*time.Minute, 0); !ok || got.Reason != "launching 0" {
+		t.Errorf("recorded %t: %q", ok, got.Reason)
+	}
+}
+
 func TestDecisionsThatBelongTogetherAreOneStretch(t *testing.T) {
 	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
 	record := func(second, wanted, have, launched int, limit Limit) Decided {
