@@ -82,6 +82,10 @@ const (
 	probeAtOnce = 2
 	// While calls are throttled by chance a probe may be, too, so that they come by time.
 	probeInStorm = 10 * time.Second
+	// So slow a rate, in tasks a second, is most likely left over from a time at which others had used up the limit. Waiting for
+	// calls to be accepted would take minutes then, so that probes come by time.
+	crawling      = 1.5
+	probeCrawling = 15 * time.Second
 	// While the rate grows, each accepted probe raises it, and the next follows after a moment.
 	growEvery   = 500 * time.Millisecond
 	growBy      = 1.25

@@ -264,3 +264,44 @@ func TestAPaceIsReadyWhenItSays(t *testing.T) {
 		}
 	})
 }
+
+func TestARateThatFellWhileNothingWasAcceptedComesBackWithinAMinute(t *testing.T) {
+	for _, outage := range []time.Duration{10 * time.Second, time.Minute, 20 * time.Minute} {
+		type call struct {
+			sent  time.Duration
+			probe bool
+			ok    bool
+		}
+		const step, latency, from = 10 * time.Millisecond, 100 * time.Millisecond, 20 * time.Second
+		p := NewPace(planNow, launchRate(), Learnt{})
+		a := &pacedAccount{rate: 20, tokens: pacedBurst, dice: rand.New(rand.NewPCG(1, 1))}
+		var flying []call
+		calls := 0
+		for at := time.Duration(0); at < from+outage+time.Minute; at += step {
+			now := planNow.Add(at)
+			for len(flying) > 0 && flying[0].sent+latency <= at {
+				c := flying[0]
+				flying = flying[1:]
+				if c.ok {
+					p.Accepted(now, planNow.Add(c.sent), maxTasksPerCall, c.probe)
+				} else {
+					p.Throttled(now, planNow.Add(c.sent), maxTasksPerCall, c.probe)
+				}
+			}
+			out := at >= from && at < from+outage // others use the limit up
+			for p.Room(now, 3000, 0); p.Ready(now, maxTasksPerCall); {
+				probe := p.Take(now, maxTasksPerCall)
+				flying = append(flying, call{at, probe, !out && a.run(at, maxTasksPerCall)})
+				if out {
+					calls++
+				}
+			}
+		}
+		if rate := p.Rate().PerSecond; rate < 18 || rate > 20 {
+			t.Errorf("a minute after nothing was accepted for %s: %.2f tasks a second, want 20 or a little less", outage, rate)
+		}
+		if most := 20 + int(outage.Seconds()/8); calls > most {
+			t.Errorf("%d calls while nothing was accepted for %s, want at most %d", calls, outage, most)
+		}
+	}
+}

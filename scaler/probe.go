@@ -11,7 +11,8 @@ func (p *Pace) probeDue(now time.Time) bool {
 		return !now.Before(p.probe.next)
 	}
 	return (p.probe.calls >= p.probe.wait && p.wanted >= p.probe.wait*maxTasksPerCall) ||
-		(p.chance >= 2 && now.Sub(p.probe.at) > probeInStorm)
+		(p.chance >= 2 && now.Sub(p.probe.at) > probeInStorm) ||
+		(p.rate < crawling && now.Sub(later(p.probe.at, p.emptiedAt)) > probeCrawling)
 }
 
 // probeTimed reports whether one follows another at a time that is known.

@@ -30,8 +30,9 @@ const (
 	// Calls that were throttled by chance prove little, so that one step lowers the rate by no more than this.
 	stepInStorm = 0.85
 	stepMost    = 0.5
-	// slowest is the least rate that is believed, in tasks a second.
-	slowest = 0.1
+	// slowest is the least rate that is believed, in tasks a second: a call each ten seconds harms nobody, and shows soon that
+	// launches are accepted again.
+	slowest = 1
 )
 
 // lower takes the rate down to what a shortage at now, by a throttled call of n tasks, proves. Calls that had to be
