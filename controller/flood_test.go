@@ -157,8 +157,9 @@ func TestARunHasItsThreeThousandTasksAsSoonAsTheAccountLetsIt(t *testing.T) {
 				}
 				took, want := time.Since(first), time.Duration((tasks-tc.burst)/tc.rate)*time.Second
 				t.Logf("%d tasks accepted in %s", tasks, took)
-				if took < want-want/100 || took > want+want/100 {
-					t.Errorf("took %s, want %s within 1 %%", took, want)
+				const kept = 500 * time.Millisecond // as the pace leaves a few tokens in a full bucket, a call comes later
+				if took < want-want/100 || took > want+want/100+kept {
+					t.Errorf("took %s, want %s within 1 %% and %s", took, want, kept)
 				}
 			})
 		})

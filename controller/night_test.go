@@ -24,8 +24,8 @@ func TestThreeThousandWorkersComeWorkAndLeave(t *testing.T) {
 	floor := float64(max(0, workers-200)) / 40
 	t.Logf("%d workers accepted after %.1f s, of %.1f s that the account needs; all running after %.0f s; the work done after %.0f s; none left after %.0f s",
 		workers, *f.SecondsToAccepted, floor, *f.SecondsToRunning, *f.SecondsToFinished, *f.SecondsToZero)
-	if *f.SecondsToAccepted > 1.02*floor+0.1 {
-		t.Errorf("accepted after %.1f s, want at most 2 %% more than %.1f", *f.SecondsToAccepted, floor)
+	if *f.SecondsToAccepted > 1.02*floor+0.5 { // the pace leaves a few tokens in a full bucket
+		t.Errorf("accepted after %.1f s, want at most 2 %% and half a second more than %.1f", *f.SecondsToAccepted, floor)
 	}
 	if f.Launched != workers || f.Overshoot != 0 || f.ThrottledShare >= 0.01 {
 		t.Errorf("%d tasks launched, %d too many at once, %.1f %% of calls throttled", f.Launched, f.Overshoot, 100*f.ThrottledShare)
