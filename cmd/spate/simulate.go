@@ -22,19 +22,19 @@ import (
 type simulateCommand struct {
 	configFlag
 	outputFlag
-	Workers int    `help:"The pool's maximum of workers (default 3000, or the pool's)." placeholder:"N"`
-	Jobs    int    `help:"Jobs, all there at once (default 20 for each slot)." placeholder:"N"`
+	Workers *int   `help:"The pool's maximum of workers (default 3000, or the pool's)." placeholder:"N"`
+	Jobs    *int   `help:"Jobs, all there at once (default 20 for each slot)." placeholder:"N"`
 	JobTime string `help:"How long a job takes: 60s, 30s..2m (evenly), lognormal:60s,1.2 (mean, and sigma of the logarithm), or run:ID as those of a past run." default:"60s" placeholder:"TIME"`
 	Pool    string `help:"Take from this pool of the configuration file what no flag says: workers, slots, providers, idle timeout, deadline; and the budget and the account's limits." placeholder:"NAME"`
 
-	Slots       int           `help:"Jobs at a time in one worker (default 1, or the pool's)." placeholder:"N"`
-	VCPU        float64       `help:"vCPUs of a worker." name:"vcpu" default:"1"`
-	Memory      float64       `help:"GB of memory of a worker." default:"2"`
-	Arch        string        `help:"Processor of a worker: x86 or arm." enum:"x86,arm" default:"x86"`
-	IdleTimeout time.Duration `help:"How long a worker waits for a job before it leaves (default 15m, or the pool's)." placeholder:"TIME"`
-	Within      time.Duration `help:"When the work should be done, instead of as soon as possible." placeholder:"TIME"`
-	Budget      float64       `help:"US dollars an hour that all workers may cost together." placeholder:"USD"`
-	Providers   []string      `help:"Where workers run, most preferred first (default FARGATE_SPOT,FARGATE, or the pool's)." placeholder:"NAME"`
+	Slots       *int           `help:"Jobs at a time in one worker (default 1, or the pool's)." placeholder:"N"`
+	VCPU        float64        `help:"vCPUs of a worker." name:"vcpu" default:"1"`
+	Memory      float64        `help:"GB of memory of a worker." default:"2"`
+	Arch        string         `help:"Processor of a worker: x86 or arm." enum:"x86,arm" default:"x86"`
+	IdleTimeout *time.Duration `help:"How long a worker waits for a job before it leaves (default 15m, or the pool's)." placeholder:"TIME"`
+	Within      time.Duration  `help:"When the work should be done, instead of as soon as possible." placeholder:"TIME"`
+	Budget      float64        `help:"US dollars an hour that all workers may cost together." placeholder:"USD"`
+	Providers   []string       `help:"Where workers run, most preferred first (default FARGATE_SPOT,FARGATE, or the pool's)." placeholder:"NAME"`
 
 	LaunchRate        string        `help:"Tasks that the account launches a second, for each provider or by name: 20, or FARGATE=20,FARGATE_SPOT=40." default:"20" placeholder:"N"`
 	Burst             string        `help:"Tasks that it launches at once, likewise." default:"100" placeholder:"N"`
@@ -68,8 +68,8 @@ const (
 
 // Validate checks the flags.
 func (c *simulateCommand) Validate() error {
-	if c.Workers < 0 || c.Jobs < 0 || c.Slots < 0 || c.IdleTimeout < 0 || c.Within < 0 || c.Budget < 0 {
-		return errors.New("--workers, --jobs, --slots, --idle-timeout, --within and --budget must not be negative")
+	if c.Within < 0 || c.Budget < 0 {
+		return errors.New("--within and --budget must not be negative")
 	}
 	if c.Runs < 1 || c.Runs > maxRuns {
 		return fmt.Errorf("--runs must be 1 to %d, not %d", maxRuns, c.Runs)
@@ -167,18 +167,18 @@ func (c *simulateCommand) scenario(cfg *config.Config, measured *simulate.JobTim
 	if cfg != nil {
 		workers = cfg.Pools[0].Max
 	}
-	if c.Workers > 0 {
-		workers = c.Workers
+	if c.Workers != nil {
+		workers = *c.Workers
 	}
 	s := simulate.NewScenario(workers)
 	if cfg != nil {
 		configured(&s, cfg)
 	}
-	if c.Slots > 0 {
-		s.Slots = c.Slots
+	if c.Slots != nil {
+		s.Slots = *c.Slots
 	}
-	if c.IdleTimeout > 0 {
-		s.IdleTimeout = c.IdleTimeout
+	if c.IdleTimeout != nil {
+		s.IdleTimeout = *c.IdleTimeout
 	}
 	if len(c.Providers) > 0 {
 		s.Providers = c.Providers
@@ -190,8 +190,8 @@ func (c *simulateCommand) scenario(cfg *config.Config, measured *simulate.JobTim
 		s.Limits.PerHour = price.USD(c.Budget)
 	}
 	s.Jobs *= s.Slots
-	if c.Jobs > 0 {
-		s.Jobs = c.Jobs
+	if c.Jobs != nil {
+		s.Jobs = *c.Jobs
 	}
 	s.VCPU, s.MemoryGB, s.Arch = c.VCPU, c.Memory, price.Arch(c.Arch)
 	s.Latency, s.Seed = c.Latency, c.Seed
@@ -377,10 +377,18 @@ func outcomeLines(s simulate.Scenario, p simulate.Policy, target int) []outcomeL
 	if held := heldBy(p.Held); held != "" {
 		add("held back", "%s", held)
 	}
-	add("RunTask", "%s, %.2g %% of them throttled", countOf(p.Calls, "call"), p.ThrottledShare*100)
+	add("RunTask", "%s, %s of them throttled", countOf(p.Calls, "call"), inPercent(p.ThrottledShare))
 	add("cost", "%s until finished, %s until none is left; %.0f %% of the time paid for without a job, %.0f %% to start", p.USDToFinished, p.USD,
 		p.IdleShare*100, p.StartShare*100)
 	return lines
+}
+
+// inPercent writes a share, with two digits where it is small.
+func inPercent(share float64) string {
+	if share < 0.1 {
+		return fmt.Sprintf("%.2g %%", share*100)
+	}
+	return fmt.Sprintf("%.0f %%", share*100)
 }
 
 // heldBy says what kept the scaler from launching more, the longest first.

@@ -87,6 +87,7 @@ func (s Scenario) Validate() error {
 	need(s.Slots >= 1, "%d slots: want at least 1", s.Slots)
 	need(s.JobTime.Mean() > 0, "a job time of %s: want more than 0", s.JobTime.Mean())
 	need(s.Account.NeverStart >= 0 && s.Account.NeverStart < 1, "%v of the tasks never start: want a share from 0 to less than 1", s.Account.NeverStart)
+	need(s.Account.Interfaces >= 1, "%d network interfaces: want at least 1", s.Account.Interfaces)
 	need(s.Account.SpotInterruptions >= 0, "%v interruptions an hour: want 0 or more", s.Account.SpotInterruptions)
 	need(s.VCPU > 0 && s.MemoryGB > 0, "%v vCPU and %v GB: want more than 0", s.VCPU, s.MemoryGB)
 	need(s.IdleTimeout > 0, "an idle timeout of %s: want more than 0", s.IdleTimeout)
@@ -99,6 +100,7 @@ func (s Scenario) Validate() error {
 	for i, p := range s.Providers {
 		need(p == OnDemand || p == Spot, "provider %q: want %s or %s", p, OnDemand, Spot)
 		need(!slices.Contains(s.Providers[:i], p), "provider %s is there twice", p)
+		need(s.Provider(p).Launches.Burst >= 1, "%v launches at once on %s: want at least 1", s.Provider(p).Launches.Burst, p)
 	}
 	return errors.Join(errs...)
 }
