@@ -147,8 +147,12 @@ func TestAPoolWithWorkAndRoomMakesProgressAndWithTokensReachesItsTarget(t *testi
 		}
 		o.Tokens = map[string]int{providerOnDemand: math.MaxInt32, providerSpot: math.MaxInt32}
 		for i, d := range Plan(planNow, o, p) {
-			// Within a budget the target is that of the cheapest mix.
-			if i == 0 && (d.Launches() > 0 || d.Have < before[i].Target && p.Account.PerHour == 0) {
+			// Within a budget the target is that of the cheapest mix, and for a deadline a twentieth may be missing.
+			reached := float64(d.Have) >= (1-deadlineSlack)*float64(before[i].Target) || p.Account.PerHour > 0
+			if policyOf(p, d.Pool).Within == 0 && p.Account.PerHour == 0 {
+				reached = d.Have >= before[i].Target
+			}
+			if i == 0 && (d.Launches() > 0 || !reached) {
 				t.Fatalf("%s first wanted %d to be reached, and then made no use of its tokens: %s", d.Pool, before[i].Target, d.Reason)
 			}
 		}
