@@ -29,6 +29,8 @@ type Pace struct {
 	chance    float64   // throttled calls that were chance; fades with each accepted one
 	repeated  int       // share of calls that were throttled before they were accepted, of the last few
 	emptiedAt time.Time // when tokens were last given up
+	takenAt   time.Time // when tokens were last taken
+	before    float64   // the highest rate that was ever lowered
 
 	probe probing
 }
@@ -80,6 +82,9 @@ const (
 	probeSoon = 8
 	// After the rate has grown there is more to be found.
 	probeAtOnce = 2
+	// A probe leaves so long after the call before it, or half the time until the next one, that it cannot overtake it, and
+	// take its tokens.
+	probeApart = 100 * time.Millisecond
 	// While calls are throttled by chance a probe may be, too, so that they come by time.
 	probeInStorm = 10 * time.Second
 	// So slow a rate, in tasks a second, is most likely left over from a time at which others had used up the limit. Waiting for
@@ -156,19 +161,19 @@ func (p *Pace) Ready(now time.Time, n int) bool {
 	if p.refused.calls > 0 && (now.Before(p.refused.pausedUntil) || now.Before(p.refused.trialUntil)) {
 		return false // one at a time, to see what becomes of it
 	}
-	return p.has(n) || p.probeDue(now)
+	return p.has(n) || (p.probeDue(now) && !now.Before(p.probeFrom()))
 }
 
 // Until is how long it takes, if nothing happens, until a call of n tasks may be made.
 func (p *Pace) Until(now time.Time, n int) time.Duration {
 	p.refill(now)
 	wait := max(0, p.refused.pausedUntil.Sub(now), p.refused.trialUntil.Sub(now))
-	if p.has(n) || p.probeDue(now) {
+	if p.has(n) {
 		return wait
 	}
 	tokens := p.at.Sub(now) + time.Duration(math.Ceil((float64(n)-p.tokens)/p.rate*float64(time.Second)))
-	if p.probeTimed() {
-		tokens = min(tokens, p.probe.next.Sub(now))
+	if p.probeDue(now) || p.probeTimed() {
+		tokens = min(tokens, max(0, p.probeFrom().Sub(now)))
 	}
 	return max(wait, tokens)
 }
@@ -178,6 +183,7 @@ func (p *Pace) Until(now time.Time, n int) time.Duration {
 func (p *Pace) Take(now time.Time, n int) (probe bool) {
 	p.refill(now)
 	p.asked += float64(n)
+	p.takenAt = now
 	if p.refused.calls > 0 {
 		p.refused.trialUntil = now.Add(trialMost)
 	}
@@ -253,9 +259,6 @@ func (p *Pace) Throttled(now, sent time.Time, n int, probe bool) {
 		return
 	}
 	r.shortage, r.pausedUntil = true, time.Time{}
-	if stuck {
-		p.chance /= 2
-	}
 	p.repeated, p.emptiedAt = 0, now
 	p.tokens = min(p.tokens, 0)
 	if p.probe.grown > 0 {
@@ -272,7 +275,7 @@ func (p *Pace) Throttled(now, sent time.Time, n int, probe bool) {
 
 // patience is how many throttled calls in a row may be chance.
 func (p *Pace) patience() int {
-	if p.probe.grown > 0 && p.chance < 1 {
+	if p.chance < 1 && p.probe.grown > 0 {
 		return 0
 	}
 	return 1 + min(2, int(p.chance))

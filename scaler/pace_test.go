@@ -24,14 +24,14 @@ type paceScenario struct {
 func paceScenarios() []paceScenario {
 	return []paceScenario{
 		{"100, then 20/s: as documented", pacedAccount{rate: 20}, 1.01, 0.01, 0, 1.01},
-		{"5/s", pacedAccount{rate: 5}, 1.02, 0.1, 10 * time.Second, 1.02},
-		{"10/s", pacedAccount{rate: 10}, 1.02, 0.1, 20 * time.Second, 1.02},
+		{"5/s", pacedAccount{rate: 5}, 1.02, 0.15, 10 * time.Second, 1.02},
+		{"10/s", pacedAccount{rate: 10}, 1.02, 0.15, 30 * time.Second, 1.02},
 		{"100/s", pacedAccount{rate: 100}, 1.2, 0.04, time.Minute, 1.02},
 		{"20/s, after 30 s 5/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 5}, 1.02, 0.15, 12 * time.Second, 1.02},
-		{"100/s, after 10 s 20/s", pacedAccount{rate: 100, change: 10 * time.Second, then: 20}, 1.25, 0.12, 30 * time.Second, 1.02},
+		{"100/s, after 10 s 20/s", pacedAccount{rate: 100, change: 10 * time.Second, then: 20}, 1.25, 0.25, 40 * time.Second, 1.02},
 		{"5/s, after 60 s 20/s", pacedAccount{rate: 5, change: time.Minute, then: 20}, 1.3, 0.1, 2 * time.Minute, 1.02},
 		{"20/s, after 30 s 100/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 100}, 1.5, 0.04, time.Minute, 1.02},
-		{"20/s, 30 % throttled by chance", pacedAccount{rate: 20, random: 0.3}, 1.15, 0.45, 0, 1.15},
+		{"20/s, 30 % throttled by chance", pacedAccount{rate: 20, random: 0.3}, 1.25, 0.5, 0, 1.25},
 		{"20/s, 5 % without an answer", pacedAccount{rate: 20, timeout: 0.05}, 1.1, 0.01, 0, 1.1},
 	}
 }

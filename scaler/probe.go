@@ -11,8 +11,26 @@ func (p *Pace) probeDue(now time.Time) bool {
 		return !now.Before(p.probe.next)
 	}
 	return (p.probe.calls >= p.probe.wait && p.wanted >= p.probe.wait*maxTasksPerCall) ||
-		(p.chance >= 2 && now.Sub(p.probe.at) > probeInStorm) ||
+		(p.chance >= 2 && now.Sub(p.probe.at) > p.stormPause()) ||
 		(p.rate < crawling && now.Sub(later(p.probe.at, p.emptiedAt)) > probeCrawling)
+}
+
+// stormPause is how long after a probe the next one comes while much is throttled by chance: chance may have taken the rate
+// down far below what it was.
+func (p *Pace) stormPause() time.Duration {
+	if p.rate < p.before/2 {
+		return probeInStorm / 4
+	}
+	return probeInStorm
+}
+
+// probeFrom is when a probe that is due may leave.
+func (p *Pace) probeFrom() time.Time {
+	from := p.takenAt.Add(min(probeApart, time.Duration(maxTasksPerCall/2/p.rate*float64(time.Second))))
+	if p.probeTimed() {
+		from = later(from, p.probe.next)
+	}
+	return from
 }
 
 // probeTimed reports whether one follows another at a time that is known.
@@ -30,7 +48,7 @@ func (p *Pace) grow(now time.Time) {
 	switch {
 	case p.probe.grown == 1:
 		p.probe.from, p.probe.rate = shortage{now, p.tally}, p.rate
-	case p.chance >= 1:
+	case p.chance >= 1 && p.rate >= p.before:
 		p.rate *= growInStorm
 	default:
 		p.rate *= growBy

@@ -59,6 +59,7 @@ func (p *Pace) lower(now time.Time, n int, stuck bool) {
 		proven = max(stepInStorm*p.rate, proven)
 	}
 	if proven < belowUp*p.rate {
+		p.before = max(p.rate, p.before)
 		p.rate = max(below*proven, slowest)
 	}
 }
