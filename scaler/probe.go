@@ -50,6 +50,8 @@ func (p *Pace) grow(now time.Time) {
 		p.probe.from, p.probe.rate = shortage{now, p.tally}, p.rate
 	case p.chance >= 1 && p.rate >= p.before:
 		p.rate *= growInStorm
+	case p.chance >= 1:
+		p.rate = min(p.before, growBy*p.rate)
 	default:
 		p.rate *= growBy
 	}
