@@ -229,6 +229,12 @@ func (b *breakers) takeOver(now time.Time, open []Breaker) {
 	}
 }
 
+// unwanted gives up the breakers of quotas of which nobody wants more any longer, once a trial would be due: if the quota is
+// still used up then, the next request will say so.
+func (b *breakers) unwanted(now time.Time) {
+	b.open = slices.DeleteFunc(b.open, func(x Breaker) bool { return x.Kind == LimitQuota && x.due(now) })
+}
+
 // reset makes a trial of each breaker due: somebody says that what was wrong is not any more.
 func (b *breakers) reset(now time.Time) {
 	for i := range b.open {

@@ -73,6 +73,7 @@ type pool struct {
 	rooms    rooms
 
 	observed PoolObservation // what last was decided for
+	fell     time.Time       // when there were fewer outstanding jobs than before, or no worker running
 
 	looking    bool // a listing is under way
 	describing bool // descriptions are
@@ -221,8 +222,8 @@ func (e *Engine) Due(now time.Time) time.Time {
 	if call := e.callDue(now); !call.IsZero() {
 		due = earlier(due, later(call, now.Add(time.Millisecond)))
 	}
-	if e.asking() {
-		return earlier(due, now.Add(e.looks.Until(now, 1)))
+	if look, ok := e.nextInquiry(now); ok {
+		due = earlier(due, look)
 	}
 	return due
 }

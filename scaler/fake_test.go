@@ -45,8 +45,9 @@ type fakeECS struct {
 	tokens  map[string]float64
 	filled  map[string]time.Time
 	calls   map[string]int
-	down    bool // List, Describe and counts fail
-	dumb    bool // only Describe fails
+	down    bool         // List, Describe and counts fail
+	look    func() error // the error of a List or a Describe, if not nil
+	dumb    bool         // only Describe fails
 
 	stopError error // of StopTask
 }
@@ -167,6 +168,11 @@ func (f *fakeECS) ListTasks(_ context.Context, in *ecs.ListTasksInput, _ ...func
 	if f.down {
 		return nil, &ecstypes.ServerException{}
 	}
+	if f.look != nil {
+		if err := f.look(); err != nil {
+			return nil, err
+		}
+	}
 	if in.StartedBy != nil && in.Family != nil {
 		f.t.Error("ListTasks with startedBy and another filter")
 	}
@@ -200,6 +206,11 @@ func (f *fakeECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _
 	f.calls["DescribeTasks"]++
 	if f.down || f.dumb {
 		return nil, &ecstypes.ServerException{}
+	}
+	if f.look != nil {
+		if err := f.look(); err != nil {
+			return nil, err
+		}
 	}
 	if len(in.Tasks) == 0 || len(in.Tasks) > 100 {
 		f.t.Errorf("DescribeTasks of %d tasks", len(in.Tasks))

@@ -15,7 +15,12 @@ import (
 const (
 	maxDescribe = 100 // tasks a call ("DescribeTasks" in the Amazon ECS API reference)
 	lookTimeout = 45 * time.Second
-	lookTries   = 3 // of one call within an inquiry
+	// lookTries is how often one call is made at which the service fails. One that is throttled is made again for lookTimeout:
+	// somebody else uses the account's rate, and the rest of a listing would be lost.
+	lookTries = 3
+	// The pause before a call is made again doubles from lookPause to longestLookPause.
+	lookPause        = 200 * time.Millisecond
+	longestLookPause = 2 * time.Second
 )
 
 // inquiry asks ECS which tasks there are, or what has become of some, call by call. A listing fails as a whole, as half of
@@ -31,8 +36,10 @@ type inquiry struct {
 
 	at    time.Time // of the first call of a listing, of the last one of descriptions
 	arns  []string
-	busy  bool // a call is under way
-	tries int  // of the next call
+	busy  bool      // a call is under way
+	tries int       // of the next call
+	tried time.Time // when its first try failed
+	due   time.Time // when it may be made
 }
 
 // ask begins an inquiry.
@@ -41,15 +48,23 @@ func (e *Engine) ask(now time.Time, q *inquiry) {
 	e.inquire(now)
 }
 
-// asking reports whether some inquiry waits for its next call.
-func (e *Engine) asking() bool {
-	return slices.ContainsFunc(e.inquiries, func(q *inquiry) bool { return !q.busy })
+// nextInquiry is when the next call may be made that some inquiry waits for; ok is false if none does.
+func (e *Engine) nextInquiry(now time.Time) (at time.Time, ok bool) {
+	for _, q := range e.inquiries {
+		if !q.busy && (!ok || q.due.Before(at)) {
+			at, ok = q.due, true
+		}
+	}
+	if granted := now.Add(e.looks.Until(now, 1)); at.Before(granted) {
+		at = granted
+	}
+	return at, ok
 }
 
 // inquire makes the calls that inquiries wait for, as far as the rate of such calls goes, the oldest inquiry first.
 func (e *Engine) inquire(now time.Time) {
 	for _, q := range e.inquiries {
-		if q.busy {
+		if q.busy || now.Before(q.due) {
 			continue
 		}
 		if e.looks.Take(now, 1) == 0 {
@@ -125,12 +140,23 @@ func (e *Engine) again(now time.Time, q *inquiry, err error) bool {
 	if class == awsclient.ClassThrottled {
 		e.looks.Empty(now)
 	}
-	if err == nil || q.tries >= lookTries || class != awsclient.ClassThrottled && !class.Ambiguous() {
-		q.tries = 0
+	if q.tried.IsZero() {
+		q.tried = now
+	}
+	if !q.worthAgain(now, class) {
+		q.tries, q.tried, q.due = 0, time.Time{}, time.Time{}
 		return false
 	}
+	q.due = now.Add(min(longestLookPause, lookPause<<min(10, q.tries-1)))
 	e.inquire(now)
 	return true
+}
+
+func (q *inquiry) worthAgain(now time.Time, class awsclient.Class) bool {
+	if class == awsclient.ClassThrottled {
+		return now.Sub(q.tried) < lookTimeout
+	}
+	return class.Ambiguous() && q.tries < lookTries
 }
 
 func (e *Engine) end(now time.Time, q *inquiry) {

@@ -26,6 +26,8 @@ type PoolObservation struct {
 	Unsent                map[string]int // of the unsettled ones, those whose requests are not sent yet, by provider
 	Holds                 []Hold
 	Asked                 Asked
+	// Still is for how long workers have run and the number of outstanding jobs has not fallen.
+	Still time.Duration
 	StopError             string // ECS's words when it last refused to stop a task of a killed pool; "" when it did not
 }
 

@@ -71,8 +71,12 @@ func (v view) useful() int {
 		return math.MaxInt
 	}
 	old := min(v.o.otherDefinition(), v.o.Workers.Running) // they hand the jobs back
-	busy := float64(v.o.Workers.Running-old)*v.startUp().Seconds() + v.o.Workers.PendingFor.Seconds()
+	running := float64(v.o.Workers.Running - old)
+	busy := running*v.startUp().Seconds() + v.o.Workers.PendingFor.Seconds()
 	slots := float64(max(1, v.p.Slots))
+	if still := v.o.Still.Seconds(); still > 2*each+v.startUp().Seconds() {
+		each = max(each, still*slots*running) // jobs take longer than they did: fewer than one has ended in that time
+	}
 	left := float64(v.o.Demand.Outstanding) - slots*busy/each
 	return int(math.Ceil(max(0, left) / slots))
 }

@@ -132,6 +132,10 @@ func (p *pool) observation(now time.Time) PoolObservation {
 	p.rooms.forget(now)
 	o.Holds = slices.Concat(p.holds, p.rooms.holds(now, p.Subnets), p.breakers.holds(now))
 	o.StopError = p.stopError
+	if o.Workers.Running == 0 || p.demand.Outstanding < p.observed.Demand.Outstanding {
+		p.fell = now
+	}
+	o.Still = now.Sub(p.fell)
 	return o
 }
 
@@ -144,6 +148,9 @@ func (p *pool) decided(now time.Time, d Decision) error {
 	p.log.WithLevel(level).Int("wanted", d.Wanted).Int("have", d.Have).Int("other", d.Other).Int("launch", d.Launches()).Str("limit", string(d.Limit)).Msg(d.Reason)
 	p.last = d
 	p.breakers.tried(now, d.Launch)
+	if d.Have >= d.Wanted {
+		p.breakers.unwanted(now)
+	}
 	if record, ok := p.decisions.add(now, p.demand.Outstanding, d); ok {
 		p.unwritten = append(p.unwritten, record)
 	}

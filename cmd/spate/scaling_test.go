@@ -58,7 +58,7 @@ func TestTheScalingPageQuotesWhatSimulationsPrint(t *testing.T) {
 	}
 	for path, want := range map[string][]byte{page: []byte(text.String()), picture: now} {
 		if *update {
-			if err := os.WriteFile(path, want, 0o644); err != nil { //nolint:gosec // a document
+			if err := os.WriteFile(path, want, 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue
