@@ -27,8 +27,8 @@ type PoolObservation struct {
 	Holds                 []Hold
 	Asked                 Asked
 	// Still is for how long workers have run and the number of outstanding jobs has not fallen.
-	Still time.Duration
-	StopError             string // ECS's words when it last refused to stop a task of a killed pool; "" when it did not
+	Still     time.Duration
+	StopError string // ECS's words when it last refused to stop a task of a killed pool; "" when it did not
 }
 
 // Demand is how much work a pool has.

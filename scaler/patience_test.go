@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,13 +12,14 @@ import (
 func TestJobsThatTakeLongerThanTheyDidDoNotKeepOthersWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 0)
-		jobs := 10
+		var jobs atomic.Int64
+		jobs.Store(10)
 		s.jobsOf = func(pool string) Demand {
-			return Demand{Outstanding: jobs, JobDuration: 10 * time.Second, TaskDefinition: "spate-" + pool + ":7", At: time.Now(), Known: true}
+			return Demand{Outstanding: int(jobs.Load()), JobDuration: 10 * time.Second, TaskDefinition: "spate-" + pool + ":7", At: time.Now(), Known: true}
 		}
 		s.start()
 		s.until("ten run", 2*time.Minute, func() bool { return s.journal.status("rollup").Running == 10 })
-		jobs = 20
+		jobs.Store(20)
 		took := s.until("the others have workers", 5*time.Minute, s.launchedIs(20))
 		if took < 10*time.Second {
 			t.Errorf("launched after %s, before anything spoke against the short jobs", took)
