@@ -75,7 +75,7 @@ func (f *fleet) unseen(arn string) bool {
 // workers sums the fleet up. Tasks on their way out are no workers any more. What is listed and not described yet counts as
 // running, under no provider's and no definition's name.
 func (f *fleet) workers() Workers {
-	w := Workers{ByProvider: map[string]int{}, ByDefinition: map[string]int{}, At: f.at, Known: f.known}
+	w := Workers{ByProvider: map[string]int{}, StoppingBy: map[string]int{}, ByDefinition: map[string]int{}, At: f.at, Known: f.known}
 	for _, m := range f.members {
 		if !m.due.IsZero() && (w.Awaited.IsZero() || m.due.Before(w.Awaited)) {
 			w.Awaited = m.due
@@ -87,6 +87,7 @@ func (f *fleet) workers() Workers {
 			w.Pending++
 		case memberStopping:
 			w.Stopping++
+			w.StoppingBy[m.provider]++
 			continue
 		}
 		w.ByProvider[m.provider]++

@@ -68,6 +68,7 @@ type Workers struct {
 	Running    int
 	Pending    int            // launched, not running yet; those that no listing shows yet included
 	Stopping   int            // told to stop: none of the others
+	StoppingBy map[string]int // the same by provider: until they are gone they take what workers take of the account
 	ByProvider map[string]int // running and pending
 	// ByDefinition is the same by task definition (family:revision or its ARN). One that is not in it, or under "", is
 	// taken for a worker of the demand's.

@@ -114,7 +114,7 @@ func (o *Options) validateEngine() error {
 	if o.LaunchRate == (Rate{}) {
 		o.LaunchRate = launchRate()
 	}
-	if o.StaleAfter < 0 || o.LaunchRate.Burst < 1 || o.LaunchRate.PerSecond <= 0 {
+	if o.StaleAfter < 0 || o.LaunchRate.Burst < maxTasksPerCall || o.LaunchRate.PerSecond <= 0 {
 		return fmt.Errorf("scaler: stale after %s and a launch rate of %v make no sense", o.StaleAfter, o.LaunchRate)
 	}
 	seen := map[string]bool{}

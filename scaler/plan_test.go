@@ -20,7 +20,7 @@ var planNow = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 //	pool NAME [min=] max= [slots=] [priority=] [within=] capacity=(PROVIDER:[MIN-]MAX, …)
 //	demand NAME jobs= [takes=] [vcpu= gb=] [age=] [revision=] [empty-for=] [no-task-definition]     or   demand NAME unknown
 //	run NAME jobs= [submitted=] [takes=]       how long ago; no-runs NAME forgets them
-//	workers NAME [running=] [pending=] [pending-for=] [start-up=] [age=] [on=(PROVIDER:COUNT, …)] [of=(REVISION:COUNT, …)]
+//	workers NAME [running=] [pending=] [pending-for=] [start-up=] [age=] [on=(PROVIDER:COUNT, …)] [of=(REVISION:COUNT, …)] [stopping=(PROVIDER:COUNT, …)]
 //	workers NAME unknown
 //	unsettled NAME on=(PROVIDER:COUNT, …) [of=(REVISION:COUNT, …)]
 //	hold NAME [provider=] limit= for= [trial=] its words in the lines below
@@ -122,7 +122,7 @@ func (s *story) tell(t *testing.T, d *datadriven.TestData, name string, pool *Po
 	case "workers":
 		pool.Workers = Workers{
 			Running: number(t, d, "running"), Pending: number(t, d, "pending"), ByProvider: counts(t, d, "on"),
-			ByDefinition: byDefinition(t, d, name), StartUp: durationArg(t, d, "start-up"), PendingFor: durationArg(t, d, "pending-for"),
+			Stopping: sum(counts(t, d, "stopping")), StoppingBy: counts(t, d, "stopping"), ByDefinition: byDefinition(t, d, name), StartUp: durationArg(t, d, "start-up"), PendingFor: durationArg(t, d, "pending-for"),
 			At: s.now.Add(-durationArg(t, d, "age")), Known: !d.HasArg("unknown"),
 		}
 	case "unsettled":

@@ -61,11 +61,11 @@ func (s *supply) count(o Observation, p PoolPolicy) {
 	seen := o.Pools[p.Name]
 	v := view{o: seen, p: p}
 	worker := seen.Demand.Worker
-	all := v.o.Workers.Running + v.o.Workers.Pending + sum(seen.Unsettled)
+	all := v.o.Workers.Running + v.o.Workers.Pending + v.o.Workers.Stopping + sum(seen.Unsettled)
 	elsewhere := all // of no provider that is known; they count as On-Demand
 	perHour, dearest := 0.0, 0.0
 	for _, provider := range [...]string{providerSpot, providerOnDemand} {
-		n := v.used(provider)
+		n := v.used(provider) + v.o.Workers.StoppingBy[provider]
 		elsewhere -= n
 		if provider == providerOnDemand {
 			n += max(0, elsewhere)

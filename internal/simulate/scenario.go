@@ -100,7 +100,7 @@ func (s Scenario) Validate() error {
 	for i, p := range s.Providers {
 		need(p == OnDemand || p == Spot, "provider %q: want %s or %s", p, OnDemand, Spot)
 		need(!slices.Contains(s.Providers[:i], p), "provider %s is there twice", p)
-		need(s.Provider(p).Launches.Burst >= 1, "%v launches at once on %s: want at least 1", s.Provider(p).Launches.Burst, p)
+		need(s.Provider(p).Launches.Burst >= 10, "%v launches at once on %s: want at least 10, as a request is for ten", s.Provider(p).Launches.Burst, p)
 	}
 	return errors.Join(errs...)
 }
