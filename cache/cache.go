@@ -1,12 +1,15 @@
 package cache
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 )
 
 // Options make a Cache. All but Prefix, WritesPerSecond, Log and Registerer are required.
@@ -26,8 +29,8 @@ type Options struct {
 	Registerer      prometheus.Registerer
 }
 
-// Cache is the whole of it. Lookup and Forget work in any process; of Updater and Follower at most one each is meant to
-// run. It is safe for concurrent use.
+// Cache is the whole of it. Lookup and Forget work in any process; Run is meant for at most one. It is safe for concurrent
+// use.
 type Cache struct {
 	View     *View
 	Ledger   *Ledger
@@ -66,4 +69,20 @@ func New(o Options) (*Cache, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Run keeps ledger and view up to date until ctx ends or one of the loops fails, and returns why when all have ended.
+func (c *Cache) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for name, run := range map[string]func(context.Context) error{
+		"updater": c.Updater.Run, "follower": c.Follower.Run,
+	} {
+		group.Go(func() error {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return ctx.Err()
+		})
+	}
+	return group.Wait()
 }

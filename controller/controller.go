@@ -218,7 +218,7 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, run := range map[string]func(context.Context) error{
-		"planner": plan.Run, "scaler": scale.Run, "updater": outputs.Updater.Run, "follower": outputs.Follower.Run, "images": newest.run, "depths": depths.Run,
+		"planner": plan.Run, "scaler": scale.Run, "cache": outputs.Run, "images": newest.run, "depths": depths.Run,
 	} {
 		group.Go(func() error {
 			err := run(ctx)
