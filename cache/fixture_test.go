@@ -145,7 +145,13 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{t: t, redis: openRedis(t), now: start}
+	return newHouseOn(t, openRedis(t))
+}
+
+// newHouseOn uses a Redis, which must be empty.
+func newHouseOn(t testing.TB, client *redis.Client) *house {
+	t.Helper()
+	h := &house{t: t, redis: client, now: start}
 	h.server, h.clients = openDynamoDB(t)
 	h.faults = &faults{DynamoDB: h.clients.DynamoDB, Streams: h.clients.Streams}
 	h.records = NewTableRecords(table.New(h.clients.DynamoDB, runsTable))

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"flag"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -9,6 +11,9 @@ import (
 	"spate/job"
 )
 
+// rounds is how many random histories are tried. A failing one says the seed (-rapid.seed) that repeats it.
+var rounds = flag.Int("rounds", 15, "random histories to try")
+
 // TestRandomHistories turns publishing, removal, notification, following, crashes and Redis's accidents in random order
 // and compares with a model. At every moment: an output that was settled as absent and not published since is no hit,
 // one settled as present and not removed since is no miss. After quiescence the view says exactly what S3 holds.
@@ -16,8 +21,13 @@ func TestRandomHistories(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many histories")
 	}
+	if err := flag.Set("rapid.checks", strconv.Itoa(*rounds)); err != nil {
+		t.Fatal(err)
+	}
+	client := openRedis(t)
 	rapid.Check(t, func(r *rapid.T) {
-		h := newHouse(t)
+		h := newHouseOn(t, client)
+		defer h.flush()
 		defer h.leave()
 		hist := &history{house: h, keys: testKeys(0, 12), present: map[job.Key]bool{}, touched: map[job.Key]bool{}}
 		var snapshots []snapshot
