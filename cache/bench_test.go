@@ -17,7 +17,7 @@ func BenchmarkLookup(b *testing.B) {
 	client := openRedis(b)
 	view := NewView(client, "spate")
 	empty := usedMemory(b, client)
-	writer, err := view.Create(b.Context(), 1)
+	writer, err := view.Create(b.Context(), 1, minBucketBits)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,8 +22,8 @@ type build struct {
 }
 
 // startBuild scans into a new epoch. It must begin after the stream's places are fixed.
-func startBuild(ctx context.Context, f *Follower, epoch int64, now time.Time) (*build, error) {
-	writer, err := f.View.Create(ctx, epoch)
+func startBuild(ctx context.Context, f *Follower, epoch int64, bits BucketBits, now time.Time) (*build, error) {
+	writer, err := f.View.Create(ctx, epoch, bits)
 	if err != nil {
 		return nil, err
 	}
@@ -88,17 +88,34 @@ func (b *build) stop() {
 // beginBuild gives out the next epoch and starts to fill it.
 func (s *session) beginBuild(ctx context.Context, now time.Time) error {
 	if s.current.Building == 0 { // else Redis did not answer the last time, and the number is still unused
-		if err := s.save(ctx, s.current.begin()); err != nil {
+		expected, err := s.expected(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.save(ctx, s.current.begin(s.View.bitsFor(ctx, expected))); err != nil {
 			return err
 		}
 	}
-	b, err := startBuild(ctx, s.Follower, s.current.Building, now)
+	b, err := startBuild(ctx, s.Follower, s.current.Building, s.current.BuildingBits, now)
 	if err != nil {
 		return err
 	}
 	s.build = b
-	s.Log.Info().Int64("epoch", b.writer.epoch).Msg("building epoch")
+	s.Log.Info().Int64("epoch", b.writer.epoch).Int("bucket_bits", int(b.writer.bits)).Msg("building epoch")
 	return nil
+}
+
+// expected is about how many outputs the next epoch will hold.
+func (s *session) expected(ctx context.Context) (int64, error) {
+	outputs := s.current.Outputs
+	if s.live != nil {
+		outputs = max(outputs, s.live.outputs())
+	}
+	items, err := s.Ledger.Items(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return max(outputs, items), nil
 }
 
 // judgeBuild abandons the build when it cannot succeed any more; the next round begins another. It returns the error.

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ const (
 type Mark struct {
 	Epoch    int64
 	Sequence int64
+	Bits     BucketBits // of the epoch
 }
 
 // believable decides whether content that was read between two readings of the sequence is the epoch's: both are there,
@@ -35,21 +37,38 @@ func believable(at Mark, before, after int64) bool {
 
 // Record is what the runs table remembers of the epochs. Its methods are the transitions; they change a copy.
 type Record struct {
-	Last     int64     `dynamodbav:"last"`     // the last epoch number given out
-	Live     int64     `dynamodbav:"live"`     // 0 when none is
-	Sequence int64     `dynamodbav:"sequence"` // the live epoch had at least this
-	Building int64     `dynamodbav:"building"` // 0 when none is
-	Dead     []Remains `dynamodbav:"dead"`     // whose keys are not yet removed
-	Stream   string    `dynamodbav:"stream"`   // ARN of the ledger's stream that the checkpoints belong to
-	At       time.Time `dynamodbav:"at"`       // when all changes before the checkpoints were in the live epoch
-	Follower string    `dynamodbav:"follower"` // who wrote this
-	Version  int64     `dynamodbav:"version"`  // grows with each write
+	Last         int64      `dynamodbav:"last"`                    // the last epoch number given out
+	Live         int64      `dynamodbav:"live"`                    // 0 when none is
+	Bits         BucketBits `dynamodbav:"bits,omitempty"`          // of the live epoch
+	Sequence     int64      `dynamodbav:"sequence"`                // the live epoch had at least this
+	Outputs      int64      `dynamodbav:"outputs,omitempty"`       // about as many were in the epoch that was live last
+	Building     int64      `dynamodbav:"building"`                // 0 when none is
+	BuildingBits BucketBits `dynamodbav:"building_bits,omitempty"` // of the epoch that is being built
+	Dead         []Remains  `dynamodbav:"dead"`                    // whose keys are not yet removed
+	Stream       string     `dynamodbav:"stream"`                  // ARN of the ledger's stream that the checkpoints belong to
+	At           time.Time  `dynamodbav:"at"`                      // when all changes before the checkpoints were in the live epoch
+	Follower     string     `dynamodbav:"follower"`                // who wrote this
+	Version      int64      `dynamodbav:"version"`                 // grows with each write
 }
 
 // Remains are what a retired or abandoned epoch left in Redis.
 type Remains struct {
-	Epoch int64 `dynamodbav:"epoch"`
-	State State `dynamodbav:"state"`
+	Epoch int64      `dynamodbav:"epoch"`
+	State State      `dynamodbav:"state"`
+	Bits  BucketBits `dynamodbav:"bits,omitempty"`
+}
+
+// mark is the live epoch's.
+func (r Record) mark() Mark { return Mark{Epoch: r.Live, Sequence: r.Sequence, Bits: r.Bits} }
+
+// check refuses a record whose epochs this program cannot map.
+func (r Record) check() error {
+	for _, d := range r.Dead {
+		if err := d.Bits.check(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(r.Bits.check(), r.BuildingBits.check())
 }
 
 // StateOf is an epoch's state. One that was never begun has none.
@@ -72,31 +91,32 @@ func (r Record) StateOf(epoch int64) State {
 }
 
 // begin gives out a number for an epoch to build.
-func (r Record) begin() Record {
+func (r Record) begin(bits BucketBits) Record {
 	r = r.abandon()
 	r.Last++
-	r.Building = r.Last
+	r.Building, r.BuildingBits = r.Last, bits
 	return r
 }
 
 // abandon gives up the epoch that is being built.
 func (r Record) abandon() Record {
-	r.Dead = bury(r.Dead, r.Building, StateAbandoned)
-	r.Building = 0
+	r.Dead = bury(r.Dead, Remains{r.Building, StateAbandoned, r.BuildingBits})
+	r.Building, r.BuildingBits = 0, 0
 	return r
 }
 
 // retire gives up the live epoch.
 func (r Record) retire() Record {
-	r.Dead = bury(r.Dead, r.Live, StateRetired)
-	r.Live, r.Sequence = 0, 0
+	r.Dead = bury(r.Dead, Remains{r.Live, StateRetired, r.Bits})
+	r.Live, r.Bits, r.Sequence = 0, 0, 0
 	return r
 }
 
 // flip makes the built epoch the live one.
 func (r Record) flip(sequence int64) Record {
 	r = r.retire()
-	r.Live, r.Sequence, r.Building = r.Building, sequence, 0
+	r.Live, r.Bits, r.Sequence = r.Building, r.BuildingBits, sequence
+	r.Building, r.BuildingBits = 0, 0
 	return r
 }
 
@@ -106,11 +126,11 @@ func (r Record) cleared(epoch int64) Record {
 	return r
 }
 
-func bury(dead []Remains, epoch int64, state State) []Remains {
-	if epoch == 0 {
+func bury(dead []Remains, r Remains) []Remains {
+	if r.Epoch == 0 {
 		return dead
 	}
-	return append(slices.Clone(dead), Remains{epoch, state})
+	return append(slices.Clone(dead), r)
 }
 
 // reloadInterval is how often a process without a live epoch asks the runs table for one.
@@ -164,7 +184,7 @@ func (e *Epochs) Current(ctx context.Context, now time.Time) (Mark, bool) {
 	if !found || record.Live == 0 {
 		return Mark{}, false
 	}
-	return e.confirm(Mark{record.Live, record.Sequence}), true
+	return e.confirm(record.mark()), true
 }
 
 // confirm takes an epoch for live, and remembers the highest sequence of it that was ever seen.
@@ -182,11 +202,11 @@ func (e *Epochs) confirm(mark Mark) Mark {
 }
 
 // seen remembers a sequence that a lookup read.
-func (e *Epochs) seen(mark Mark) {
+func (e *Epochs) seen(epoch, sequence int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if mark.Epoch == e.mark.Epoch {
-		e.mark.Sequence = max(e.mark.Sequence, mark.Sequence)
+	if epoch == e.mark.Epoch {
+		e.mark.Sequence = max(e.mark.Sequence, sequence)
 	}
 }
 

@@ -21,18 +21,18 @@ func states(r Record) string {
 }
 
 func TestTheLifeOfEpochs(t *testing.T) {
-	r := Record{}
+	r, begin := Record{}, func(r Record) Record { return r.begin(16) }
 	for _, step := range []struct {
 		what string
 		do   func(Record) Record
 		want string
 	}{
-		{"the first is begun", Record.begin, "1 building"},
-		{"Redis is emptied: it is abandoned, another begun", Record.begin, "1 abandoned, 2 building"},
+		{"the first is begun", begin, "1 building"},
+		{"Redis is emptied: it is abandoned, another begun", begin, "1 abandoned, 2 building"},
 		{"the other is whole", func(r Record) Record { return r.flip(7) }, "1 abandoned, 2 live"},
-		{"a rebuild is asked for", Record.begin, "1 abandoned, 2 live, 3 building"},
+		{"a rebuild is asked for", begin, "1 abandoned, 2 live, 3 building"},
 		{"the follower ends before it is whole", Record.abandon, "1 abandoned, 2 live, 3 abandoned"},
-		{"another follower begins anew", Record.begin, "1 abandoned, 2 live, 3 abandoned, 4 building"},
+		{"another follower begins anew", begin, "1 abandoned, 2 live, 3 abandoned, 4 building"},
 		{"that is whole", func(r Record) Record { return r.flip(9) }, "1 abandoned, 2 retired, 3 abandoned, 4 live"},
 		{"remains are removed", func(r Record) Record { return r.cleared(1).cleared(3) }, "1 retired, 2 retired, 3 retired, 4 live"},
 		{"the live one proves lost", Record.retire, "1 retired, 2 retired, 3 retired, 4 retired"},
@@ -55,20 +55,20 @@ func TestTheLifeOfEpochs(t *testing.T) {
 func TestWhatIsRememberedOfAnEpochNeverGoesBack(t *testing.T) {
 	h := newHouse(t)
 	e := h.Epochs
-	e.confirm(Mark{2, 10})
+	e.confirm(Mark{Epoch: 2, Sequence: 10})
 	if !e.doubt(2) || e.doubt(2) {
 		t.Error("an epoch becomes suspect once")
 	}
-	if got := e.confirm(Mark{2, 5}); got != (Mark{2, 10}) {
+	if got := e.confirm(Mark{Epoch: 2, Sequence: 5}); got != (Mark{Epoch: 2, Sequence: 10}) {
 		t.Errorf("after a confirmation from an older record the mark is %v", got)
 	}
-	if got := e.confirm(Mark{1, 99}); got != (Mark{2, 10}) {
+	if got := e.confirm(Mark{Epoch: 1, Sequence: 99}); got != (Mark{Epoch: 2, Sequence: 10}) {
 		t.Errorf("after a confirmation of an older epoch the mark is %v", got)
 	}
 	if e.doubt(1) || e.State() != StateLive {
 		t.Error("doubt of an older epoch is not about this one")
 	}
-	if got := e.confirm(Mark{3, 1}); got != (Mark{3, 1}) {
+	if got := e.confirm(Mark{Epoch: 3, Sequence: 1}); got != (Mark{Epoch: 3, Sequence: 1}) {
 		t.Errorf("after a newer epoch the mark is %v", got)
 	}
 }
@@ -76,7 +76,7 @@ func TestWhatIsRememberedOfAnEpochNeverGoesBack(t *testing.T) {
 func TestTheEpochRecordIsWrittenByOneFollowerAtATime(t *testing.T) {
 	h := newHouse(t)
 	first, second := saver{records: h.records, follower: "first"}, saver{records: h.records, follower: "second"}
-	if err := first.save(t.Context(), first.current.begin()); err != nil {
+	if err := first.save(t.Context(), first.current.begin(17)); err != nil {
 		t.Fatal(err)
 	}
 	lost := first // its next answer will be lost: it does not know that it has written
@@ -86,7 +86,7 @@ func TestTheEpochRecordIsWrittenByOneFollowerAtATime(t *testing.T) {
 	if err := lost.save(t.Context(), lost.current.flip(1)); err != nil {
 		t.Errorf("a follower does not know its own write again: %v", err)
 	}
-	if err := second.save(t.Context(), second.current.begin()); !errors.Is(err, ErrSuperseded) {
+	if err := second.save(t.Context(), second.current.begin(17)); !errors.Is(err, ErrSuperseded) {
 		t.Errorf("error is %v, want %v", err, ErrSuperseded)
 	}
 	if err := h.records.SaveEpoch(t.Context(), Record{Version: 1}); !errors.Is(err, table.ErrCondition) {

@@ -138,7 +138,7 @@ func (f *Follower) open(ctx context.Context, now time.Time) (*session, error) {
 	s := &session{Follower: f, saver: saver{records: f.Records, follower: rand.Text(), current: record}, waiting: keySet{}}
 	next := record.abandon() // a build does not survive its session
 	if record.Live != 0 && record.Stream == arn && now.Sub(record.At) < resumable {
-		s.live, err = f.View.Resume(ctx, Mark{record.Live, record.Sequence})
+		s.live, err = f.View.Resume(ctx, record.mark())
 		if err != nil && !errors.Is(err, ErrLost) {
 			return nil, err
 		}

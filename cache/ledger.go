@@ -275,6 +275,15 @@ func (l *Ledger) Scan(ctx context.Context, now time.Time, segment, total int) it
 	}
 }
 
+// Items is about how many outputs the ledger holds: DynamoDB counts them every six hours or so.
+func (l *Ledger) Items(ctx context.Context) (int64, error) {
+	out, err := l.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &l.table})
+	if err != nil {
+		return 0, fmt.Errorf("describe table %s: %w", l.table, err)
+	}
+	return aws.ToInt64(out.Table.ItemCount), nil
+}
+
 // StreamARN is the table's stream.
 func (l *Ledger) StreamARN(ctx context.Context) (string, error) {
 	out, err := l.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &l.table})

@@ -50,7 +50,7 @@ func (c *Cache) askView(ctx context.Context, now time.Time, keys []job.Key) []jo
 		return make([]job.Presence, len(keys))
 	}
 	answers := c.View.Lookup(ctx, mark, keys)
-	c.Epochs.seen(Mark{mark.Epoch, answers.Sequence})
+	c.Epochs.seen(mark.Epoch, answers.Sequence)
 	if answers.Suspect && c.Epochs.doubt(mark.Epoch) {
 		c.log.Warn().Int64("epoch", mark.Epoch).Msg("the view is not what was written; the ledger answers")
 	}

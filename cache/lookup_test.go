@@ -132,7 +132,7 @@ func TestASuspectEpochIsLiveAgainOnceItsSequencePassesWhatIsRemembered(t *testin
 	h.put(testKey(1))
 	h.settle()
 	mark, _ := h.Epochs.Current(t.Context(), h.now)
-	h.Epochs.seen(Mark{mark.Epoch, mark.Sequence + 5}) // as if this reader had reached a replica that lags
+	h.Epochs.seen(mark.Epoch, mark.Sequence+5) // as if this reader had reached a replica that lags
 	all(t, h.view(testKey(1)), job.Unknown)
 	if got := h.Epochs.State(); got != StateSuspect {
 		t.Fatalf("state is %s, want %s", got, StateSuspect)
@@ -228,12 +228,12 @@ func TestGroupsKeepToTheBoundsAndToOneBucket(t *testing.T) {
 		keys[i][0], keys[i][1] = 7, 7
 	}
 	seen := map[int]bool{}
-	for _, g := range groups(keys) {
+	for _, g := range groups(17, keys) {
 		if len(g.indices) == 0 || len(g.indices) > maxMembers {
 			t.Fatalf("a group of %d", len(g.indices))
 		}
 		for _, i := range g.indices {
-			if seen[i] || bucketOf(keys[i]) != g.bucket {
+			if seen[i] || BucketBits(17).bucket(keys[i]) != g.bucket {
 				t.Fatalf("index %d is twice in the groups or in the wrong one", i)
 			}
 			seen[i] = true
@@ -274,7 +274,7 @@ func TestBelievable(t *testing.T) {
 		{"backwards meanwhile", 5, 8, 6, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got := believable(Mark{1, row.remembered}, row.before, row.after); got != row.want {
+			if got := believable(Mark{Epoch: 1, Sequence: row.remembered}, row.before, row.after); got != row.want {
 				t.Errorf("believable is %v, want %v", got, row.want)
 			}
 		})

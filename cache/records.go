@@ -61,6 +61,9 @@ func (t *TableRecords) LoadEpoch(ctx context.Context) (Record, bool, error) {
 	if err != nil {
 		return Record{}, false, fmt.Errorf("load epoch record: %w", err)
 	}
+	if err := item.check(); err != nil {
+		return Record{}, false, fmt.Errorf("load epoch record: %w", err)
+	}
 	return item.Record, found, nil
 }
 

@@ -54,7 +54,7 @@ func (s *session) close() {
 // round reads once, applies what was read, and does the chores that are due. It reports whether there was anything to
 // apply. After an error other than [ErrSuperseded] and errMissed the next round goes on where this one stopped.
 func (s *session) round(ctx context.Context, now time.Time) (busy bool, err error) {
-	if s.build == nil && (s.live == nil || s.rebuild.Load()) {
+	if s.build == nil && (s.live == nil || s.rebuild.Load() || s.live.crowded()) {
 		if err := s.beginBuild(ctx, now); err != nil {
 			return false, err
 		}
@@ -174,7 +174,7 @@ func (s *session) remember(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	next := s.current
-	next.Sequence, next.At = s.live.Mark().Sequence, now
+	next.Sequence, next.Outputs, next.At = s.live.Mark().Sequence, s.live.outputs(), now
 	if err := s.save(ctx, next); err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (s *session) clearDead(ctx context.Context, now time.Time) {
 	}
 	s.cleared = now
 	for _, dead := range s.current.Dead {
-		err := s.View.Clear(ctx, dead.Epoch)
+		err := s.View.Clear(ctx, dead.Epoch, dead.Bits)
 		if err == nil {
 			err = s.save(ctx, s.current.cleared(dead.Epoch))
 		}

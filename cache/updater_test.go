@@ -158,7 +158,7 @@ func TestAKeyIsLockedFromTheLookAtS3UntilTheLedgerIsWritten(t *testing.T) {
 	k := testKey(1)
 	looked, wrote := 0, 0
 	free := func() bool {
-		stripe := &h.Ledger.locks.stripes[int(bucketOf(k))%len(h.Ledger.locks.stripes)]
+		stripe := &h.Ledger.locks.stripes[int(minBucketBits.bucket(k))%len(h.Ledger.locks.stripes)]
 		if stripe.TryLock() {
 			stripe.Unlock()
 			return true

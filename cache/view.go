@@ -1,13 +1,12 @@
 package cache
 
 import (
+	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -16,9 +15,8 @@ import (
 	"spate/job"
 )
 
-// View is the bulk answer: sets of integers in Redis, one for each of 65,536 buckets of an epoch. A key's first 16 bits
-// name its bucket and the next 64 are its member, so that an output costs about nine bytes. It is safe for concurrent
-// use.
+// View is the bulk answer: sets of integers in Redis, one for each bucket of an epoch ([BucketBits]), so that an output
+// costs about nine bytes. It is safe for concurrent use.
 type View struct {
 	client redis.UniversalClient
 	prefix string
@@ -35,39 +33,38 @@ const (
 	maxMembers   = 3000 // of one command
 	maxPipelines = 4    // of one lookup, under way at the same time
 	maxFailed    = 4    // pipelines, after which a lookup sends no more
-	buckets      = 1 << 16
 )
 
 func (v *View) sequenceKey(epoch int64) string {
 	return v.prefix + strconv.FormatInt(epoch, 10) + ":sequence"
 }
 
-func (v *View) bucketKey(epoch int64, bucket uint16) string {
+// tallyKey holds how many outputs are in the epoch's buckets.
+func (v *View) tallyKey(epoch int64) string {
+	return v.prefix + strconv.FormatInt(epoch, 10) + ":outputs"
+}
+
+func (v *View) bucketKey(epoch int64, bucket uint32) string {
 	return v.prefix + strconv.FormatInt(epoch, 10) + ":" + fmt.Sprintf("%04x", bucket)
 }
 
-func bucketOf(k job.Key) uint16 { return binary.BigEndian.Uint16(k[:2]) }
-
-// memberOf is signed because Redis keeps sets of signed 64-bit integers compact.
-func memberOf(k job.Key) int64 { return int64(binary.BigEndian.Uint64(k[2:10])) }
-
 // group is the keys of one command: indices into the caller's slice, all of the same bucket.
 type group struct {
-	bucket  uint16
+	bucket  uint32
 	indices []int
 }
 
 // groups sorts keys into commands of at most maxMembers members each.
-func groups(keys []job.Key) []group {
+func groups(bits BucketBits, keys []job.Key) []group {
 	order := make([]int, len(keys))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return int(bucketOf(keys[a])) - int(bucketOf(keys[b])) })
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(bits.bucket(keys[a]), bits.bucket(keys[b])) })
 	var out []group
 	for start := 0; start < len(order); {
-		bucket, end := bucketOf(keys[order[start]]), start+1
-		for end < len(order) && end-start < maxMembers && bucketOf(keys[order[end]]) == bucket {
+		bucket, end := bits.bucket(keys[order[start]]), start+1
+		for end < len(order) && end-start < maxMembers && bits.bucket(keys[order[end]]) == bucket {
 			end++
 		}
 		out = append(out, group{bucket, order[start:end]})
@@ -76,10 +73,10 @@ func groups(keys []job.Key) []group {
 	return out
 }
 
-func (g group) members(keys []job.Key) []any {
+func (g group) members(bits BucketBits, keys []job.Key) []any {
 	members := make([]any, len(g.indices))
 	for i, index := range g.indices {
-		members[i] = memberOf(keys[index])
+		members[i] = bits.member(keys[index])
 	}
 	return members
 }
@@ -96,7 +93,7 @@ type Answers struct {
 // the sequence was missing or behind at.Sequence, is unknown.
 func (v *View) Lookup(ctx context.Context, at Mark, keys []job.Key) Answers {
 	presence := make([]job.Presence, len(keys))
-	batches := slices.Collect(slices.Chunk(groups(keys), maxCommands))
+	batches := slices.Collect(slices.Chunk(groups(at.Bits, keys), maxCommands))
 	parts := make([]Answers, len(batches))
 	var failed atomic.Int64
 	var pipelines errgroup.Group
@@ -131,7 +128,7 @@ func (v *View) lookup(ctx context.Context, at Mark, batch []group, keys []job.Ke
 	before := pipe.Get(ctx, v.sequenceKey(at.Epoch))
 	commands := make([]*redis.BoolSliceCmd, len(batch))
 	for i, g := range batch {
-		commands[i] = pipe.SMIsMember(ctx, v.bucketKey(at.Epoch, g.bucket), g.members(keys)...)
+		commands[i] = pipe.SMIsMember(ctx, v.bucketKey(at.Epoch, g.bucket), g.members(at.Bits, keys)...)
 	}
 	after := pipe.Get(ctx, v.sequenceKey(at.Epoch))
 	_, _ = pipe.Exec(ctx) // each command carries its own error
@@ -184,40 +181,49 @@ func reading(cmd *redis.StringCmd) (int64, error) {
 }
 
 // Create makes an empty epoch and returns its only writer.
-func (v *View) Create(ctx context.Context, epoch int64) (*Writer, error) {
-	if err := v.Clear(ctx, epoch); err != nil {
+func (v *View) Create(ctx context.Context, epoch int64, bits BucketBits) (*Writer, error) {
+	if err := v.Clear(ctx, epoch, bits); err != nil {
 		return nil, err
 	}
-	if err := v.client.Set(ctx, v.sequenceKey(epoch), 1, 0).Err(); err != nil {
+	if err := v.client.MSet(ctx, v.sequenceKey(epoch), 1, v.tallyKey(epoch), tally{}.String()).Err(); err != nil {
 		return nil, fmt.Errorf("create epoch %d: %w", epoch, err)
 	}
-	return &Writer{view: v, epoch: epoch, confirmed: 1, attempted: 1}, nil
+	return &Writer{view: v, epoch: epoch, bits: bits.orLeast(), limit: v.intsetLimit(ctx), confirmed: 1, attempted: 1}, nil
 }
 
 // Resume returns the writer of an epoch that another process has written up to at least at.Sequence. [ErrLost]: Redis
 // does not hold it any more.
 func (v *View) Resume(ctx context.Context, at Mark) (*Writer, error) {
-	sequence, err := reading(v.client.Get(ctx, v.sequenceKey(at.Epoch)))
+	values, err := v.client.MGet(ctx, v.sequenceKey(at.Epoch), v.tallyKey(at.Epoch)).Result() // one moment's, both
 	if err != nil {
 		return nil, fmt.Errorf("read sequence of epoch %d: %w", at.Epoch, err)
 	}
+	text, _ := values[0].(string)
+	sequence, _ := strconv.ParseInt(text, 10, 64)
 	if !believable(at, sequence, sequence) {
 		return nil, fmt.Errorf("resume epoch %d: sequence is %d, at least %d was written: %w", at.Epoch, sequence, at.Sequence, ErrLost)
 	}
-	return &Writer{view: v, epoch: at.Epoch, confirmed: sequence, attempted: sequence}, nil
+	text, _ = values[1].(string)
+	count, err := parseTally(text)
+	if err != nil {
+		return nil, fmt.Errorf("resume epoch %d: %w: %w", at.Epoch, err, ErrLost)
+	}
+	return &Writer{
+		view: v, epoch: at.Epoch, bits: at.Bits.orLeast(), limit: v.intsetLimit(ctx), confirmed: sequence, attempted: sequence, tally: count,
+	}, nil
 }
 
 // Clear removes everything of an epoch from Redis, its sequence first, so that nobody takes an emptied bucket for an
 // answer.
-func (v *View) Clear(ctx context.Context, epoch int64) error {
-	if err := v.client.Unlink(ctx, v.sequenceKey(epoch)).Err(); err != nil {
+func (v *View) Clear(ctx context.Context, epoch int64, bits BucketBits) error {
+	if err := v.client.Unlink(ctx, v.sequenceKey(epoch), v.tallyKey(epoch)).Err(); err != nil {
 		return fmt.Errorf("clear epoch %d: %w", epoch, err)
 	}
 	names := make([]string, 0, maxCommands)
-	for start := 0; start < buckets; start += maxCommands {
+	for start, all := 0, bits.buckets(); start < all; start += maxCommands {
 		names = names[:0]
-		for bucket := start; bucket < min(start+maxCommands, buckets); bucket++ {
-			names = append(names, v.bucketKey(epoch, uint16(bucket)))
+		for bucket := start; bucket < min(start+maxCommands, all); bucket++ {
+			names = append(names, v.bucketKey(epoch, uint32(bucket)))
 		}
 		if err := v.client.Unlink(ctx, names...).Err(); err != nil {
 			return fmt.Errorf("clear epoch %d: %w", epoch, err)
@@ -229,17 +235,14 @@ func (v *View) Clear(ctx context.Context, epoch int64) error {
 // noEviction is the only policy under which Redis keeps what was written, or refuses to write.
 const noEviction = "noeviction"
 
-// Eviction is Redis's maxmemory policy, read from INFO because managed offerings forbid CONFIG. It fails where Redis
-// does not tell.
+// Eviction is Redis's maxmemory policy. It fails where Redis does not tell.
 func (v *View) Eviction(ctx context.Context) (string, error) {
-	info, err := v.client.Info(ctx, "memory").Result()
+	server, err := v.Server(ctx)
 	if err != nil {
 		return "", fmt.Errorf("read eviction policy: %w", err)
 	}
-	for line := range strings.Lines(info) {
-		if policy, ok := strings.CutPrefix(line, "maxmemory_policy:"); ok {
-			return strings.TrimSpace(policy), nil
-		}
+	if server.Eviction == "" {
+		return "", errors.New("read eviction policy: INFO has none")
 	}
-	return "", errors.New("read eviction policy: INFO has none")
+	return server.Eviction, nil
 }

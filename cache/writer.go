@@ -26,10 +26,13 @@ var (
 type Writer struct {
 	view  *View
 	epoch int64
+	bits  BucketBits
+	limit int // members of a bucket that Redis keeps compact
 
 	mu        sync.Mutex
 	confirmed int64 // the last sequence known to be written
 	attempted int64 // the last sequence that may have been written; later than confirmed after an ambiguous failure
+	tally     tally
 }
 
 // conflictTries is how often a transaction is sent again that found the sequence changed under it.
@@ -39,7 +42,7 @@ const conflictTries = 3
 func (w *Writer) Mark() Mark {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Mark{Epoch: w.epoch, Sequence: w.confirmed}
+	return Mark{Epoch: w.epoch, Sequence: w.confirmed, Bits: w.bits}
 }
 
 // Apply adds and removes keys; without any it only raises the sequence. After an error other than [ErrLost] and
@@ -47,7 +50,7 @@ func (w *Writer) Mark() Mark {
 func (w *Writer) Apply(ctx context.Context, add, remove []job.Key) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	changes := append(changesOf(remove, false), changesOf(add, true)...)
+	changes := append(changesOf(w.bits, remove, false), changesOf(w.bits, add, true)...)
 	if len(changes) == 0 {
 		return w.commit(ctx, nil)
 	}
@@ -59,18 +62,28 @@ func (w *Writer) Apply(ctx context.Context, add, remove []job.Key) error {
 	return nil
 }
 
+// outputs is how many the epoch holds; at least, while nobody knows.
+func (w *Writer) outputs() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tally.least
+}
+
+// crowded reports whether an epoch of more buckets should take this one's place.
+func (w *Writer) crowded() bool { return w.bits.crowded(w.outputs(), w.limit) }
+
 // change is one command.
 type change struct {
-	bucket  uint16
+	bucket  uint32
 	members []any
 	add     bool
 }
 
-func changesOf(keys []job.Key, add bool) []change {
-	grouped := groups(keys)
+func changesOf(bits BucketBits, keys []job.Key, add bool) []change {
+	grouped := groups(bits, keys)
 	changes := make([]change, len(grouped))
 	for i, g := range grouped {
-		changes[i] = change{bucket: g.bucket, members: g.members(keys), add: add}
+		changes[i] = change{bucket: g.bucket, members: g.members(bits, keys), add: add}
 	}
 	return changes
 }
@@ -106,20 +119,29 @@ func (w *Writer) transact(ctx context.Context, changes []change) error {
 			return ErrSuperseded
 		}
 		w.attempted++
+		before, within := w.tally, w.tally.with(changes)
+		w.tally = within // until Redis says what was new and what was there
+		changed := make([]*redis.IntCmd, len(changes))
 		var raised *redis.StatusCmd
 		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-			for _, c := range changes {
+			for i, c := range changes {
 				if c.add {
-					pipe.SAdd(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
+					changed[i] = pipe.SAdd(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
 				} else {
-					pipe.SRem(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
+					changed[i] = pipe.SRem(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
 				}
 			}
+			pipe.Set(ctx, w.view.tallyKey(w.epoch), within.String(), 0)
 			raised = pipe.SetArgs(ctx, sequenceKey, w.attempted, redis.SetArgs{Mode: "XX"})
 			return nil
 		})
-		if raised != nil && errors.Is(raised.Err(), redis.Nil) && !errors.Is(err, redis.TxFailedErr) {
+		switch {
+		case errors.Is(err, redis.TxFailedErr): // nothing took place
+			w.tally = before
+		case raised != nil && errors.Is(raised.Err(), redis.Nil):
 			return ErrLost // emptied between the look and the transaction
+		case err == nil:
+			w.tally = before.after(changes, changed)
 		}
 		return err
 	}, sequenceKey)
