@@ -50,11 +50,14 @@ func New(o Options) (*Cache, error) {
 	if o.Prefix == "" {
 		o.Prefix = "spate"
 	}
-	ledger, err := NewLedger(LedgerOptions{Client: o.DynamoDB, Table: o.OutputsTable, WritesPerSecond: o.WritesPerSecond})
+	metrics := NewMetrics(o.Registerer)
+	ledger, err := NewLedger(LedgerOptions{
+		Client: o.DynamoDB, Table: o.OutputsTable, Retention: o.Retention, WritesPerSecond: o.WritesPerSecond, Metrics: metrics,
+	})
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{View: NewView(o.Redis, o.Prefix), Ledger: ledger, log: o.Log, metrics: NewMetrics(o.Registerer)}
+	c := &Cache{View: NewView(o.Redis, o.Prefix), Ledger: ledger, log: o.Log, metrics: metrics}
 	c.Epochs = NewEpochs(o.Records, o.Log)
 	c.Updater, err = NewUpdater(UpdaterOptions{
 		Queue: o.Queue, Objects: o.Objects, Ledger: ledger, Bucket: o.Bucket, Retention: o.Retention, Log: o.Log, Metrics: c.metrics,

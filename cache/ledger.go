@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,6 @@ type DynamoDB interface {
 
 // Limits of one call (DynamoDB quotas), and of what is tried.
 const (
-	maxWrites      = 25  // items of a BatchWriteItem
 	maxReads       = 100 // items of a BatchGetItem
 	tries          = 8   // of a call, progress or not
 	lookupTries    = 3   // of a call that somebody waits for
@@ -56,19 +56,21 @@ type outputItem struct {
 	Run       string `dynamodbav:"run_id"`
 }
 
-// LedgerOptions configure a Ledger. Client and Table are required.
+// LedgerOptions configure a Ledger. Client and Table are required; a ledger that is written needs Retention.
 type LedgerOptions struct {
 	Client          DynamoDB
 	Table           string
-	WritesPerSecond int // items; default 2000
+	Retention       time.Duration // no item is written that expires later than this after the output was made; 0: none is written
+	WritesPerSecond int           // items; default 2000
+	Metrics         *Metrics
 }
 
 func (o *LedgerOptions) validate() error {
 	switch {
 	case o.Client == nil || o.Table == "":
 		return errors.New("ledger: client and table are required")
-	case o.WritesPerSecond < 0:
-		return errors.New("ledger: writes per second is negative")
+	case o.WritesPerSecond < 0 || o.Retention < 0:
+		return errors.New("ledger: writes per second or retention is negative")
 	}
 	if o.WritesPerSecond == 0 {
 		o.WritesPerSecond = defaultWriting
@@ -79,10 +81,15 @@ func (o *LedgerOptions) validate() error {
 // Ledger is the durable half of the cache: one DynamoDB item an output. Readers take an item past its expiry for
 // absent, whether or not the table's time to live has deleted it. It is safe for concurrent use.
 type Ledger struct {
-	client  DynamoDB
-	table   string
-	limiter *rate.Limiter
-	locks   keyLocks
+	client    DynamoDB
+	table     string
+	retention time.Duration
+	metrics   *Metrics
+	locks     keyLocks
+	batcher   batcher
+	limiter   *rate.Limiter // of items written
+	pacing    sync.Mutex    // guards pace
+	pace      pace
 }
 
 // NewLedger checks the options.
@@ -90,59 +97,14 @@ func NewLedger(o LedgerOptions) (*Ledger, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	burst := max(maxWrites, o.WritesPerSecond/10)
-	return &Ledger{client: o.Client, table: o.Table, limiter: rate.NewLimiter(rate.Limit(o.WritesPerSecond), burst)}, nil
-}
-
-// Write puts and deletes items. Of several puts of one key the last to expire counts; a key must not be both put and
-// deleted. After an error any part may have been written, and the caller may repeat the whole.
-func (l *Ledger) Write(ctx context.Context, puts []Output, deletes []job.Key) error {
-	byKey := make(map[job.Key]Output, len(puts))
-	for _, o := range puts {
-		if have, ok := byKey[o.Key]; !ok || o.ExpiresAt.After(have.ExpiresAt) {
-			byKey[o.Key] = o
-		}
+	limit := float64(o.WritesPerSecond)
+	l := &Ledger{
+		client: o.Client, table: o.Table, retention: o.Retention, metrics: o.Metrics,
+		limiter: rate.NewLimiter(rate.Limit(limit), max(maxWrites, int(limit*burstShare))), pace: newPace(limit, time.Now()),
 	}
-	requests := make([]types.WriteRequest, 0, len(byKey)+len(deletes))
-	for _, o := range byKey {
-		item, err := attributevalue.MarshalMap(outputItem{o.Key.String(), o.CreatedAt.Unix(), o.ExpiresAt.Unix(), o.Bytes, o.Run})
-		if err != nil {
-			return fmt.Errorf("write ledger: %w", err)
-		}
-		requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: item}})
-	}
-	for _, k := range distinct(deletes) {
-		if _, both := byKey[k]; both {
-			return fmt.Errorf("write ledger: %s is both put and deleted", k.Short())
-		}
-		requests = append(requests, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: itemKey(k)}})
-	}
-	for batch := range slices.Chunk(requests, maxWrites) {
-		if err := l.write(ctx, batch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *Ledger) write(ctx context.Context, requests []types.WriteRequest) error {
-	err := retry(ctx, tries, func() (bool, error) {
-		if err := l.limiter.WaitN(ctx, len(requests)); err != nil {
-			return false, err
-		}
-		out, err := l.client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{
-			RequestItems: map[string][]types.WriteRequest{l.table: requests},
-		})
-		if err != nil {
-			return false, err
-		}
-		requests = out.UnprocessedItems[l.table]
-		return len(requests) == 0, nil
-	})
-	if err != nil {
-		return fmt.Errorf("write %d items to ledger: %w", len(requests), err)
-	}
-	return nil
+	l.batcher.send = l.send
+	l.metrics.granted(limit)
+	return l, nil
 }
 
 // Get reads items, strongly consistent. Keys that are absent, or expired at now, are not in the result.

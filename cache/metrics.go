@@ -14,6 +14,9 @@ type Metrics struct {
 	lookups       *prometheus.CounterVec
 	lookupSeconds prometheus.Histogram
 	notifications *prometheus.CounterVec
+	ledgerWrites  *prometheus.CounterVec
+	ledgerRate    prometheus.Gauge
+	updaterLag    prometheus.Gauge
 	changes       *prometheus.CounterVec
 	followerLag   prometheus.Gauge
 	liveEpoch     prometheus.Gauge
@@ -34,6 +37,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		notifications: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "spate_cache_notifications_total", Help: "Changes that S3 told of, by what became of them.",
 		}, []string{"result"}),
+		ledgerWrites: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_cache_ledger_writes_total", Help: "Items sent to the ledger's table, by whether it took them or refused them for now.",
+		}, []string{"result"}),
+		ledgerRate: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_ledger_writes_per_second", Help: "Items a second that may be written: the configured rate, or less while the table refuses some.",
+		}),
+		updaterLag: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_updater_lag_seconds", Help: "Age of the oldest change in the batch of notifications handled last; 0 when there was none to handle.",
+		}),
 		changes: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "spate_cache_view_changes_total", Help: "Keys that the follower added to the view or removed from it.",
 		}, []string{"change"}),
@@ -78,6 +90,19 @@ func (m *Metrics) lookupTook(d time.Duration) {
 func (m *Metrics) notified(result string, n int) {
 	if m != nil && n > 0 {
 		m.notifications.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+func (m *Metrics) wrote(taken, refused int) {
+	if m != nil {
+		m.ledgerWrites.WithLabelValues("taken").Add(float64(taken))
+		m.ledgerWrites.WithLabelValues("refused").Add(float64(refused))
+	}
+}
+
+func (m *Metrics) granted(perSecond float64) {
+	if m != nil {
+		m.ledgerRate.Set(perSecond)
 	}
 }
 
