@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options make a Cache. All but Prefix, WritesPerSecond, Log and Registerer are required.
+// Options make a Cache. All but Prefix, WritesPerSecond, Statuses, Check, Log and Registerer are required.
 type Options struct {
 	Redis           redis.UniversalClient
 	Prefix          string // of all keys in Redis; default "spate"
@@ -23,8 +23,10 @@ type Options struct {
 	Queue           Queue // of S3's notifications
 	Objects         Objects
 	Bucket          string
-	Retention       time.Duration // outputs older than this count as absent
-	WritesPerSecond int           // ledger items; default 2000
+	Retention       time.Duration                   // outputs older than this count as absent
+	WritesPerSecond int                             // ledger items; default 2000
+	Statuses        StatusWriter                    // nil: the status is not saved
+	Check           func(context.Context) []Finding // looks at the services, such as [Inspector.Findings]; nil: nobody does
 	Log             zerolog.Logger
 	Registerer      prometheus.Registerer
 }
@@ -38,8 +40,11 @@ type Cache struct {
 	Updater  *Updater
 	Follower *Follower
 
-	log     zerolog.Logger
-	metrics *Metrics
+	records  Records
+	statuses StatusWriter
+	check    func(context.Context) []Finding
+	log      zerolog.Logger
+	metrics  *Metrics
 }
 
 // New checks the options and connects the parts. It starts nothing.
@@ -57,7 +62,9 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{View: NewView(o.Redis, o.Prefix), Ledger: ledger, log: o.Log, metrics: metrics}
+	c := &Cache{
+		View: NewView(o.Redis, o.Prefix), Ledger: ledger, records: o.Records, statuses: o.Statuses, check: o.Check, log: o.Log, metrics: metrics,
+	}
 	c.Epochs = NewEpochs(o.Records, o.Log)
 	c.Updater, err = NewUpdater(UpdaterOptions{
 		Queue: o.Queue, Objects: o.Objects, Ledger: ledger, Bucket: o.Bucket, Retention: o.Retention, Log: o.Log, Metrics: c.metrics,
@@ -77,9 +84,13 @@ func New(o Options) (*Cache, error) {
 // Run keeps ledger and view up to date until ctx ends or one of the loops fails, and returns why when all have ended.
 func (c *Cache) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for name, run := range map[string]func(context.Context) error{
+	loops := map[string]func(context.Context) error{
 		"updater": c.Updater.Run, "follower": c.Follower.Run,
-	} {
+	}
+	if c.statuses != nil {
+		loops["status"] = c.report
+	}
+	for name, run := range loops {
 		group.Go(func() error {
 			if err := run(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("%s: %w", name, err)

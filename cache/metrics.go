@@ -21,6 +21,7 @@ type Metrics struct {
 	followerLag   prometheus.Gauge
 	liveEpoch     prometheus.Gauge
 	buildingEpoch prometheus.Gauge
+	findings      *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics. A nil registerer leaves them unregistered.
@@ -58,6 +59,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		buildingEpoch: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "spate_cache_building_epoch", Help: "Number of the epoch being built; 0 when none is.",
 		}),
+		findings: auto.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "spate_cache_findings", Help: "What is wrong with the services that the cache rests on, by what was checked and how much it matters.",
+		}, []string{"check", "severity"}),
 	}
 }
 
@@ -123,5 +127,15 @@ func (m *Metrics) epoch(r Record) {
 	if m != nil {
 		m.liveEpoch.Set(float64(r.Live))
 		m.buildingEpoch.Set(float64(r.Building))
+	}
+}
+
+func (m *Metrics) found(findings []Finding) {
+	if m == nil {
+		return
+	}
+	m.findings.Reset()
+	for _, f := range findings {
+		m.findings.WithLabelValues(string(f.Check), string(f.Severity)).Inc()
 	}
 }

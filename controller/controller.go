@@ -56,8 +56,8 @@ type queues struct {
 	deadLetters                  map[string]*queue.Queue // by pool; none for a queue without redrive policy
 }
 
-// New connects to what the configuration names; a table, bucket or queue that does not exist is an error here. Nothing is
-// started.
+// New connects to what the configuration names; a table, bucket or queue that does not exist is an error here, and so are
+// settings of theirs with which the cache could answer wrongly. Nothing is started.
 func New(ctx context.Context, o Options) (*Controller, error) {
 	catalogue, err := Catalogue(o.Config)
 	if err != nil {
@@ -99,6 +99,9 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 			return nil, err
 		}
 	}
+	if err := cache.Refusal(c.inspector().Findings(ctx)); err != nil {
+		return nil, err
+	}
 	for name, q := range c.queues.pools {
 		dead, err := q.DeadLetters(ctx)
 		if err != nil {
@@ -111,6 +114,14 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 		c.queues.deadLetters[name] = dead
 	}
 	return c, nil
+}
+
+// inspector looks at what the cache rests on; at Redis only while the controller runs.
+func (c *Controller) inspector() cache.Inspector {
+	return cache.Inspector{
+		S3: c.Clients.S3, DynamoDB: c.Clients.DynamoDB, Redis: c.redis, Bucket: c.Config.Bucket, OutputsTable: c.Config.Tables.Outputs,
+		Retention: c.Config.Cache.Retention, ExpectedOutputs: c.Config.Cache.ExpectedOutputs,
+	}
 }
 
 // Run waits for the lease, leads while it holds it, and begins again, until ctx ends. It returns when everything is
@@ -177,9 +188,10 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 	defer c.leading.Store(false)
 	defer c.metrics.term.Store(nil)
 
+	records := cache.NewTableRecords(c.runs)
 	outputs, err := cache.New(cache.Options{
 		Redis: c.redis, Prefix: "spate:" + c.Config.Namespace, DynamoDB: c.Clients.DynamoDB, Streams: c.Clients.Streams,
-		OutputsTable: c.Config.Tables.Outputs, Records: cache.NewTableRecords(c.runs), Queue: c.queues.outputs,
+		OutputsTable: c.Config.Tables.Outputs, Records: records, Statuses: records, Check: c.inspector().Findings, Queue: c.queues.outputs,
 		Objects: c.objects, Bucket: c.Config.Bucket, Retention: c.Config.Cache.Retention,
 		WritesPerSecond: c.Config.Cache.LedgerWritesPerSecond, Registerer: registry, Log: c.Log.With().Str("loop", "cache").Logger(),
 	})

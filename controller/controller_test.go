@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"spate/cache"
 	"spate/internal/awsclient"
 	"spate/internal/config"
 	"spate/internal/objects"
@@ -352,8 +353,8 @@ func TestWhatIsMissingIsNamedAtTheStart(t *testing.T) {
 		`open queue "none": it does not exist in this account and Region`:    func(c *config.Config) { c.Pools[0].Queue = "none" },
 		`open table "runs": it does not exist in this account and Region`:    func(c *config.Config) { c.Tables.Runs = "runs" },
 		`open table "ledger": it does not exist in this account and Region`:  func(c *config.Config) { c.Tables.Outputs = "ledger" },
-		`open bucket "data": it does not exist`:                              func(c *config.Config) { c.Bucket = "data" },
-		`redis.url: `:                                                        func(c *config.Config) { c.Redis.URL = "redis://x:y:z" },
+		`there is no bucket data`: func(c *config.Config) { c.Bucket = "data" },
+		`redis.url: `:             func(c *config.Config) { c.Redis.URL = "redis://x:y:z" },
 	} {
 		cfg := *w.cfg
 		cfg.Pools = append([]config.Pool(nil), w.cfg.Pools...)
@@ -363,6 +364,35 @@ func TestWhatIsMissingIsNamedAtTheStart(t *testing.T) {
 			t.Errorf("error is %v, want %s", err, want)
 		}
 	}
+}
+
+func TestAnInstallationAsItIsProvisionedHasNothingToFind(t *testing.T) {
+	w := newWorld(t)
+	for _, f := range w.controller("one").inspector().Findings(t.Context()) {
+		t.Errorf("found: %s", f)
+	}
+}
+
+func TestALifecycleThatRemovesWhatTheCachePromisesStopsAControllerFromStarting(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Cache.Retention += 24 * time.Hour // the bucket's rule stays as it was provisioned
+	_, err := New(t.Context(), Options{Config: w.cfg, Clients: w.clients, Holder: "one", Log: zerolog.Nop()})
+	if err == nil || !strings.Contains(err.Error(), "Set its days to 35 or more, or cache.retention to 30d or less") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTheLeaderSavesTheCachesStatus(t *testing.T) {
+	w := newWorld(t)
+	c := w.controller("one")
+	if _, found, err := cache.ReadStatus(t.Context(), c.runs); found || err != nil {
+		t.Fatalf("a status before the first: %t, error %v", found, err)
+	}
+	w.start("one", c.Run)
+	await(t, "the status says that the view is live", func() bool {
+		s, found, err := cache.ReadStatus(t.Context(), c.runs)
+		return err == nil && found && s.State == cache.StateLive && s.Epoch > 0 && !s.Checked.IsZero()
+	})
 }
 
 func TestAQueueWithoutDeadLettersIsWarnedOf(t *testing.T) {

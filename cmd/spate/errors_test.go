@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"spate/internal/awsclient"
+	"spate/internal/config"
+	"spate/internal/queue"
 	"spate/internal/table"
 	"spate/planner"
 )
@@ -134,5 +136,23 @@ func TestOtherErrorsArePrintedAsTheyAre(t *testing.T) {
 	printError(page{&b, 0, ""}, errors.Join(errors.New("one"), errors.New("two")), nil)
 	if want := "spate: one\n  two\n"; b.String() != want {
 		t.Errorf("printed %q, want %q", b.String(), want)
+	}
+}
+
+func TestWhatServeMissesComesWithHowToMakeIt(t *testing.T) {
+	cfg := &config.Config{Tables: config.Tables{Runs: "runs", Outputs: "ledger"}}
+	for want, err := range map[string]error{
+		"`aws sqs create-queue --queue-name deals`":                                             &queue.MissingError{Name: "deals"},
+		"`aws dynamodb create-table --table-name runs --billing-mode PAY_PER_REQUEST":           &table.MissingError{Name: "runs"},
+		"AttributeName=pk,KeyType=HASH AttributeName=sk,KeyType=RANGE`":                         &table.MissingError{Name: "runs"},
+		"AttributeName=key,KeyType=HASH --stream-specification StreamEnabled=true,StreamViewTy": &table.MissingError{Name: "ledger"},
+	} {
+		p, ok := errors.AsType[*problem](missing(err, cfg))
+		if !ok || p.what != err.Error() || !strings.Contains(p.todo, want) {
+			t.Errorf("%v: %+v, want %s", err, p, want)
+		}
+	}
+	if other := errors.New("no answer"); missing(other, cfg) != other { //nolint:errorlint // it must pass as it is
+		t.Error("another error does not pass")
 	}
 }

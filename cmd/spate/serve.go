@@ -8,6 +8,9 @@ import (
 	"runtime/debug"
 
 	"spate/controller"
+	"spate/internal/config"
+	"spate/internal/queue"
+	"spate/internal/table"
 	"spate/internal/telemetry"
 	"spate/planner"
 )
@@ -40,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 		Config: in.cfg, Clients: in.clients, Holder: fmt.Sprintf("%s/%d", host, os.Getpid()), Log: log,
 	})
 	if err != nil {
-		return err
+		return missing(err, in.cfg)
 	}
 	if p.getenv("GOGC") == "" {
 		debug.SetGCPercent(planner.GCPercent)
@@ -52,4 +55,29 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 		return nil
 	}
 	return taken(err, "Is another controller running? http.listen, or SPATE_HTTP_LISTEN, gives another address; port 0 takes a free one.")
+}
+
+// missing adds to an error about a table or queue that does not exist how to make it. Others pass.
+func missing(err error, cfg *config.Config) error {
+	creation := ""
+	if lacks, ok := errors.AsType[*queue.MissingError](err); ok {
+		creation = fmt.Sprintf("`aws sqs create-queue --queue-name %s`", lacks.Name)
+	}
+	if lacks, ok := errors.AsType[*table.MissingError](err); ok {
+		keys := "--attribute-definitions AttributeName=pk,AttributeType=S AttributeName=sk,AttributeType=S " +
+			"--key-schema AttributeName=pk,KeyType=HASH AttributeName=sk,KeyType=RANGE"
+		if lacks.Name == cfg.Tables.Outputs {
+			keys = "--attribute-definitions AttributeName=key,AttributeType=S --key-schema AttributeName=key,KeyType=HASH " +
+				"--stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
+		}
+		creation = fmt.Sprintf("`aws dynamodb create-table --table-name %s --billing-mode PAY_PER_REQUEST %s`", lacks.Name, keys)
+	}
+	if creation == "" {
+		return err
+	}
+	return &problem{
+		what: err.Error(), err: err,
+		todo: "Are account and Region right, and does the configuration file name it as it is called? To make it: " + creation +
+			". In a sandbox, `spate sandbox --config FILE` makes all that FILE names.",
+	}
 }

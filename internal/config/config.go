@@ -82,6 +82,9 @@ type Cache struct {
 	// LedgerWritesPerSecond bounds how fast outputs are written to the ledger, at least 1. A new on-demand DynamoDB
 	// table takes 4,000 writes a second.
 	LedgerWritesPerSecond int `yaml:"ledger_writes_per_second" jsonschema:"minimum=1"`
+	// ExpectedOutputs is for how many outputs Redis is to have memory, which is checked when a controller starts. 0 is half as
+	// many again as there are.
+	ExpectedOutputs int64 `yaml:"expected_outputs" jsonschema:"minimum=0"`
 }
 
 // HTTP is where the API listens.

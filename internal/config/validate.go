@@ -120,6 +120,7 @@ func (v *validator) config(c *Config) {
 		v.fail("cache.retention", "must be at least 1s, not %s", c.Cache.Retention)
 	}
 	v.atLeast("cache.ledger_writes_per_second", c.Cache.LedgerWritesPerSecond, 1)
+	v.notNegative("cache.expected_outputs", float64(c.Cache.ExpectedOutputs))
 	if c.HTTP.Listen != "" && !isAddress(c.HTTP.Listen) {
 		v.fail("http.listen", `%q is no address: give host:port, or "" to serve nothing`, c.HTTP.Listen)
 	}

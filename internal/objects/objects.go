@@ -55,12 +55,12 @@ func (s *Store) Bucket() string { return s.bucket }
 // In is the same store for another bucket.
 func (s *Store) In(bucket string) *Store { return &Store{client: s.client, bucket: bucket} }
 
-// Check returns an error when the bucket does not exist or may not be used. Missing objects look the same in a bucket
+// Check returns an error when the bucket does not exist, *NoBucketError, or may not be used. Missing objects look the same in a bucket
 // that is missing, so check before believing them.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.bucket})
 	if status(err) == http.StatusNotFound {
-		return fmt.Errorf("open bucket %q: it does not exist", s.bucket)
+		return &NoBucketError{s.bucket}
 	}
 	if err != nil {
 		return fmt.Errorf("open bucket %q: %w", s.bucket, err)

@@ -167,7 +167,7 @@ func TestABucketIsCheckedBeforeItIsBelieved(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := s.In("elsewhere").Check(t.Context()); err == nil || err.Error() != `open bucket "elsewhere": it does not exist` {
+	if err := s.In("elsewhere").Check(t.Context()); err == nil || err.Error() != `there is no bucket elsewhere` {
 		t.Errorf("error is %v", err)
 	}
 	transport.fail = first(1, http.MethodHead, http.StatusForbidden, nil)

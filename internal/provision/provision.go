@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -19,6 +20,7 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 
 	"spate/internal/awsclient"
 	"spate/internal/config"
@@ -173,7 +175,32 @@ func (p provisioner) bucket(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("configure notifications of bucket %s: %w", p.cfg.Bucket, err)
 	}
+	return p.lifecycle(ctx)
+}
+
+// lifecycle lets the bucket remove outputs once nobody counts on them, unless it has rules already.
+func (p provisioner) lifecycle(ctx context.Context) error {
+	_, err := p.S3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &p.cfg.Bucket})
+	if answer, ok := errors.AsType[smithy.APIError](err); !ok || answer.ErrorCode() != "NoSuchLifecycleConfiguration" {
+		return err
+	}
+	_, err = p.S3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
+		Bucket: &p.cfg.Bucket,
+		LifecycleConfiguration: &s3types.BucketLifecycleConfiguration{Rules: []s3types.LifecycleRule{{
+			ID: aws.String("outputs"), Status: s3types.ExpirationStatusEnabled, Filter: &s3types.LifecycleRuleFilter{Prefix: aws.String("outputs/")},
+			Expiration: &s3types.LifecycleExpiration{Days: aws.Int32(lifecycleDays(p.cfg.Cache.Retention))},
+		}}},
+	})
+	if err != nil {
+		return fmt.Errorf("configure lifecycle of bucket %s: %w", p.cfg.Bucket, err)
+	}
 	return nil
+}
+
+// lifecycleDays is when the bucket may remove an output: four days after the retention, rounded up to a whole day.
+func lifecycleDays(retention time.Duration) int32 {
+	const day = 24 * time.Hour
+	return int32((retention+day-1)/day) + 4
 }
 
 func (p provisioner) pools(ctx context.Context) error {

@@ -83,6 +83,7 @@ func TestEverythingThatAConfigurationNamesIsCreatedAndMayBeCreatedAgain(t *testi
 			for _, name := range []string{"spate-submissions", "spate-events", "spate-outputs-created", "spate-rollup", "spate-deals"} {
 				checkQueue(t, clients, name)
 			}
+			checkLifecycle(t, clients, 34)
 			checkTaskDefinition(t, clients, "spate-rollup", 1)
 			checkTaskDefinition(t, clients, "spate-deals", 1)
 			out, err := clients.ECS.DescribeClusters(t.Context(), &ecs.DescribeClustersInput{Clusters: []string{"hpc", "near"}})
@@ -118,6 +119,19 @@ func checkTable(t *testing.T, clients *awsclient.Clients, name string, keys []st
 	}
 	if d := ttl.TimeToLiveDescription; d.TimeToLiveStatus != dynamodbtypes.TimeToLiveStatusEnabled || aws.ToString(d.AttributeName) != "expires_at" {
 		t.Errorf("expiry of %s is %+v", name, d)
+	}
+}
+
+// checkLifecycle checks that outputs are removed so many days after they were written.
+func checkLifecycle(t *testing.T, clients *awsclient.Clients, days int32) {
+	t.Helper()
+	out, err := clients.S3.GetBucketLifecycleConfiguration(t.Context(), &s3.GetBucketLifecycleConfigurationInput{Bucket: aws.String("spate-data")})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if r := out.Rules; len(r) != 1 || aws.ToString(r[0].Filter.Prefix) != "outputs/" || aws.ToInt32(r[0].Expiration.Days) != days {
+		t.Errorf("lifecycle rules are %+v", r)
 	}
 }
 

@@ -32,11 +32,19 @@ type Queue struct {
 	url    string
 }
 
-// Open looks a queue up by its name.
+// MissingError says that there is no such queue.
+type MissingError struct{ Name string }
+
+// Error says which.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("open queue %q: it does not exist in this account and Region", e.Name)
+}
+
+// Open looks a queue up by its name. *MissingError: there is none.
 func Open(ctx context.Context, client *sqs.Client, name string) (*Queue, error) {
 	out, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
 	if _, missing := errors.AsType[*types.QueueDoesNotExist](err); missing {
-		return nil, fmt.Errorf("open queue %q: it does not exist in this account and Region", name)
+		return nil, &MissingError{name}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open queue %q: %w", name, err)

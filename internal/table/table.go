@@ -61,11 +61,19 @@ func (t *Table) Client() *dynamodb.Client { return t.client }
 // Name is the table's name.
 func (t *Table) Name() string { return t.name }
 
-// Check returns an error when the table does not exist or may not be used.
+// MissingError says that there is no such table.
+type MissingError struct{ Name string }
+
+// Error says which.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("open table %q: it does not exist in this account and Region", e.Name)
+}
+
+// Check returns an error when the table does not exist, *MissingError, or may not be used.
 func (t *Table) Check(ctx context.Context) error {
 	_, err := t.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
-		return fmt.Errorf("open table %q: it does not exist in this account and Region", t.name)
+		return &MissingError{t.name}
 	}
 	if err != nil {
 		return fmt.Errorf("open table %q: %w", t.name, err)

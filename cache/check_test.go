@@ -1,0 +1,215 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+)
+
+// expiring is a lifecycle rule that removes what begins with a prefix after so many days.
+func expiring(id, prefix string, days int32) s3types.LifecycleRule {
+	return s3types.LifecycleRule{
+		ID: &id, Status: s3types.ExpirationStatusEnabled, Filter: &s3types.LifecycleRuleFilter{Prefix: &prefix},
+		Expiration: &s3types.LifecycleExpiration{Days: &days},
+	}
+}
+
+func TestALifecycleThatRemovesWhatTheCachePromisesIsWrong(t *testing.T) {
+	disabled, tagged, both, older := expiring("r", "outputs/", 7), expiring("r", "outputs/", 7), expiring("r", "outputs/", 7), expiring("r", "", 7)
+	disabled.Status = s3types.ExpirationStatusDisabled
+	tagged.Filter = &s3types.LifecycleRuleFilter{Tag: &s3types.Tag{Key: aws.String("a"), Value: aws.String("b")}}
+	both.Filter = &s3types.LifecycleRuleFilter{And: &s3types.LifecycleRuleAndOperator{Prefix: aws.String("outputs/"), ObjectSizeGreaterThan: aws.Int64(1)}}
+	older.Filter, older.Prefix = nil, aws.String("out") //nolint:staticcheck // older configurations have it here
+	dated, archived, versions, uploads := expiring("r", "", 7), expiring("r", "", 40), expiring("r", "", 7), expiring("r", "", 7)
+	dated.Expiration = &s3types.LifecycleExpiration{Date: aws.Time(time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC))}
+	archived.Transitions = []s3types.Transition{{Days: aws.Int32(20), StorageClass: s3types.TransitionStorageClassGlacier}}
+	versions.Expiration, versions.NoncurrentVersionExpiration = nil, &s3types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(1)}
+	uploads.Expiration, uploads.AbortIncompleteMultipartUpload = nil, &s3types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(1)}
+	for _, row := range []struct {
+		name  string
+		rules []s3types.LifecycleRule
+		want  Severity // none: no finding
+		says  string
+	}{
+		{"as late as need be", []s3types.LifecycleRule{expiring("r", "outputs/", 34)}, "", ""},
+		{"a day too early", []s3types.LifecycleRule{expiring("r", "outputs/", 33)}, SeverityWrong, `rule "r" of bucket data removes outputs after 33 days`},
+		{"what to set", []s3types.LifecycleRule{expiring("r", "outputs/", 33)}, SeverityWrong, "Set its days to 34 or more, or cache.retention to 29d or less"},
+		{"of everything", []s3types.LifecycleRule{expiring("r", "", 7)}, SeverityWrong, "after 7 days"},
+		{"of some outputs", []s3types.LifecycleRule{expiring("r", "outputs/a", 7), expiring("s", "outputs/", 40)}, SeverityWrong, "after 7 days"},
+		{"of something else", []s3types.LifecycleRule{expiring("r", "logs/", 7), expiring("s", "outputs/", 40)}, "", ""},
+		{"named in the older way", []s3types.LifecycleRule{older}, SeverityWrong, "after 7 days"},
+		{"with a size", []s3types.LifecycleRule{both}, SeverityWrong, "after 7 days"},
+		{"on a day", []s3types.LifecycleRule{dated}, SeverityWrong, "on 2030-01-02"},
+		{"to an archive", []s3types.LifecycleRule{archived}, SeverityWrong, "to GLACIER"},
+		{"disabled", []s3types.LifecycleRule{disabled}, SeverityRemark, "Add a rule"},
+		{"of tagged objects", []s3types.LifecycleRule{tagged}, SeverityRemark, "No lifecycle rule"},
+		{"of old versions", []s3types.LifecycleRule{versions}, SeverityRemark, "for ever"},
+		{"of uploads", []s3types.LifecycleRule{uploads}, SeverityRemark, "for ever"},
+		{"none", nil, SeverityRemark, `put-bucket-lifecycle-configuration --bucket data`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			found := judgeLifecycle("data", 30*24*time.Hour, row.rules)
+			if row.want == "" {
+				if len(found) > 0 {
+					t.Errorf("found %v", found)
+				}
+				return
+			}
+			if len(found) != 1 || found[0].Severity != row.want || !strings.Contains(found[0].String(), row.says) {
+				t.Errorf("found %v, want %s: …%s…", found, row.want, row.says)
+			}
+		})
+	}
+}
+
+func TestTheLifecycleComesFourDaysLaterInWholeDays(t *testing.T) {
+	for retention, want := range map[time.Duration]int{time.Second: 5, 24 * time.Hour: 5, 25 * time.Hour: 6, 30 * 24 * time.Hour: 34} {
+		if got := LifecycleDays(retention); got != want {
+			t.Errorf("%s: %d days, want %d", retention, got, want)
+		}
+	}
+}
+
+func TestTheLedgerIsToExpireItemsAndToHaveAStream(t *testing.T) {
+	ttl := func(status dynamodbtypes.TimeToLiveStatus, attribute string) *dynamodbtypes.TimeToLiveDescription {
+		return &dynamodbtypes.TimeToLiveDescription{TimeToLiveStatus: status, AttributeName: &attribute}
+	}
+	stream := func(on bool, view dynamodbtypes.StreamViewType) *dynamodbtypes.StreamSpecification {
+		return &dynamodbtypes.StreamSpecification{StreamEnabled: &on, StreamViewType: view}
+	}
+	for name, row := range map[string]struct {
+		found []Finding
+		want  Severity
+	}{
+		"expires":           {judgeExpiry("t", ttl(dynamodbtypes.TimeToLiveStatusEnabled, "expires_at")), ""},
+		"soon expires":      {judgeExpiry("t", ttl(dynamodbtypes.TimeToLiveStatusEnabling, "expires_at")), ""},
+		"does not expire":   {judgeExpiry("t", ttl(dynamodbtypes.TimeToLiveStatusDisabled, "expires_at")), SeverityWarning},
+		"tells nothing":     {judgeExpiry("t", nil), SeverityWarning},
+		"another attribute": {judgeExpiry("t", ttl(dynamodbtypes.TimeToLiveStatusEnabled, "created_at")), SeverityWarning},
+		"streams":           {judgeStream("t", stream(true, dynamodbtypes.StreamViewTypeNewAndOldImages)), ""},
+		"streams keys only": {judgeStream("t", stream(true, dynamodbtypes.StreamViewTypeKeysOnly)), SeverityWarning},
+		"stream off":        {judgeStream("t", stream(false, "")), SeverityWrong},
+		"no stream":         {judgeStream("t", nil), SeverityWrong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			switch {
+			case row.want == "" && len(row.found) > 0:
+				t.Errorf("found %v", row.found)
+			case row.want != "" && (len(row.found) != 1 || row.found[0].Severity != row.want || !strings.Contains(row.found[0].Fix, "`aws dynamodb update-")):
+				t.Errorf("found %v, want %s and how to mend it", row.found, row.want)
+			}
+		})
+	}
+}
+
+func TestRedisIsToKeepWhatItIsGivenAndToHaveRoomForTwoViews(t *testing.T) {
+	const mib = 1 << 20
+	for _, row := range []struct {
+		name           string
+		facts          redisFacts
+		held, expected int64
+		want           []Check
+		says           string
+	}{
+		{"all is well", redisFacts{Version: "7.2.4", Policy: "noeviction", Used: mib, Maximum: 512 * mib}, 0, 10_000_000, nil, ""},
+		{"nothing is told", redisFacts{}, 0, 10_000_000, nil, ""},
+		{"evicts", redisFacts{Policy: "allkeys-lru"}, 0, 0, []Check{CheckEviction}, "maxmemory-policy is allkeys-lru"},
+		{"evicts what has a time to live", redisFacts{Policy: "volatile-ttl"}, 0, 0, nil, ""},
+		{"too old", redisFacts{Version: "6.0.16"}, 0, 0, []Check{CheckVersion}, "SMISMEMBER"},
+		{"old enough", redisFacts{Version: "6.2.0"}, 0, 0, nil, ""},
+		{"no room for two", redisFacts{Used: mib, Maximum: 180 * mib}, 0, 10_000_000, []Check{CheckMemory}, "needs 186 MiB: 93 MiB for 10000000 outputs"},
+		{"the view that is there counts once", redisFacts{Used: 94 * mib, Maximum: 190 * mib}, 10_000_000, 10_000_000, nil, ""},
+		{"beside others", redisFacts{Used: 94 * mib, Maximum: 190 * mib}, 0, 10_000_000, []Check{CheckMemory}, "for what else is in it"},
+		{"on a small machine", redisFacts{OfSystem: 100 * mib}, 0, 10_000_000, []Check{CheckMemory}, "100 MiB of memory (the machine)"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var got []Check
+			text := ""
+			for _, f := range judgeRedis(row.facts, row.held, row.expected) {
+				got, text = append(got, f.Check), text+f.String()
+			}
+			if diff := cmp.Diff(row.want, got); diff != "" || !strings.Contains(text, row.says) {
+				t.Errorf("(-want +got):\n%s%s", diff, text)
+			}
+		})
+	}
+}
+
+func TestInfoIsReadAsRedisWritesIt(t *testing.T) {
+	got := parseInfo("# Server\r\nredis_version:7.2.4\r\n\r\n# Memory\r\nused_memory:1048576\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\ntotal_system_memory:8589934592\r\n")
+	if want := (redisFacts{Version: "7.2.4", Policy: "noeviction", Used: 1 << 20, OfSystem: 8 << 30}); got != want {
+		t.Errorf("read %+v, want %+v", got, want)
+	}
+}
+
+// closed is services that answer all questions with an error.
+type closed struct{ err error }
+
+func (c closed) GetBucketLifecycleConfiguration(context.Context, *s3.GetBucketLifecycleConfigurationInput, ...func(*s3.Options)) (*s3.GetBucketLifecycleConfigurationOutput, error) {
+	return nil, c.err
+}
+
+func (c closed) DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error) {
+	return nil, c.err
+}
+
+func (c closed) DescribeTimeToLive(context.Context, *dynamodb.DescribeTimeToLiveInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTimeToLiveOutput, error) {
+	return nil, c.err
+}
+
+func TestWhatMayNotBeReadNamesThePermissionAndRefusesNothing(t *testing.T) {
+	for name, row := range map[string]struct {
+		err   error
+		fixes []string
+	}{
+		"denied": {&smithy.GenericAPIError{Code: "AccessDeniedException"}, []string{
+			"The controller's role needs s3:GetLifecycleConfiguration for that.",
+			"The controller's role needs dynamodb:DescribeTimeToLive for that.",
+			"The controller's role needs dynamodb:DescribeTable for that.",
+		}},
+		"away": {errors.New("no answer"), []string{"", "", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := closed{row.err}
+			found := Inspector{S3: at, DynamoDB: at, Bucket: "data", OutputsTable: "outputs", Retention: retention}.Findings(t.Context())
+			var fixes []string
+			for _, f := range found {
+				if f.Severity != SeverityUnread {
+					t.Errorf("found %+v", f)
+				}
+				fixes = append(fixes, f.Fix)
+			}
+			if diff := cmp.Diff(row.fixes, fixes); diff != "" {
+				t.Error(diff)
+			}
+			if err := Refusal(found); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+		})
+	}
+}
+
+func TestARealRedisIsLookedAt(t *testing.T) {
+	client := openRedis(t)
+	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
+		found := Inspector{Redis: client}.redis(t.Context(), 0)
+		if len(found) != 1 || found[0].Severity != SeverityUnread {
+			t.Errorf("found %v of a Redis that tells nothing", found)
+		}
+		return
+	}
+	found := Inspector{Redis: client}.redis(t.Context(), 1<<40)
+	if len(found) != 2 || found[0].Check != CheckEviction || found[1].Check != CheckMemory {
+		t.Errorf("found %v, want the policy, and too little memory for a million million outputs", found)
+	}
+}

@@ -1,0 +1,118 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	"github.com/redis/go-redis/v9"
+)
+
+// Lifecycles is what an Inspector uses of *s3.Client, whose contract it is.
+type Lifecycles interface {
+	GetBucketLifecycleConfiguration(context.Context, *s3.GetBucketLifecycleConfigurationInput, ...func(*s3.Options)) (*s3.GetBucketLifecycleConfigurationOutput, error)
+}
+
+// TableDescriber is what an Inspector uses of *dynamodb.Client, whose contract it is.
+type TableDescriber interface {
+	DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error)
+	DescribeTimeToLive(context.Context, *dynamodb.DescribeTimeToLiveInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTimeToLiveOutput, error)
+}
+
+// Inspector looks at the services that the cache rests on. All fields but Redis and ExpectedOutputs are required.
+type Inspector struct {
+	S3              Lifecycles
+	DynamoDB        TableDescriber
+	Redis           redis.UniversalClient // nil: it is not looked at
+	Bucket          string
+	OutputsTable    string
+	Retention       time.Duration
+	ExpectedOutputs int64 // 0: half as many again as the ledger has now
+}
+
+// inspectionTime bounds the look at each service.
+const inspectionTime = 10 * time.Second
+
+// Findings looks at everything once. What cannot be read is a finding, too.
+func (i Inspector) Findings(ctx context.Context) []Finding {
+	var found []Finding
+	look := func(at func(ctx context.Context) []Finding) {
+		ctx, cancel := context.WithTimeout(ctx, inspectionTime)
+		defer cancel()
+		found = append(found, at(ctx)...)
+	}
+	look(i.lifecycle)
+	look(i.expiry)
+	var items int64
+	look(func(ctx context.Context) []Finding {
+		out, err := i.DynamoDB.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &i.OutputsTable})
+		if err != nil {
+			return []Finding{unread(CheckStream, "The stream of table "+i.OutputsTable, "dynamodb:DescribeTable", err)}
+		}
+		if out.Table.ItemCount != nil {
+			items = *out.Table.ItemCount
+		}
+		return judgeStream(i.OutputsTable, out.Table.StreamSpecification)
+	})
+	if i.Redis != nil {
+		look(func(ctx context.Context) []Finding { return i.redis(ctx, items) })
+	}
+	return found
+}
+
+func (i Inspector) lifecycle(ctx context.Context) []Finding {
+	var rules []s3types.LifecycleRule
+	out, err := i.S3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &i.Bucket})
+	if answer, ok := errors.AsType[smithy.APIError](err); ok && answer.ErrorCode() == "NoSuchLifecycleConfiguration" {
+		err = nil
+	} else if err == nil {
+		rules = out.Rules
+	}
+	if err != nil {
+		return []Finding{unread(CheckLifecycle, "When S3 removes outputs from bucket "+i.Bucket, "s3:GetLifecycleConfiguration", err)}
+	}
+	return judgeLifecycle(i.Bucket, i.Retention, rules)
+}
+
+func (i Inspector) expiry(ctx context.Context) []Finding {
+	out, err := i.DynamoDB.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &i.OutputsTable})
+	if err != nil {
+		return []Finding{unread(CheckExpiry, "The time to live of table "+i.OutputsTable, "dynamodb:DescribeTimeToLive", err)}
+	}
+	return judgeExpiry(i.OutputsTable, out.TimeToLiveDescription)
+}
+
+// redis looks at Redis, given how many items the ledger has. INFO is asked because managed offerings forbid CONFIG.
+func (i Inspector) redis(ctx context.Context, items int64) []Finding {
+	var info strings.Builder
+	for _, section := range []string{"server", "memory"} {
+		text, err := i.Redis.Info(ctx, section).Result()
+		if err != nil {
+			return []Finding{unread(CheckMemory, "The memory, eviction policy and version of Redis", "the command INFO (ACL +info)", err)}
+		}
+		info.WriteString(text + "\n")
+	}
+	expected := i.ExpectedOutputs
+	if expected == 0 {
+		expected = items + items/2
+	}
+	return judgeRedis(parseInfo(info.String()), items, expected)
+}
+
+// Refusal is the error of a controller that must not start; nil when it may.
+func Refusal(findings []Finding) error {
+	var errs []error
+	for _, f := range Wrong(findings) {
+		errs = append(errs, errors.New(f.String()))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the cache could say that outputs are there which are not: %w", errors.Join(errs...))
+}

@@ -1,0 +1,132 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"spate/internal/table"
+)
+
+// Status is how the cache does, as the process that runs its loops sees it and saves it every few seconds.
+type Status struct {
+	At    time.Time `dynamodbav:"at" json:"at"`
+	Since time.Time `dynamodbav:"since" json:"since"` // when that process began
+	// State is that of the view: live; suspect; building, when an epoch is being built and none answers; else retired.
+	State    State `dynamodbav:"state" json:"state"`
+	Epoch    int64 `dynamodbav:"epoch" json:"epoch"`       // that answers; 0 when none does
+	Building int64 `dynamodbav:"building" json:"building"` // that is being built; 0 when none is
+
+	Findings []Finding `dynamodbav:"findings" json:"findings"`                  // about the services that the cache rests on
+	Checked  time.Time `dynamodbav:"checked,omitempty" json:"checked,omitzero"` // when these were last looked at
+}
+
+// StatusEvery is how often a process that runs the cache's loops saves its status, and StatusSilence is after how long
+// without one it is no longer believed to run.
+const (
+	StatusEvery   = 5 * time.Second
+	StatusSilence = 30 * time.Second
+)
+
+// checkEvery is how often the services are looked at.
+const checkEvery = time.Hour
+
+// StatusWriter keeps the last status that it was given.
+type StatusWriter interface {
+	SaveStatus(ctx context.Context, s Status) error
+}
+
+// report saves the cache's status until ctx ends, and looks at the services from time to time. What fails is logged.
+func (c *Cache) report(ctx context.Context) error {
+	since := time.Now()
+	var findings []Finding
+	var checked time.Time
+	for {
+		now := time.Now()
+		if c.check != nil && now.Sub(checked) >= checkEvery {
+			found := c.check(ctx)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			c.logFindings(findings, found)
+			findings, checked = found, now
+			c.metrics.found(found)
+		}
+		status, err := c.status(ctx)
+		if err == nil {
+			status.At, status.Since, status.Findings, status.Checked = now, since, findings, checked
+			err = c.statuses.SaveStatus(ctx, status)
+		}
+		if err != nil && ctx.Err() == nil {
+			c.log.Warn().Err(err).Msg("the cache's status is not saved")
+		}
+		if err := sleep(ctx, StatusEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// status is what the parts say of themselves.
+func (c *Cache) status(ctx context.Context) (Status, error) {
+	record, _, err := c.records.LoadEpoch(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Epoch: record.Live, Building: record.Building, State: c.Epochs.State()}
+	if s.State != StateLive && s.State != StateSuspect || record.Live == 0 {
+		s.State = StateRetired
+		if record.Building != 0 {
+			s.State = StateBuilding
+		}
+	}
+	return s, nil
+}
+
+// logFindings tells of findings that there were not before.
+func (c *Cache) logFindings(before, now []Finding) {
+	for _, f := range now {
+		if slices.Contains(before, f) {
+			continue
+		}
+		level := zerolog.WarnLevel
+		switch {
+		case f.Severity == SeverityWrong:
+			level = zerolog.ErrorLevel
+		case f.Severity == SeverityRemark, f.Severity == SeverityUnread && f.Fix == "":
+			level = zerolog.InfoLevel
+		}
+		c.log.WithLevel(level).Str("check", string(f.Check)).Msg(f.String())
+	}
+}
+
+// statusRecord is the sort key of the status, below table.CacheRecords.
+const statusRecord = "STATUS"
+
+type statusItem struct {
+	table.Key
+	Status
+}
+
+func statusKey() table.Key { return table.Key{PK: table.CacheRecords, SK: statusRecord} }
+
+// SaveStatus replaces the status.
+func (t *TableRecords) SaveStatus(ctx context.Context, s Status) error {
+	if err := t.table.Put(ctx, statusItem{statusKey(), s}, table.Condition{}); err != nil {
+		return fmt.Errorf("save status of cache: %w", err)
+	}
+	return nil
+}
+
+// ReadStatus reads the last status that was saved; false when none ever was.
+func ReadStatus(ctx context.Context, t *table.Table) (Status, bool, error) {
+	var item statusItem
+	found, err := t.Get(ctx, statusKey(), &item)
+	if err != nil {
+		return Status{}, false, fmt.Errorf("read status of cache: %w", err)
+	}
+	item.Findings = slices.Concat([]Finding{}, item.Findings) // a list where there is nothing, as JSON wants it
+	return item.Status, found, nil
+}
