@@ -41,6 +41,8 @@ type session struct {
 	build   *build  // nil when none is being built
 	waiting keySet  // changed keys that are not in the view yet
 
+	pulse   pulse
+
 	beat, saved, cleared time.Time
 }
 
@@ -78,6 +80,9 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 		return busy, err
 	}
 	if err := s.heartbeat(ctx, now); err != nil {
+		return busy, err
+	}
+	if err := s.examine(ctx, now); err != nil {
 		return busy, err
 	}
 	if err := s.remember(ctx, now); err != nil {
@@ -146,10 +151,7 @@ func (s *session) truth(ctx context.Context, now time.Time, keys []job.Key) (pre
 func (s *session) writeLive(ctx context.Context, now time.Time, add, remove []job.Key) error {
 	err := s.live.Apply(ctx, add, remove)
 	if errors.Is(err, ErrLost) {
-		s.Epochs.doubt(s.live.epoch)
-		s.Log.Warn().Err(err).Int64("epoch", s.live.epoch).Msg("epoch retired")
-		s.live = nil
-		return s.save(ctx, s.current.retire())
+		return s.lose(ctx, err)
 	}
 	if err != nil {
 		return err
@@ -157,6 +159,14 @@ func (s *session) writeLive(ctx context.Context, now time.Time, add, remove []jo
 	s.beat = now
 	s.Epochs.confirm(s.live.Mark())
 	return nil
+}
+
+// lose retires the live epoch.
+func (s *session) lose(ctx context.Context, reason error) error {
+	s.Epochs.doubt(s.live.epoch)
+	s.Log.Warn().Err(reason).Int64("epoch", s.live.epoch).Msg("epoch retired")
+	s.live = nil
+	return s.save(ctx, s.current.retire())
 }
 
 // heartbeat raises the sequence when nothing else did, and so notices what happened to Redis meanwhile.

@@ -74,7 +74,7 @@ func (w *Writer) Verify(ctx context.Context) error {
 	if !w.tally.holds(n) {
 		return fmt.Errorf("verify epoch %d: %d outputs, %s were written: %w", w.epoch, n, w.tally, ErrLost)
 	}
-	w.tally = tally{n, n}
+	w.tally, w.doubted = tally{n, n}, false
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 type View struct {
 	client redis.UniversalClient
 	prefix string
+	status atomic.Pointer[ViewStatus]
 }
 
 // NewView uses a Redis. prefix separates users of the same Redis and becomes the hash tag of every key.
@@ -209,7 +210,8 @@ func (v *View) Resume(ctx context.Context, at Mark) (*Writer, error) {
 		return nil, fmt.Errorf("resume epoch %d: %w: %w", at.Epoch, err, ErrLost)
 	}
 	return &Writer{
-		view: v, epoch: at.Epoch, bits: at.Bits.orLeast(), limit: v.intsetLimit(ctx), confirmed: sequence, attempted: sequence, tally: count,
+		view: v, epoch: at.Epoch, bits: at.Bits.orLeast(), limit: v.intsetLimit(ctx), confirmed: sequence, attempted: sequence,
+		tally: count, doubted: true,
 	}, nil
 }
 

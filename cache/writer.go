@@ -33,6 +33,7 @@ type Writer struct {
 	confirmed int64 // the last sequence known to be written
 	attempted int64 // the last sequence that may have been written; later than confirmed after an ambiguous failure
 	tally     tally
+	doubted   bool // what Redis holds may not be what was written
 }
 
 // conflictTries is how often a transaction is sent again that found the sequence changed under it.
@@ -67,6 +68,20 @@ func (w *Writer) outputs() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.tally.least
+}
+
+// certain reports whether the epoch holds as many outputs as were written, exactly so many.
+func (w *Writer) certain() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.doubted && w.tally.least == w.tally.most
+}
+
+// doubt asks for the outputs to be counted.
+func (w *Writer) doubt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doubted = true
 }
 
 // crowded reports whether an epoch of more buckets should take this one's place.
