@@ -41,7 +41,7 @@ type session struct {
 	build   *build  // nil when none is being built
 	waiting keySet  // changed keys that are not in the view yet
 
-	pulse   pulse
+	pulse pulse
 
 	beat, saved, cleared time.Time
 }
