@@ -46,7 +46,9 @@ type Record struct {
 	BuildingBits BucketBits `dynamodbav:"building_bits,omitempty"` // of the epoch that is being built
 	Dead         []Remains  `dynamodbav:"dead"`                    // whose keys are not yet removed
 	Stream       string     `dynamodbav:"stream"`                  // ARN of the ledger's stream that the checkpoints belong to
-	At           time.Time  `dynamodbav:"at"`                      // when all changes before the checkpoints were in the live epoch
+	At           time.Time  `dynamodbav:"at"`                      // all changes of before are behind the checkpoints, and in the live epoch
+	Followed     time.Time  `dynamodbav:"followed"`                // all changes of before are in the live epoch; later than At during a build
+	Progress     Progress   `dynamodbav:"progress"`                // of the epoch that is being built
 	Follower     string     `dynamodbav:"follower"`                // who wrote this
 	Version      int64      `dynamodbav:"version"`                 // grows with each write
 }
@@ -101,7 +103,7 @@ func (r Record) begin(bits BucketBits) Record {
 // abandon gives up the epoch that is being built.
 func (r Record) abandon() Record {
 	r.Dead = bury(r.Dead, Remains{r.Building, StateAbandoned, r.BuildingBits})
-	r.Building, r.BuildingBits = 0, 0
+	r.Building, r.BuildingBits, r.Progress = 0, 0, Progress{}
 	return r
 }
 
@@ -116,7 +118,7 @@ func (r Record) retire() Record {
 func (r Record) flip(sequence int64) Record {
 	r = r.retire()
 	r.Live, r.Bits, r.Sequence = r.Building, r.BuildingBits, sequence
-	r.Building, r.BuildingBits = 0, 0
+	r.Building, r.BuildingBits, r.Progress = 0, 0, Progress{}
 	return r
 }
 
@@ -133,6 +135,10 @@ func bury(dead []Remains, r Remains) []Remains {
 	return append(slices.Clone(dead), r)
 }
 
+// staleAfter is for how long changes of the ledger may go unseen before the view stops to answer: a removal among them
+// would be a wrong hit.
+const staleAfter = time.Minute
+
 // reloadInterval is how often a process without a live epoch asks the runs table for one.
 const reloadInterval = time.Second
 
@@ -145,6 +151,7 @@ type Epochs struct {
 	mu     sync.Mutex
 	mark   Mark // kept while suspect, so that what comes back must not be older
 	state  State
+	until  time.Time // all changes of the ledger before it are in the epoch
 	loaded time.Time
 }
 
@@ -153,24 +160,27 @@ func NewEpochs(records Records, log zerolog.Logger) *Epochs {
 	return &Epochs{records: records, log: log, state: StateRetired}
 }
 
-// State is that of the epoch as this process knows it.
+// State is that of the epoch as this process knows it. One that nobody has kept up to date is suspect.
 func (e *Epochs) State() State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.state == StateLive && time.Since(e.until) > staleAfter {
+		return StateSuspect
+	}
 	return e.state
 }
 
-// Current is the live epoch, or false when this process knows of none. Without one it asks the runs table, at most once
-// a second.
+// Current is the live epoch, or false when this process knows of none that has the changes of up to a minute ago.
+// Without one it asks the runs table, at most once a second.
 func (e *Epochs) Current(ctx context.Context, now time.Time) (Mark, bool) {
 	e.mu.Lock()
-	mark, state := e.mark, e.state
-	ask := state != StateLive && now.Sub(e.loaded) >= reloadInterval
+	mark, answers := e.mark, e.state == StateLive && now.Sub(e.until) <= staleAfter
+	ask := !answers && now.Sub(e.loaded) >= reloadInterval
 	if ask {
 		e.loaded = now
 	}
 	e.mu.Unlock()
-	if state == StateLive {
+	if answers {
 		return mark, true
 	}
 	if !ask {
@@ -181,9 +191,10 @@ func (e *Epochs) Current(ctx context.Context, now time.Time) (Mark, bool) {
 		e.log.Warn().Err(err).Msg("epoch record cannot be read; the view does not answer")
 		return Mark{}, false
 	}
-	if !found || record.Live == 0 {
+	if !found || record.Live == 0 || now.Sub(record.Followed) > staleAfter {
 		return Mark{}, false
 	}
+	e.keep(record.Followed)
 	return e.confirm(record.mark()), true
 }
 
@@ -199,6 +210,15 @@ func (e *Epochs) confirm(mark Mark) Mark {
 	}
 	e.mark, e.state = mark, StateLive
 	return mark
+}
+
+// keep remembers that the live epoch has all changes up to a time.
+func (e *Epochs) keep(until time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if until.After(e.until) {
+		e.until = until
+	}
 }
 
 // seen remembers a sequence that a lookup read.

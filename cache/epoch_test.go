@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"spate/internal/table"
 )
@@ -55,6 +56,7 @@ func TestTheLifeOfEpochs(t *testing.T) {
 func TestWhatIsRememberedOfAnEpochNeverGoesBack(t *testing.T) {
 	h := newHouse(t)
 	e := h.Epochs
+	e.keep(start.Add(time.Hour))
 	e.confirm(Mark{Epoch: 2, Sequence: 10})
 	if !e.doubt(2) || e.doubt(2) {
 		t.Error("an epoch becomes suspect once")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
@@ -24,7 +25,8 @@ type faults struct {
 	unprocessed func() bool // leaves one item of a batch unprocessed
 	write       func() error
 	read        func() error
-	scanned     func() // after each page of a scan; called concurrently
+	scan        func(segment int32) error // before each page of a scan
+	scanned     func()                    // after each page of a scan; called concurrently
 	records     func() error
 	twice       bool // each stream record comes twice
 }
@@ -105,6 +107,14 @@ func (f *faults) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInpu
 }
 
 func (f *faults) Scan(ctx context.Context, in *dynamodb.ScanInput, o ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error) {
+	if err := ask(f, func(f *faults) func() error {
+		if f.scan == nil {
+			return nil
+		}
+		return func() error { return f.scan(aws.ToInt32(in.Segment)) }
+	}); err != nil {
+		return nil, err
+	}
 	out, err := f.DynamoDB.Scan(ctx, in, o...)
 	f.mu.Lock()
 	scanned := f.scanned

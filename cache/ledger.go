@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -198,43 +197,6 @@ func (l *Ledger) Lookup(ctx context.Context, now time.Time, keys []job.Key) ([]j
 		presence[i] = found[k]
 	}
 	return presence, first
-}
-
-// Scan yields the items of one of total segments, page by page, strongly consistent, without those expired at now.
-// An error ends it.
-func (l *Ledger) Scan(ctx context.Context, now time.Time, segment, total int) iter.Seq2[[]Output, error] {
-	return func(yield func([]Output, error) bool) {
-		in := &dynamodb.ScanInput{
-			TableName: &l.table, ConsistentRead: aws.Bool(true),
-			Segment: aws.Int32(int32(segment)), TotalSegments: aws.Int32(int32(total)),
-		}
-		for {
-			var page *dynamodb.ScanOutput
-			err := retry(ctx, tries, func() (done bool, err error) {
-				page, err = l.client.Scan(ctx, in)
-				return err == nil, err
-			})
-			if err != nil {
-				yield(nil, fmt.Errorf("scan ledger: %w", err))
-				return
-			}
-			outputs := make([]Output, 0, len(page.Items))
-			for _, item := range page.Items {
-				o, err := parseOutput(item)
-				if err != nil {
-					yield(nil, fmt.Errorf("scan ledger: %w", err))
-					return
-				}
-				if o.ExpiresAt.After(now) {
-					outputs = append(outputs, o)
-				}
-			}
-			if !yield(outputs, nil) || len(page.LastEvaluatedKey) == 0 {
-				return
-			}
-			in.ExclusiveStartKey = page.LastEvaluatedKey
-		}
-	}
 }
 
 // Items is about how many outputs the ledger holds: DynamoDB counts them every six hours or so.

@@ -115,11 +115,11 @@ func TestTheSegmentsOfAScanTogetherHaveEachItemOnce(t *testing.T) {
 	h.put(testKeys(0, 300)...)
 	seen := map[job.Key]int{}
 	for segment := range 4 {
-		for page, err := range h.Ledger.Scan(t.Context(), h.now, segment, 4) {
+		for page, err := range h.Ledger.Scan(t.Context(), h.now, ScanOptions{Segment: segment, Segments: 4}) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, o := range page {
+			for _, o := range page.Outputs {
 				seen[o.Key]++
 			}
 		}

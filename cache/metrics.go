@@ -51,7 +51,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "spate_cache_view_changes_total", Help: "Keys that the follower added to the view or removed from it.",
 		}, []string{"change"}),
 		followerLag: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "spate_cache_follower_lag_seconds", Help: "Age of the newest stream record when it was last read.",
+			Name: "spate_cache_follower_lag_seconds", Help: "All changes of the ledger older than this are in the view.",
 		}),
 		liveEpoch: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "spate_cache_live_epoch", Help: "Number of the live epoch; 0 when none is.",

@@ -17,6 +17,10 @@ type Records interface {
 	LoadCheckpoints(ctx context.Context) ([]Checkpoint, error)
 	SaveCheckpoint(ctx context.Context, c Checkpoint) error
 	DeleteCheckpoint(ctx context.Context, shard string) error
+
+	// LoadRebuild returns the last request for a new epoch, and AnswerRebuild writes it back unless another took its place.
+	LoadRebuild(ctx context.Context) (RebuildRequest, bool, error)
+	AnswerRebuild(ctx context.Context, r RebuildRequest) error
 }
 
 // Checkpoint says up to which record of a shard the view has the effect.

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"spate/job"
@@ -43,7 +44,12 @@ type session struct {
 
 	pulse pulse
 
-	beat, saved, cleared time.Time
+	followed   time.Time       // all changes of before are in the live epoch and in the one that is built
+	request    *RebuildRequest // for a new epoch: not answered yet
+	built      BuildStatus     // of the last build that ended
+	buildAfter time.Time       // when the next may begin
+
+	beat, saved, cleared, asked time.Time
 }
 
 // close ends a build that is under way.
@@ -56,7 +62,10 @@ func (s *session) close() {
 // round reads once, applies what was read, and does the chores that are due. It reports whether there was anything to
 // apply. After an error other than [ErrSuperseded] and errMissed the next round goes on where this one stopped.
 func (s *session) round(ctx context.Context, now time.Time) (busy bool, err error) {
-	if s.build == nil && (s.live == nil || s.rebuild.Load() || s.live.crowded()) {
+	defer func() { s.report(now, err) }()
+	s.takeRequest(ctx, now)
+	wanted := s.live == nil || s.live.crowded() || s.rebuild.Load() || s.request != nil && s.request.Done.IsZero()
+	if wanted && s.build == nil && !now.Before(s.buildAfter) {
 		if err := s.beginBuild(ctx, now); err != nil {
 			return false, err
 		}
@@ -70,11 +79,16 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 		if errors.Is(pollErr, errMissed) {
 			return false, s.missed(ctx, pollErr)
 		}
-		s.Metrics.lag(s.tail.lag)
 	}
 	busy = len(s.waiting) > 0
 	if err := s.applyWaiting(ctx, now); err != nil {
 		return busy, err
+	}
+	s.followed = s.tail.until()
+	s.Epochs.keep(s.followed)
+	if now.Sub(s.followed) > resumable { // reading on would end in records that were trimmed
+		err := fmt.Errorf("the stream is %s behind: %w", now.Sub(s.followed).Round(time.Minute), errMissed)
+		return false, s.missed(ctx, err)
 	}
 	if err := s.advanceBuild(ctx, now); err != nil {
 		return busy, err
@@ -122,10 +136,10 @@ func (s *session) applyWaiting(ctx context.Context, now time.Time) error {
 	}
 	if s.build != nil {
 		if err := s.build.change(ctx, add, remove); err != nil {
-			return s.judgeBuild(ctx, err)
+			return s.judgeBuild(ctx, now, err)
 		}
 	}
-	s.Metrics.followed(len(add), len(remove))
+	s.count(len(add), len(remove))
 	clear(s.waiting)
 	return nil
 }
@@ -178,18 +192,28 @@ func (s *session) heartbeat(ctx context.Context, now time.Time) error {
 }
 
 // remember writes first the sequence and then the checkpoints: what is checkpointed can then not be lost from Redis
-// without being missed. Nothing may wait.
+// without being missed. During a build the checkpoints stay: see [build]. Nothing may wait.
 func (s *session) remember(ctx context.Context, now time.Time) error {
-	if s.live == nil || now.Sub(s.saved) < saveInterval {
+	if s.live == nil && s.build == nil || now.Sub(s.saved) < saveInterval {
 		return nil
 	}
 	next := s.current
-	next.Sequence, next.Outputs, next.At = s.live.Mark().Sequence, s.live.outputs(), now
+	next.Followed = s.followed
+	if s.live != nil {
+		next.Sequence, next.Outputs = s.live.Mark().Sequence, s.live.outputs()
+	}
+	if s.build != nil {
+		next.Progress = s.build.reached()
+	} else {
+		next.At = s.followed
+	}
 	if err := s.save(ctx, next); err != nil {
 		return err
 	}
-	if err := s.tail.save(ctx, s.Records); err != nil {
-		return err
+	if s.build == nil {
+		if err := s.tail.save(ctx, s.Records); err != nil {
+			return err
+		}
 	}
 	s.saved = now
 	return nil

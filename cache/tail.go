@@ -36,8 +36,8 @@ type tail struct {
 	arn       string
 	shards    map[string]*shard
 	refreshed time.Time
-	disabled  bool          // no shard will be added any more
-	lag       time.Duration // of the newest record in the last poll that had any
+	listed    time.Time // all shards are known that had records before it
+	disabled  bool      // no shard will be added any more
 }
 
 // shard is a tail's place in one shard.
@@ -48,17 +48,47 @@ type shard struct {
 	done       bool   // closed and read to its end
 	listed     bool
 	saved      Checkpoint
+
+	until time.Time // all records of before have been read
+	empty int       // reads in a row that found nothing
+}
+
+// enoughEmpty is after how many empty reads in a row a shard is taken to be read to its tip: between two records there may
+// be some (Amazon DynamoDB API reference, "GetRecords").
+const enoughEmpty = 5
+
+// note takes down that a read found records, of which the newest was made at a time, or with the zero time that it found
+// none.
+func (s *shard) note(newest, now time.Time) {
+	if newest.IsZero() {
+		if s.empty++; s.empty >= enoughEmpty {
+			s.until = now
+		}
+		return
+	}
+	if newest.After(s.until) {
+		s.until = newest
+	}
+	if now.Sub(newest) > staleAfter { // far from the tip
+		s.empty = 0
+	}
 }
 
 func (s *shard) checkpoint() Checkpoint {
 	return Checkpoint{Shard: s.id, Sequence: s.read, Done: s.done}
 }
 
-// resumeTail goes on from checkpoints. Shards without one are read from their beginning.
-func resumeTail(ctx context.Context, streams Streams, arn string, checkpoints []Checkpoint, now time.Time) (*tail, error) {
-	t := &tail{streams: streams, arn: arn, shards: map[string]*shard{}}
+// newTail has read everything before a time, and nothing since.
+func newTail(streams Streams, arn string, since time.Time) *tail {
+	return &tail{streams: streams, arn: arn, shards: map[string]*shard{}, listed: since}
+}
+
+// resumeTail makes a new tail go on from checkpoints, which lie behind everything that it has read. Shards without one are
+// read from their beginning.
+func resumeTail(ctx context.Context, t *tail, checkpoints []Checkpoint, now time.Time) (*tail, error) {
+	since := t.listed
 	for _, c := range checkpoints {
-		t.shards[c.Shard] = &shard{id: c.Shard, read: c.Sequence, done: c.Done, saved: c}
+		t.shards[c.Shard] = &shard{id: c.Shard, read: c.Sequence, done: c.Done, saved: c, until: since}
 	}
 	return t, t.refresh(ctx, now)
 }
@@ -66,8 +96,8 @@ func resumeTail(ctx context.Context, streams Streams, arn string, checkpoints []
 // freshTail begins with the changes after now: what came before is for a scan of the ledger to see, which must not begin
 // earlier than freshTail returns.
 func freshTail(ctx context.Context, streams Streams, arn string, now time.Time) (*tail, error) {
-	t := &tail{streams: streams, arn: arn, shards: map[string]*shard{}}
-	closed, err := t.list(ctx)
+	t := newTail(streams, arn, now)
+	closed, err := t.list(ctx, now)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +107,7 @@ func freshTail(ctx context.Context, streams Streams, arn string, now time.Time) 
 			s.done = true
 			continue
 		}
+		s.empty = enoughEmpty
 		if s.iterator, err = t.askIterator(ctx, s.id, types.ShardIteratorTypeLatest, ""); err != nil {
 			return nil, err
 		}
@@ -96,27 +127,20 @@ func (t *tail) poll(ctx context.Context, now time.Time) ([]job.Key, error) {
 		changed []job.Key
 		calls   errgroup.Group
 		ended   bool
-		newest  time.Time
 	)
 	calls.SetLimit(parallelShards)
 	for _, s := range t.readable() {
 		calls.Go(func() error {
-			keys, at, err := t.next(ctx, s)
+			keys, err := t.next(ctx, s, now)
 			mu.Lock()
 			defer mu.Unlock()
 			changed = append(changed, keys...)
 			errs = append(errs, err)
 			ended = ended || s.done
-			if at.After(newest) {
-				newest = at
-			}
 			return nil
 		})
 	}
 	_ = calls.Wait() // errs has what went wrong
-	if !newest.IsZero() {
-		t.lag = max(0, now.Sub(newest))
-	}
 	if ended {
 		t.refreshed = time.Time{} // a closed shard has children by now
 	}
@@ -134,8 +158,30 @@ func (t *tail) readable() []*shard {
 	return out
 }
 
-// next reads one page. It also returns when the last record was made.
-func (t *tail) next(ctx context.Context, s *shard) ([]job.Key, time.Time, error) {
+// until is the time before which everything has been read.
+func (t *tail) until() time.Time {
+	first := t.listed
+	for _, s := range t.shards {
+		if !s.done && s.until.Before(first) {
+			first = s.until
+		}
+	}
+	return first
+}
+
+// reading is how many shards are not read to their end.
+func (t *tail) reading() int {
+	n := 0
+	for _, s := range t.shards {
+		if !s.done {
+			n++
+		}
+	}
+	return n
+}
+
+// next reads one page.
+func (t *tail) next(ctx context.Context, s *shard, now time.Time) ([]job.Key, error) {
 	if s.iterator == "" {
 		kind := types.ShardIteratorTypeTrimHorizon
 		if s.read != "" {
@@ -143,16 +189,16 @@ func (t *tail) next(ctx context.Context, s *shard) ([]job.Key, time.Time, error)
 		}
 		var err error
 		if s.iterator, err = t.askIterator(ctx, s.id, kind, s.read); err != nil {
-			return nil, time.Time{}, err
+			return nil, err
 		}
 	}
 	out, err := t.streams.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: &s.iterator})
 	if err != nil {
 		if _, expired := errors.AsType[*types.ExpiredIteratorException](err); expired {
 			s.iterator = ""
-			return nil, time.Time{}, nil
+			return nil, nil
 		}
-		return nil, time.Time{}, t.wrap("read shard "+s.id, err)
+		return nil, t.wrap("read shard "+s.id, err)
 	}
 	var keys []job.Key
 	var at time.Time
@@ -172,7 +218,8 @@ func (t *tail) next(ctx context.Context, s *shard) ([]job.Key, time.Time, error)
 	}
 	s.iterator = aws.ToString(out.NextShardIterator)
 	s.done = s.iterator == ""
-	return keys, at, nil
+	s.note(at, now)
+	return keys, nil
 }
 
 func (t *tail) askIterator(ctx context.Context, id string, kind types.ShardIteratorType, after string) (string, error) {
@@ -190,7 +237,7 @@ func (t *tail) askIterator(ctx context.Context, id string, kind types.ShardItera
 // refresh learns of new shards, and forgets those that are gone and were read to their end. One that is gone before that
 // took its records with it.
 func (t *tail) refresh(ctx context.Context, now time.Time) error {
-	if _, err := t.list(ctx); err != nil {
+	if _, err := t.list(ctx, now); err != nil {
 		return err
 	}
 	t.refreshed = now
@@ -207,8 +254,9 @@ func (t *tail) refresh(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// list adds the stream's shards to those known, and returns which are closed.
-func (t *tail) list(ctx context.Context) (closed map[string]bool, err error) {
+// list adds the stream's shards to those known, and returns which are closed. All records of a shard that is new are
+// younger than the last list.
+func (t *tail) list(ctx context.Context, now time.Time) (closed map[string]bool, err error) {
 	closed = map[string]bool{}
 	listed := map[string]*types.Shard{}
 	in := &dynamodbstreams.DescribeStreamInput{StreamArn: &t.arn}
@@ -232,12 +280,13 @@ func (t *tail) list(ctx context.Context) (closed map[string]bool, err error) {
 	for id, described := range listed {
 		s := t.shards[id]
 		if s == nil {
-			s = &shard{id: id}
+			s = &shard{id: id, until: t.listed}
 			t.shards[id] = s
 		}
 		s.parent, s.listed = aws.ToString(described.ParentShardId), true
 		closed[id] = described.SequenceNumberRange != nil && described.SequenceNumberRange.EndingSequenceNumber != nil
 	}
+	t.listed = now
 	return closed, nil
 }
 

@@ -1,0 +1,86 @@
+package cache
+
+import (
+	"sync"
+	"time"
+)
+
+// FollowerStatus is how far the view is behind the ledger, and what the follower has done since it began.
+type FollowerStatus struct {
+	At               time.Time `dynamodbav:"at" json:"at,omitzero"`                        // of the last round
+	LagSeconds       float64   `dynamodbav:"lag_seconds" json:"lag_seconds"`               // all changes of the ledger older than this are in the view
+	Behind           bool      `dynamodbav:"behind" json:"behind"`                         // by more than a minute: the view does not answer
+	TrimmedInSeconds float64   `dynamodbav:"trimmed_in_seconds" json:"trimmed_in_seconds"` // until the stream drops records that were not read yet
+	Shards           int       `dynamodbav:"shards" json:"shards"`                         // of the stream that are being read
+	Waiting          int       `dynamodbav:"waiting" json:"waiting"`                       // changed keys that were read and are not in the view yet
+	Added            int64     `dynamodbav:"added" json:"added"`                           // keys, those that were there already among them
+	Removed          int64     `dynamodbav:"removed" json:"removed"`                       // keys, those that were not there among them
+	Error            string    `dynamodbav:"error" json:"error,omitzero"`                  // of the last round: the view waits for this
+	Requested        time.Time `dynamodbav:"requested" json:"requested,omitzero"`          // when a new epoch was asked for that is not live yet
+}
+
+// streamKeeps is for how long a stream keeps its records (Amazon DynamoDB developer guide, "Change data capture for
+// DynamoDB Streams").
+const streamKeeps = 24 * time.Hour
+
+// reports are what a follower says of itself. The zero value says nothing.
+type reports struct {
+	mu     sync.Mutex
+	follow FollowerStatus
+	build  BuildStatus
+}
+
+// Status tells how following goes. It is safe for concurrent use.
+func (f *Follower) Status() FollowerStatus {
+	f.reports.mu.Lock()
+	defer f.reports.mu.Unlock()
+	return f.reports.follow
+}
+
+// BuildStatus tells how the building of an epoch goes. It is safe for concurrent use.
+func (f *Follower) BuildStatus() BuildStatus {
+	f.reports.mu.Lock()
+	defer f.reports.mu.Unlock()
+	return f.reports.build
+}
+
+// report says how the session stands after a round.
+func (s *session) report(now time.Time, err error) {
+	lag := max(0, now.Sub(s.followed))
+	build := s.built
+	if s.build != nil {
+		build = s.build.status()
+	}
+	build.setShare()
+
+	s.reports.mu.Lock()
+	defer s.reports.mu.Unlock()
+	r := &s.reports.follow
+	if behind := lag > staleAfter; behind != r.Behind {
+		r.Behind = behind
+		if behind {
+			s.Log.Warn().Dur("lag", lag).Msg("the view is too far behind the ledger to answer; the ledger answers")
+		} else {
+			s.Log.Info().Msg("the view is up to date again")
+		}
+	}
+	r.At, r.LagSeconds, r.TrimmedInSeconds = now, lag.Seconds(), max(0, streamKeeps-lag).Seconds()
+	r.Shards, r.Waiting, r.Error, r.Requested = s.tail.reading(), len(s.waiting), "", time.Time{}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	if s.request != nil && s.request.Done.IsZero() {
+		r.Requested = s.request.At
+	}
+	s.reports.build = build
+	s.Metrics.lag(lag)
+}
+
+// count adds up what was written.
+func (f *Follower) count(added, removed int) {
+	f.reports.mu.Lock()
+	defer f.reports.mu.Unlock()
+	f.reports.follow.Added += int64(added)
+	f.reports.follow.Removed += int64(removed)
+	f.Metrics.followed(added, removed)
+}
