@@ -28,7 +28,9 @@ type activeRun struct {
 
 	attempts map[int32]int       // by node, where it is not 1
 	failures map[int32][]Failure // by node, in order of attempts
-	sent     map[int32]time.Time // by queued node: when it was last sent or looked for
+	sent     []uint32            // by node, of queued ones: when it was last sent or looked for, as a Unix time in seconds; else 0
+	swept    int                 // the node that the next sweep begins with
+	flying   []bool              // by node: its job is on its way, and other runs may share that
 	unsent   []*outgoing         // written and not known to be sent
 	releases int                 // written so far
 	retried  int
@@ -55,7 +57,7 @@ type activeRun struct {
 func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	a := &activeRun{
 		Run: r, graph: NewGraph(s.len()), figures: newFigures(s.len()), spool: s,
-		replaces: map[int32]string{}, attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{},
+		replaces: map[int32]string{}, attempts: map[int32]int{}, failures: map[int32][]Failure{},
 		generation: r.Generation, rekeyed: map[int32]int{}, standsIn: map[int32]bool{}, tasks: map[string]int{},
 	}
 	if err := json.Unmarshal([]byte(r.Catalogue), &a.catalogue); err != nil {
@@ -86,7 +88,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 			a.note(planned, int32(nodes))
 		}
 	}
-	a.confirmed = make([]bool, a.graph.Nodes())
+	a.confirmed, a.flying, a.sent = make([]bool, a.graph.Nodes()), make([]bool, a.graph.Nodes()), make([]uint32, a.graph.Nodes())
 	return a, nil
 }
 

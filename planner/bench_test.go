@@ -51,8 +51,17 @@ func generate(out io.Writer, jobs int) error {
 	return b.Flush()
 }
 
+// independent writes the manifest of a run whose jobs need nothing of one another.
+func independent(out io.Writer, jobs int) error {
+	b := bufio.NewWriterSize(out, 1<<20)
+	for i := range jobs {
+		fmt.Fprintf(b, `{"id":"deal-%07d","task":"price","params":{"n":%d}}`+"\n", i, i)
+	}
+	return b.Flush()
+}
+
 // plannedWorld has a generated run in S3, and a planner that is not running. Its services are in another process.
-func plannedWorld(b *testing.B, jobs int) (*world, *Planner, *Run) {
+func plannedWorld(b *testing.B, jobs int, generate func(out io.Writer, jobs int) error) (*world, *Planner, *Run) {
 	b.Helper()
 	w := (&world{t: b, remote: startSandbox(b)}).open()
 	file, err := os.Create(filepath.Join(b.TempDir(), "jobs.jsonl"))
@@ -108,7 +117,7 @@ func (k knowsAtRandom) Lookup(_ context.Context, keys []job.Key) []job.Presence 
 func BenchmarkPlan(b *testing.B) {
 	for _, jobs := range benchSizes {
 		b.Run(fmt.Sprintf("jobs=%d", jobs), func(b *testing.B) {
-			_, p, r := plannedWorld(b, jobs)
+			_, p, r := plannedWorld(b, jobs, generate)
 			peak := watchMemory(b)
 			for b.Loop() {
 				a, err := p.plan(b.Context(), r)
@@ -134,12 +143,12 @@ func BenchmarkRestart(b *testing.B) {
 	const done = 90 // percent
 	for _, jobs := range benchSizes {
 		b.Run(fmt.Sprintf("jobs=%d/done=%d%%", jobs, done), func(b *testing.B) {
-			w, p, r := plannedWorld(b, jobs)
+			w, p, r := plannedWorld(b, jobs, generate)
 			releaseAll(b, p, r)
 			p.Outputs = knowsAtRandom{w.outputs, done}
 			peak := watchMemory(b)
 			for b.Loop() {
-				p.flights = map[flightKey]*flight{}
+				p.shared = map[flight][]flight{}
 				a, h, err := p.load(b.Context(), r)
 				if err != nil {
 					b.Fatal(err)
@@ -152,6 +161,35 @@ func BenchmarkRestart(b *testing.B) {
 			}
 			peak.report(b, jobs)
 			w.stop()
+		})
+	}
+}
+
+// BenchmarkOutstanding plans a run without dependencies and releases all of its jobs to a queue that nobody works on: what
+// is held then is held for the night.
+func BenchmarkOutstanding(b *testing.B) {
+	for _, jobs := range benchSizes {
+		b.Run(fmt.Sprintf("jobs=%d", jobs), func(b *testing.B) {
+			_, p, r := plannedWorld(b, jobs, independent)
+			p.pools[testPool].Jobs = nowhere{p.pools[testPool].Jobs}
+			peak := watchMemory(b)
+			for b.Loop() {
+				a, err := p.plan(b.Context(), r)
+				if err == nil {
+					err = p.resolve(b.Context(), a, nil)
+				}
+				for more := true; more && err == nil; {
+					more, err = p.flush(b.Context(), a)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				if out := a.graph.Outstanding(); out != jobs {
+					b.Fatalf("%d jobs are out, want %d", out, jobs)
+				}
+				a.spool.close()
+			}
+			peak.report(b, jobs)
 		})
 	}
 }

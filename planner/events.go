@@ -62,7 +62,7 @@ func (p *Planner) succeeded(e job.Event) {
 func (p *Planner) done(a *activeRun, n int32) {
 	p.recent.add(a.graph.Key(n), time.Now())
 	a.graph.Done(n)
-	delete(a.sent, n)
+	a.sent[n] = 0
 	delete(a.failures, n)
 	p.land(a, n)
 }
@@ -110,7 +110,7 @@ func (p *Planner) fail(a *activeRun, n int32, f Failure) {
 		p.back(a, n)
 		return
 	}
-	delete(a.sent, n)
+	a.sent[n] = 0
 	a.graph.Fail(n)
 	p.land(a, n)
 }
@@ -118,7 +118,7 @@ func (p *Planner) fail(a *activeRun, n int32, f Failure) {
 // back takes a job back that had been sent. Its flight ends even when it will be sent again: it may have to wait for a
 // parent, or never fly again, and other runs must not wait with it.
 func (p *Planner) back(a *activeRun, n int32) {
-	delete(a.sent, n)
+	a.sent[n] = 0
 	a.graph.Requeue(n)
 	p.land(a, n)
 }
@@ -188,9 +188,15 @@ const (
 // sweep looks in S3 for jobs that have been silent for long, and sends those again that S3 denies and no queue holds.
 func (p *Planner) sweep(ctx context.Context, a *activeRun, now time.Time) error {
 	var nodes []int32
-	for n, at := range a.sent {
-		if now.Sub(at) >= silence && len(nodes) < sweepMost {
-			nodes = append(nodes, n)
+	all := len(a.sent)
+	for range all {
+		if len(nodes) == sweepMost {
+			break
+		}
+		n := a.swept
+		a.swept = (a.swept + 1) % all
+		if at := a.sent[n]; at != 0 && now.Sub(time.Unix(int64(at), 0)) >= silence {
+			nodes = append(nodes, int32(n))
 		}
 	}
 	if len(nodes) == 0 {
@@ -211,7 +217,7 @@ func (p *Planner) sweep(ctx context.Context, a *activeRun, now time.Time) error 
 			p.back(a, n)
 			again++
 		default:
-			a.sent[n] = now
+			a.sent[n] = uint32(now.Unix())
 		}
 	}
 	if again > 0 {

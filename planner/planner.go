@@ -111,7 +111,7 @@ func (o Options) validate() error {
 // GCPercent is what a process that plans gives [runtime/debug.SetGCPercent]. A run of a million jobs is some 100 MB of
 // few pointers, which are collected quickly, beside much that is needed for a moment only: at Go's own 100 the garbage
 // may take as much again.
-const GCPercent = 50
+const GCPercent = 25
 
 // Planner runs runs. Make it with New, start it with Run.
 type Planner struct {
@@ -123,7 +123,7 @@ type Planner struct {
 
 	// Owned by the loop.
 	active    map[string]*activeRun
-	flights   map[flightKey]*flight
+	shared    map[flight][]flight // of a flight: those of other runs that wait for it
 	durations durations
 
 	mu       sync.Mutex
@@ -148,7 +148,7 @@ func New(o Options) (*Planner, error) {
 	}
 	p := &Planner{
 		Options: o, store: store{o.Table, o.Fence, o.Guard}, metrics: newMetrics(o.Registerer), pools: map[string]*poolState{},
-		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, durations: durations{}, demand: map[string]Demand{},
+		active: map[string]*activeRun{}, shared: map[flight][]flight{}, durations: durations{}, demand: map[string]Demand{},
 	}
 	for _, pool := range o.Pools {
 		if pool.External {

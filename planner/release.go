@@ -22,22 +22,11 @@ const flushMost = 10
 // sendCalls is how many SendMessageBatch calls of one release run at once.
 const sendCalls = 8
 
-// flight is a key on its way for one run, and the runs that share it.
+// flight is a run's node whose job is on its way. Other runs of the pool that want the same key share it; pools do not wait
+// for each other.
 type flight struct {
-	owner  *activeRun
-	node   int32
-	shared []flightRef
-}
-
-type flightRef struct {
 	run  *activeRun
 	node int32
-}
-
-// flightKey registers keys in flight by pool: a pool's runs share, pools do not wait for each other.
-type flightKey struct {
-	pool string
-	key  job.Key
 }
 
 // flush sends what was written and not marked as sent, then what is ready. It returns whether more may be ready.
@@ -89,47 +78,59 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error
 // share joins a node to the flight of its key when another run owns one, and else opens one. A node that replaces an
 // output flies alone: to other runs that output stands.
 func (p *Planner) share(a *activeRun, n int32) bool {
-	if a.replaces[n] != "" {
+	if a.replaces[n] != "" || a.flying[n] {
 		return false
 	}
-	key := flightKey{a.Pool, a.graph.Key(n)}
-	f := p.flights[key]
-	if f == nil {
-		p.flights[key] = &flight{owner: a, node: n}
-		return false
+	if owner, ok := p.flightOf(a, a.graph.Key(n)); ok {
+		p.shared[owner] = append(p.shared[owner], flight{a, n})
+		a.graph.Share(n)
+		return true
 	}
-	if f.owner == a {
-		return false
-	}
-	f.shared = append(f.shared, flightRef{a, n})
-	a.graph.Share(n)
-	return true
+	a.flying[n] = true
+	return false
 }
 
-// land ends the flight of a node's key and lets those who shared it go on by themselves.
-func (p *Planner) land(a *activeRun, n int32) {
-	key := flightKey{a.Pool, a.graph.Key(n)}
-	f := p.flights[key]
-	if f == nil || f.owner != a {
-		return
+// flightOf finds a key's flight among the other runs of a's pool.
+func (p *Planner) flightOf(a *activeRun, key job.Key) (flight, bool) {
+	for _, other := range p.active {
+		if other == a || other.Pool != a.Pool {
+			continue
+		}
+		if n, ok := other.graph.Find(key); ok && other.flying[n] {
+			return flight{other, n}, true
+		}
 	}
-	delete(p.flights, key)
-	for _, ref := range f.shared {
-		ref.run.graph.Requeue(ref.node)
+	return flight{}, false
+}
+
+// land ends a node's flight and lets those who shared it go on by themselves.
+func (p *Planner) land(a *activeRun, n int32) {
+	a.flying[n] = false
+	p.part(flight{a, n})
+}
+
+// part ends the sharing of a flight.
+func (p *Planner) part(owner flight) {
+	shared := p.shared[owner]
+	delete(p.shared, owner)
+	for _, f := range shared {
+		f.run.graph.Requeue(f.node)
 	}
 }
 
 // detach ends a run's part in all flights: runs that shared its own go on by themselves.
 func (p *Planner) detach(a *activeRun) {
-	for key, f := range p.flights {
-		if f.owner == a {
-			delete(p.flights, key)
-			for _, ref := range f.shared {
-				ref.run.graph.Requeue(ref.node)
-			}
+	clear(a.flying)
+	for owner, shared := range p.shared {
+		if owner.run == a {
+			p.part(owner)
 			continue
 		}
-		f.shared = slices.DeleteFunc(f.shared, func(ref flightRef) bool { return ref.run == a })
+		if shared = slices.DeleteFunc(shared, func(f flight) bool { return f.run == a }); len(shared) > 0 {
+			p.shared[owner] = shared
+		} else {
+			delete(p.shared, owner)
+		}
 	}
 }
 
@@ -167,7 +168,7 @@ func (p *Planner) send(ctx context.Context, a *activeRun, out *outgoing) error {
 	for i, n := range nodes {
 		if taken[i] {
 			out.taken[n] = true
-			a.sent[n] = now
+			a.sent[n] = uint32(now.Unix())
 			p.metrics.released.WithLabelValues(a.Pool).Inc()
 		}
 	}

@@ -69,13 +69,13 @@ func flying(t *testing.T, runs ...string) (*Planner, []*activeRun) {
 	t.Helper()
 	p := &Planner{
 		Options: Options{Log: zerolog.Nop()}, metrics: newMetrics(nil), pools: map[string]*poolState{"pool": {}},
-		active: map[string]*activeRun{}, flights: map[flightKey]*flight{}, durations: durations{},
+		active: map[string]*activeRun{}, shared: map[flight][]flight{}, durations: durations{},
 	}
 	var all []*activeRun
 	for i, id := range runs {
 		a := &activeRun{
 			Run:   &Run{ID: id, Pool: "pool", State: job.RunActive, Image: "x", Received: time.Unix(int64(i), 0)},
-			graph: NewGraph(0), attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: map[int32]time.Time{}, confirmed: make([]bool, 1),
+			graph: NewGraph(0), attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: make([]uint32, 1), flying: make([]bool, 1), confirmed: make([]bool, 1),
 		}
 		if err := a.graph.Add(keyNamed("deal"), nil); err != nil {
 			t.Fatal(err)
@@ -127,8 +127,13 @@ func TestFlights(t *testing.T) {
 
 	p.succeeded(job.Event{Run: "one", Key: keyNamed("deal")})
 	want("it succeeded", job.Done, job.Done, job.Done)
-	if len(p.flights) != 0 {
-		t.Errorf("%d flights are left", len(p.flights))
+	if len(p.shared) != 0 {
+		t.Errorf("%d flights are still shared", len(p.shared))
+	}
+	for _, a := range runs {
+		if a.flying[0] {
+			t.Errorf("run %s's job is still flying", a.ID)
+		}
 	}
 	if runs[0].reused != 0 || runs[1].reused != 1 || runs[2].reused != 1 {
 		t.Errorf("reused %d, %d and %d; the first computed it", runs[0].reused, runs[1].reused, runs[2].reused)

@@ -110,7 +110,7 @@ func (p *Planner) replay(a *activeRun, h *history) {
 				continue
 			}
 			a.graph.Release(n)
-			a.sent[n] = batch.At
+			a.sent[n] = uint32(batch.At.Unix())
 			current = true
 		}
 		if !batch.Sent && current {

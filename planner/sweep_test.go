@@ -3,6 +3,8 @@ package planner
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -44,6 +46,41 @@ func TestAJobWhoseEventIsLostIsFoundInS3(t *testing.T) {
 		}
 		if _, doubled := w.worker.executed(); doubled != 0 {
 			t.Errorf("%d jobs were computed twice", doubled)
+		}
+	})
+}
+
+func TestASweepComesToTheLastOfManySilentJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.startPlanner(w.options(1, nil))
+		var jobs strings.Builder
+		for i := range 3 * sweepMost {
+			fmt.Fprintf(&jobs, "deal-%d\n", i)
+		}
+		last := fmt.Sprintf("deal-%d", 3*sweepMost-1)
+		w.submit("run", jobs.String())
+		w.background(func(ctx context.Context) error {
+			for { // a worker that makes one output and says nothing
+				messages, err := w.worker.jobs.Receive(ctx, queue.MaxBatch, queue.MaxWait, visibility)
+				if err != nil {
+					return err
+				}
+				for _, received := range messages {
+					m, _, err := job.ParseMessage([]byte(received.Body))
+					if err == nil && m.Job == last {
+						err = w.worker.publish(ctx, m)
+					}
+					if err != nil {
+						return err
+					}
+				}
+			}
+		})
+		time.Sleep(2*silence + 10*sweepEvery)
+		r := w.awaitState("run", func(s job.RunState) bool { return s == job.RunActive })
+		if r.Progress.Done != 1 {
+			t.Errorf("%+v: the output of %s was not found", r.Progress, last)
 		}
 	})
 }
