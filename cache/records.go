@@ -34,6 +34,7 @@ type Checkpoint struct {
 const (
 	epochRecord      = "EPOCH"
 	checkpointPrefix = "SHARD#"
+	cursorPrefix     = "LISTING#"
 )
 
 // TableRecords keeps Records in the runs table.

@@ -184,8 +184,12 @@ type seenOutput struct {
 
 // look reads an output's manifest.
 func (u *Updater) look(ctx context.Context, now time.Time, key job.Key) seenOutput {
-	data, info, err := u.Objects.Get(ctx, job.ManifestPath(key))
-	if errors.Is(err, objects.ErrNotFound) {
+	return look(ctx, u.Objects, now, key, u.Retention)
+}
+
+func look(ctx context.Context, store Objects, now time.Time, key job.Key, retention time.Duration) seenOutput {
+	data, info, err := store.Get(ctx, job.ManifestPath(key))
+	if _, none := errors.AsType[*objects.NoBucketError](err); errors.Is(err, objects.ErrNotFound) && !none {
 		return seenOutput{result: resultAbsent}
 	}
 	if err != nil {
@@ -195,7 +199,7 @@ func (u *Updater) look(ctx context.Context, now time.Time, key job.Key) seenOutp
 	if err != nil {
 		return seenOutput{result: resultPoison, err: err}
 	}
-	expires := info.LastModified.Add(u.Retention)
+	expires := info.LastModified.Add(retention)
 	if !expires.After(now) {
 		return seenOutput{result: resultExpired}
 	}

@@ -17,6 +17,9 @@ func OutputPrefix(k Key) string {
 	return outputsPrefix + s[:2] + "/" + s + "/"
 }
 
+// OutputsBelow is the prefix of all outputs whose keys begin with two hexadecimal digits.
+func OutputsBelow(digits string) string { return outputsPrefix + digits + "/" }
+
 // ManifestPath is the object key of a key's output manifest.
 func ManifestPath(k Key) string { return OutputPrefix(k) + ManifestFile }
 

@@ -199,17 +199,41 @@ func (s *Store) Delete(ctx context.Context, key string, c Condition) error {
 // List yields the objects below a prefix, in order of their keys. An error ends it.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &prefix})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+		for page, err := range s.Pages(ctx, prefix, "") {
 			if err != nil {
-				yield(Info{}, s.wrap("list", prefix, err))
+				yield(Info{}, err)
 				return
 			}
-			for _, o := range page.Contents {
-				if !yield(Info{aws.ToString(o.Key), unquote(o.ETag), aws.ToInt64(o.Size), aws.ToTime(o.LastModified)}, nil) {
+			for _, o := range page {
+				if !yield(o, nil) {
 					return
 				}
+			}
+		}
+	}
+}
+
+// Pages yields the objects below a prefix whose keys come after another, in order, as many at a time as S3 lists in one
+// request: a thousand. It asks for a page only when it is wanted. An error ends it.
+func (s *Store) Pages(ctx context.Context, prefix, after string) iter.Seq2[[]Info, error] {
+	return func(yield func([]Info, error) bool) {
+		in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &prefix}
+		if after != "" {
+			in.StartAfter = &after
+		}
+		pages := s3.NewListObjectsV2Paginator(s.client, in)
+		for pages.HasMorePages() {
+			out, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(nil, s.wrap("list", prefix, err))
+				return
+			}
+			page := make([]Info, len(out.Contents))
+			for i, o := range out.Contents {
+				page[i] = Info{aws.ToString(o.Key), unquote(o.ETag), aws.ToInt64(o.Size), aws.ToTime(o.LastModified)}
+			}
+			if !yield(page, nil) {
+				return
 			}
 		}
 	}

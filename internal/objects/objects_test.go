@@ -162,6 +162,36 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	}
 }
 
+func TestPagesGoOnBehindAKeyAndComeOnlyWhenWanted(t *testing.T) {
+	s, transport := open(t)
+	var want []string
+	for i := range 2500 {
+		key := fmt.Sprintf("p/%04d", i)
+		put(t, s, key, "x", objects.Condition{})
+		if i > 700 {
+			want = append(want, key)
+		}
+	}
+	put(t, s, "q/0", "x", objects.Condition{})
+	transport.calls = 0
+	var got []string
+	pages := 0
+	for page, err := range s.Pages(t.Context(), "p/", "p/0700") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pages++; transport.calls != pages {
+			t.Fatalf("%d requests for %d pages", transport.calls, pages)
+		}
+		for _, o := range page {
+			got = append(got, o.Key)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || pages != 2 {
+		t.Errorf("%d pages: %s", pages, diff)
+	}
+}
+
 func TestABucketIsCheckedBeforeItIsBelieved(t *testing.T) {
 	s, transport := open(t)
 	if err := s.Check(t.Context()); err != nil {
