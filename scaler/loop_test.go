@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/smithy-go"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -35,6 +37,7 @@ type stage struct {
 	definition string
 	wake       chan struct{}
 	log        zerolog.Logger
+	metrics    *metrics // of the scaler that was started last
 	stop       func() error
 }
 
@@ -78,6 +81,7 @@ func (s *stage) run(api ECS, journal Journal, term Term, more ...Pool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.metrics = scaler.metrics
 	ctx, cancel := context.WithCancel(s.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- scaler.Run(ctx) }()
@@ -85,6 +89,16 @@ func (s *stage) run(api ECS, journal Journal, term Term, more ...Pool) {
 		cancel()
 		return <-ended
 	}
+}
+
+// gauge is what a metric shows.
+func (s *stage) gauge(of *prometheus.GaugeVec, labels ...string) float64 {
+	s.t.Helper()
+	var m dto.Metric
+	if err := of.WithLabelValues(labels...).Write(&m); err != nil {
+		s.t.Fatal(err)
+	}
+	return m.GetGauge().GetValue()
 }
 
 // until waits in virtual time and returns how long it took.

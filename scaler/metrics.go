@@ -23,6 +23,8 @@ type metrics struct {
 	ages     *prometheus.GaugeVec
 	events   *prometheus.CounterVec
 	drift    *prometheus.GaugeVec
+	rates    *prometheus.GaugeVec
+	modes    *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -55,6 +57,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		drift: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "spate_task_drift", Help: "Fargate tasks that ECS has counted in a cluster three times in a row beyond those that the pools know of; negative: that it has not.",
 		}, []string{"cluster"})),
+		rates: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "spate_launch_rate_per_second", Help: "Tasks a second that ECS is believed to accept, by capacity provider.",
+		}, []string{"provider"})),
+		modes: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "spate_pool_mode", Help: "1 for the mode that a pool's levers have put it in (run, paused, drained, killed), 0 for the others; none while that is not known.",
+		}, []string{"pool", "mode"})),
 	}
 }
 
@@ -124,6 +132,24 @@ func (e *Engine) measure(now time.Time) {
 			}
 			e.metrics.breakers.WithLabelValues(p.Name, string(kind)).Set(open)
 		}
+		e.measureMode(now, p)
 		e.measureAges(now, p)
+	}
+	for provider, pace := range e.paces {
+		e.metrics.rates.WithLabelValues(provider).Set(pace.Rate().PerSecond)
+	}
+}
+
+func (e *Engine) measureMode(now time.Time, p *pool) {
+	asked := e.asked(now, p)
+	if !asked.Known {
+		return
+	}
+	for _, mode := range []Mode{ModeRun, ModePaused, ModeDrained, ModeKilled} {
+		is := 0.0
+		if asked.mode() == mode {
+			is = 1
+		}
+		e.metrics.modes.WithLabelValues(p.Name, string(mode)).Set(is)
 	}
 }

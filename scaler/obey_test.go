@@ -110,6 +110,12 @@ func TestAPausedPoolLaunchesNothingAndGoesOnWhenResumed(t *testing.T) {
 		if calls := s.ecs.called("StopTask"); calls != 0 {
 			t.Errorf("%d tasks of a paused pool were stopped", calls)
 		}
+		if paused, runs := s.gauge(s.metrics.modes, "rollup", "paused"), s.gauge(s.metrics.modes, "rollup", "run"); paused != 1 || runs != 0 {
+			t.Errorf("metrics say paused %v and run %v of a paused pool", paused, runs)
+		}
+		if rate := s.gauge(s.metrics.rates, "FARGATE"); rate < 19 || rate > 21 {
+			t.Errorf("metrics say that %v tasks a second are accepted; 20 are", rate)
+		}
 		s.levers.pull(Pull{Lever: LeverResume})
 		s.until("400 workers", time.Minute, s.launchedIs(400))
 		s.end()
