@@ -158,12 +158,9 @@ func TestAKeyIsLockedFromTheLookAtS3UntilTheLedgerIsWritten(t *testing.T) {
 	k := testKey(1)
 	looked, wrote := 0, 0
 	free := func() bool {
-		stripe := &h.Ledger.locks.stripes[int(minBucketBits.bucket(k))%len(h.Ledger.locks.stripes)]
-		if stripe.TryLock() {
-			stripe.Unlock()
-			return true
-		}
-		return false
+		h.Ledger.locks.mu.Lock()
+		defer h.Ledger.locks.mu.Unlock()
+		return !h.Ledger.locks.heldAny([]job.Key{k})
 	}
 	h.objects.publish(k, start)
 	h.objects.fail = func(string) error {

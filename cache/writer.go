@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -29,7 +28,7 @@ type Writer struct {
 	bits  BucketBits
 	limit int // members of a bucket that Redis keeps compact
 
-	mu        sync.Mutex
+	mu        slowLock
 	confirmed int64 // the last sequence known to be written
 	attempted int64 // the last sequence that may have been written; later than confirmed after an ambiguous failure
 	tally     tally
