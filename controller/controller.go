@@ -38,12 +38,11 @@ type Options struct {
 // Controller is one of the processes of which one leads.
 type Controller struct {
 	Options
-	redisOptions *redis.Options
-	redis        redis.UniversalClient // while it runs
-	runs         *table.Table
-	objects      *objects.Store
-	queues       queues
-	catalogue    job.Catalogue
+	redis     redis.UniversalClient
+	runs      *table.Table
+	objects   *objects.Store
+	queues    queues
+	catalogue job.Catalogue
 
 	leading atomic.Bool
 	metrics metricSources
@@ -63,14 +62,12 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	redisOptions, err := redis.ParseURL(o.Config.Redis.URL)
+	client, err := cache.OpenRedis(o.Config.Redis.URL, o.Config.Redis.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}
-	// A view that cannot answer soon is no help: the ledger can.
-	redisOptions.ReadTimeout, redisOptions.WriteTimeout, redisOptions.DialTimeout = 5*time.Second, 5*time.Second, 2*time.Second
 	c := &Controller{
-		Options: o, redisOptions: redisOptions, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
+		Options: o, redis: client, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
 		objects: objects.New(o.Clients.S3, o.Config.Bucket), catalogue: catalogue,
 		queues: queues{pools: map[string]*queue.Queue{}, deadLetters: map[string]*queue.Queue{}},
 	}
@@ -127,7 +124,6 @@ func (c *Controller) inspector() cache.Inspector {
 // Run waits for the lease, leads while it holds it, and begins again, until ctx ends. It returns when everything is
 // gone.
 func (c *Controller) Run(ctx context.Context) error {
-	c.redis = redis.NewClient(c.redisOptions)
 	defer c.redis.Close()
 	c.metrics.process = telemetry.Registry()
 	if c.Config.HTTP.Listen == "" {

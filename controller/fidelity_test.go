@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"spate/internal/awsclient"
@@ -184,7 +185,9 @@ tasks: {price: {command: ["true"]}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.redisOptions.Dialer = func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() }
+	c.redis = redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() },
+	})
 	n.controller = c
 	run(t, "controller", c.Run)
 	return n

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"spate/internal/awsclient"
@@ -74,7 +75,9 @@ func newFloodOf(t *testing.T, account sandbox.Account, workers *ecs.FunctionRunt
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.redisOptions.Dialer = func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() }
+	c.redis = redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() },
+	})
 	run(t, "controller", c.Run)
 	return flood{box, c}
 }

@@ -51,8 +51,12 @@ type Tables struct {
 
 // Redis says where the view is kept.
 type Redis struct {
-	// URL is redis://host:port or, with TLS, rediss://host:port.
+	// URL is redis://host:port or, with TLS, rediss://host:port, with user:password@ before the host where Redis asks for
+	// them.
 	URL string `yaml:"url" jsonschema:"required"`
+	// Cluster says that the URL is that of a node of a Redis Cluster, or of a serverless offering. It may name more nodes:
+	// ?addr=host:port&addr=…
+	Cluster bool `yaml:"cluster"`
 }
 
 // Queues names the SQS queues that belong to no pool.
