@@ -38,7 +38,8 @@ type Options struct {
 // Controller is one of the processes of which one leads.
 type Controller struct {
 	Options
-	redis     redis.UniversalClient
+	opened    redis.UniversalClient
+	redis     redis.UniversalClient // the same while it runs, else nil
 	runs      *table.Table
 	objects   *objects.Store
 	queues    queues
@@ -67,7 +68,7 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 		return nil, fmt.Errorf("redis.url: %w", err)
 	}
 	c := &Controller{
-		Options: o, redis: client, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
+		Options: o, opened: client, runs: table.New(o.Clients.DynamoDB, o.Config.Tables.Runs),
 		objects: objects.New(o.Clients.S3, o.Config.Bucket), catalogue: catalogue,
 		queues: queues{pools: map[string]*queue.Queue{}, deadLetters: map[string]*queue.Queue{}},
 	}
@@ -124,6 +125,7 @@ func (c *Controller) inspector() cache.Inspector {
 // Run waits for the lease, leads while it holds it, and begins again, until ctx ends. It returns when everything is
 // gone.
 func (c *Controller) Run(ctx context.Context) error {
+	c.redis = c.opened
 	defer c.redis.Close()
 	c.metrics.process = telemetry.Registry()
 	if c.Config.HTTP.Listen == "" {

@@ -185,7 +185,7 @@ tasks: {price: {command: ["true"]}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.redis = redis.NewClient(&redis.Options{
+	c.opened = redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() },
 	})
 	n.controller = c

@@ -75,7 +75,7 @@ func newFloodOf(t *testing.T, account sandbox.Account, workers *ecs.FunctionRunt
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.redis = redis.NewClient(&redis.Options{
+	c.opened = redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) { return box.DialRedis() },
 	})
 	run(t, "controller", c.Run)
