@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -200,44 +199,15 @@ func judgeStream(table string, s *dynamodbtypes.StreamSpecification) []Finding {
 const (
 	bytesPerOutput = 9
 	bytesPerBucket = 110
-	bucketsAtFirst = 1 << 16
 )
 
 // viewBytes is about how much memory the view of so many outputs takes.
-func viewBytes(outputs int64) int64 { return outputs*bytesPerOutput + bucketsAtFirst*bytesPerBucket }
-
-// redisFacts is what Redis's INFO tells, as far as it is needed. What it does not tell is zero.
-type redisFacts struct {
-	Version  string
-	Policy   string // maxmemory-policy
-	Used     int64  // bytes
-	Maximum  int64  // bytes; 0: none is set
-	OfSystem int64  // bytes of memory that the machine has
-}
-
-// parseInfo reads the sections server and memory of INFO.
-func parseInfo(info string) redisFacts {
-	values := map[string]string{}
-	for line := range strings.Lines(info) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			values[name] = value
-		}
-	}
-	bytes := func(name string) int64 {
-		n, err := strconv.ParseInt(values[name], 10, 64)
-		if err != nil {
-			return 0
-		}
-		return n
-	}
-	return redisFacts{
-		Version: values["redis_version"], Policy: values["maxmemory_policy"],
-		Used: bytes("used_memory"), Maximum: bytes("maxmemory"), OfSystem: bytes("total_system_memory"),
-	}
+func viewBytes(outputs int64) int64 {
+	return outputs*bytesPerOutput + int64(bitsFor(outputs, defaultIntsetLimit).buckets())*bytesPerBucket
 }
 
 // judgeRedis looks at what Redis tells of itself, given how many outputs the view holds and how many it is to hold.
-func judgeRedis(r redisFacts, held, expected int64) []Finding {
+func judgeRedis(r Server, held, expected int64) []Finding {
 	var found []Finding
 	if major, minor, ok := versionOf(r.Version); ok && (major < 6 || major == 6 && minor < 2) {
 		found = append(found, Finding{
@@ -246,16 +216,16 @@ func judgeRedis(r redisFacts, held, expected int64) []Finding {
 		})
 	}
 	// Policies that begin with volatile evict only keys with a time to live, of which the view has none.
-	if strings.HasPrefix(r.Policy, "allkeys") {
+	if strings.HasPrefix(r.Eviction, "allkeys") {
 		found = append(found, Finding{
 			CheckEviction, SeverityWarning,
-			fmt.Sprintf("Redis's maxmemory-policy is %s: when memory is short it drops parts of the view, whose jobs then run again.", r.Policy),
+			fmt.Sprintf("Redis's maxmemory-policy is %s: when memory is short it drops parts of the view, whose jobs then run again.", r.Eviction),
 			"Set it to noeviction: `CONFIG SET maxmemory-policy noeviction`, or in the parameter group of a managed Redis.",
 		})
 	}
-	room, whose := r.Maximum, "maxmemory"
+	room, whose := r.Max, "maxmemory"
 	if room == 0 {
-		room, whose = r.OfSystem, "the machine"
+		room, whose = r.System, "the machine"
 	}
 	others := max(0, r.Used-viewBytes(held))
 	if need := others + 2*viewBytes(expected); room > 0 && need > room {

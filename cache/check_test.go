@@ -116,39 +116,32 @@ func TestRedisIsToKeepWhatItIsGivenAndToHaveRoomForTwoViews(t *testing.T) {
 	const mib = 1 << 20
 	for _, row := range []struct {
 		name           string
-		facts          redisFacts
+		server         Server
 		held, expected int64
 		want           []Check
 		says           string
 	}{
-		{"all is well", redisFacts{Version: "7.2.4", Policy: "noeviction", Used: mib, Maximum: 512 * mib}, 0, 10_000_000, nil, ""},
-		{"nothing is told", redisFacts{}, 0, 10_000_000, nil, ""},
-		{"evicts", redisFacts{Policy: "allkeys-lru"}, 0, 0, []Check{CheckEviction}, "maxmemory-policy is allkeys-lru"},
-		{"evicts what has a time to live", redisFacts{Policy: "volatile-ttl"}, 0, 0, nil, ""},
-		{"too old", redisFacts{Version: "6.0.16"}, 0, 0, []Check{CheckVersion}, "SMISMEMBER"},
-		{"old enough", redisFacts{Version: "6.2.0"}, 0, 0, nil, ""},
-		{"no room for two", redisFacts{Used: mib, Maximum: 180 * mib}, 0, 10_000_000, []Check{CheckMemory}, "needs 186 MiB: 93 MiB for 10000000 outputs"},
-		{"the view that is there counts once", redisFacts{Used: 94 * mib, Maximum: 190 * mib}, 10_000_000, 10_000_000, nil, ""},
-		{"beside others", redisFacts{Used: 94 * mib, Maximum: 190 * mib}, 0, 10_000_000, []Check{CheckMemory}, "for what else is in it"},
-		{"on a small machine", redisFacts{OfSystem: 100 * mib}, 0, 10_000_000, []Check{CheckMemory}, "100 MiB of memory (the machine)"},
+		{"all is well", Server{Version: "7.2.4", Eviction: "noeviction", Used: mib, Max: 512 * mib}, 0, 10_000_000, nil, ""},
+		{"nothing is told", Server{}, 0, 10_000_000, nil, ""},
+		{"evicts", Server{Eviction: "allkeys-lru"}, 0, 0, []Check{CheckEviction}, "maxmemory-policy is allkeys-lru"},
+		{"evicts what has a time to live", Server{Eviction: "volatile-ttl"}, 0, 0, nil, ""},
+		{"too old", Server{Version: "6.0.16"}, 0, 0, []Check{CheckVersion}, "SMISMEMBER"},
+		{"old enough", Server{Version: "6.2.0"}, 0, 0, nil, ""},
+		{"no room for two", Server{Used: mib, Max: 180 * mib}, 0, 10_000_000, []Check{CheckMemory}, "needs 186 MiB: 93 MiB for 10000000 outputs"},
+		{"the view that is there counts once", Server{Used: 94 * mib, Max: 190 * mib}, 10_000_000, 10_000_000, nil, ""},
+		{"beside others", Server{Used: 94 * mib, Max: 190 * mib}, 0, 10_000_000, []Check{CheckMemory}, "for what else is in it"},
+		{"on a small machine", Server{System: 100 * mib}, 0, 10_000_000, []Check{CheckMemory}, "100 MiB of memory (the machine)"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var got []Check
 			text := ""
-			for _, f := range judgeRedis(row.facts, row.held, row.expected) {
+			for _, f := range judgeRedis(row.server, row.held, row.expected) {
 				got, text = append(got, f.Check), text+f.String()
 			}
 			if diff := cmp.Diff(row.want, got); diff != "" || !strings.Contains(text, row.says) {
 				t.Errorf("(-want +got):\n%s%s", diff, text)
 			}
 		})
-	}
-}
-
-func TestInfoIsReadAsRedisWritesIt(t *testing.T) {
-	got := parseInfo("# Server\r\nredis_version:7.2.4\r\n\r\n# Memory\r\nused_memory:1048576\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\ntotal_system_memory:8589934592\r\n")
-	if want := (redisFacts{Version: "7.2.4", Policy: "noeviction", Used: 1 << 20, OfSystem: 8 << 30}); got != want {
-		t.Errorf("read %+v, want %+v", got, want)
 	}
 }
 
@@ -202,13 +195,13 @@ func TestWhatMayNotBeReadNamesThePermissionAndRefusesNothing(t *testing.T) {
 func TestARealRedisIsLookedAt(t *testing.T) {
 	client := openRedis(t)
 	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
-		found := Inspector{Redis: client}.redis(t.Context(), 0)
-		if len(found) != 1 || found[0].Severity != SeverityUnread {
+		found := Inspector{View: NewView(client, "spate")}.redis(t.Context(), 0)
+		if len(found) != 0 {
 			t.Errorf("found %v of a Redis that tells nothing", found)
 		}
 		return
 	}
-	found := Inspector{Redis: client}.redis(t.Context(), 1<<40)
+	found := Inspector{View: NewView(client, "spate")}.redis(t.Context(), 1<<40)
 	if len(found) != 2 || found[0].Check != CheckEviction || found[1].Check != CheckMemory {
 		t.Errorf("found %v, want the policy, and too little memory for a million million outputs", found)
 	}

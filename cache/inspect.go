@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
-	"github.com/redis/go-redis/v9"
 )
 
 // Lifecycles is what an Inspector uses of *s3.Client, whose contract it is.
@@ -25,11 +23,11 @@ type TableDescriber interface {
 	DescribeTimeToLive(context.Context, *dynamodb.DescribeTimeToLiveInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTimeToLiveOutput, error)
 }
 
-// Inspector looks at the services that the cache rests on. All fields but Redis and ExpectedOutputs are required.
+// Inspector looks at the services that the cache rests on. All fields but View and ExpectedOutputs are required.
 type Inspector struct {
 	S3              Lifecycles
 	DynamoDB        TableDescriber
-	Redis           redis.UniversalClient // nil: it is not looked at
+	View            *View // nil: Redis is not looked at
 	Bucket          string
 	OutputsTable    string
 	Retention       time.Duration
@@ -60,7 +58,7 @@ func (i Inspector) Findings(ctx context.Context) []Finding {
 		}
 		return judgeStream(i.OutputsTable, out.Table.StreamSpecification)
 	})
-	if i.Redis != nil {
+	if i.View != nil {
 		look(func(ctx context.Context) []Finding { return i.redis(ctx, items) })
 	}
 	return found
@@ -88,21 +86,17 @@ func (i Inspector) expiry(ctx context.Context) []Finding {
 	return judgeExpiry(i.OutputsTable, out.TimeToLiveDescription)
 }
 
-// redis looks at Redis, given how many items the ledger has. INFO is asked because managed offerings forbid CONFIG.
+// redis looks at Redis, given how many items the ledger has.
 func (i Inspector) redis(ctx context.Context, items int64) []Finding {
-	var info strings.Builder
-	for _, section := range []string{"server", "memory"} {
-		text, err := i.Redis.Info(ctx, section).Result()
-		if err != nil {
-			return []Finding{unread(CheckMemory, "The memory, eviction policy and version of Redis", "the command INFO (ACL +info)", err)}
-		}
-		info.WriteString(text + "\n")
+	server, err := i.View.Server(ctx)
+	if err != nil {
+		return []Finding{unread(CheckMemory, "The memory, eviction policy and version of Redis", "the command INFO (ACL +info)", err)}
 	}
 	expected := i.ExpectedOutputs
 	if expected == 0 {
 		expected = items + items/2
 	}
-	return judgeRedis(parseInfo(info.String()), items, expected)
+	return judgeRedis(server, items, expected)
 }
 
 // Refusal is the error of a controller that must not start; nil when it may.

@@ -53,6 +53,7 @@ type Server struct {
 	Evicted  int64  // keys dropped for want of memory since it started
 	Used     int64  // bytes of memory
 	Max      int64  // bytes of memory allowed; 0: no limit
+	System   int64  // bytes of memory that its machine has
 	Eviction string // the maxmemory policy
 }
 
@@ -82,7 +83,7 @@ func parseServer(info string) Server {
 	}
 	s := Server{
 		Version: told["redis_version"], RunID: told["run_id"], Evicted: number("evicted_keys"),
-		Used: number("used_memory"), Max: number("maxmemory"), Eviction: told["maxmemory_policy"],
+		Used: number("used_memory"), Max: number("maxmemory"), System: number("total_system_memory"), Eviction: told["maxmemory_policy"],
 	}
 	if told["valkey_version"] != "" {
 		s.Version = "valkey " + told["valkey_version"]

@@ -20,6 +20,8 @@ type Status struct {
 	Epoch    int64 `dynamodbav:"epoch" json:"epoch"`       // that answers; 0 when none does
 	Building int64 `dynamodbav:"building" json:"building"` // that is being built; 0 when none is
 
+	View ViewStatus `dynamodbav:"view" json:"view"`
+
 	Findings []Finding `dynamodbav:"findings" json:"findings"`                  // about the services that the cache rests on
 	Checked  time.Time `dynamodbav:"checked,omitempty" json:"checked,omitzero"` // when these were last looked at
 }
@@ -75,7 +77,7 @@ func (c *Cache) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Epoch: record.Live, Building: record.Building, State: c.Epochs.State()}
+	s := Status{Epoch: record.Live, Building: record.Building, State: c.Epochs.State(), View: c.View.Status()}
 	if s.State != StateLive && s.State != StateSuspect || record.Live == 0 {
 		s.State = StateRetired
 		if record.Building != 0 {

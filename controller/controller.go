@@ -116,10 +116,14 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 
 // inspector looks at what the cache rests on; at Redis only while the controller runs.
 func (c *Controller) inspector() cache.Inspector {
-	return cache.Inspector{
-		S3: c.Clients.S3, DynamoDB: c.Clients.DynamoDB, Redis: c.redis, Bucket: c.Config.Bucket, OutputsTable: c.Config.Tables.Outputs,
+	i := cache.Inspector{
+		S3: c.Clients.S3, DynamoDB: c.Clients.DynamoDB, Bucket: c.Config.Bucket, OutputsTable: c.Config.Tables.Outputs,
 		Retention: c.Config.Cache.Retention, ExpectedOutputs: c.Config.Cache.ExpectedOutputs,
 	}
+	if c.redis != nil {
+		i.View = cache.NewView(c.redis, RedisPrefix(c.Config))
+	}
+	return i
 }
 
 // Run waits for the lease, leads while it holds it, and begins again, until ctx ends. It returns when everything is
@@ -188,7 +192,7 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 
 	records := cache.NewTableRecords(c.runs)
 	outputs, err := cache.New(cache.Options{
-		Redis: c.redis, Prefix: "spate:" + c.Config.Namespace, DynamoDB: c.Clients.DynamoDB, Streams: c.Clients.Streams,
+		Redis: c.redis, Prefix: RedisPrefix(c.Config), DynamoDB: c.Clients.DynamoDB, Streams: c.Clients.Streams,
 		OutputsTable: c.Config.Tables.Outputs, Records: records, Statuses: records, Check: c.inspector().Findings, Queue: c.queues.outputs,
 		Objects: c.objects, Bucket: c.Config.Bucket, Retention: c.Config.Cache.Retention,
 		WritesPerSecond: c.Config.Cache.LedgerWritesPerSecond, Registerer: registry, Log: c.Log.With().Str("loop", "cache").Logger(),

@@ -1,0 +1,148 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"spate/internal/objects"
+	"spate/job"
+)
+
+// Bucket is what Witnesses use of *objects.Store, whose contract it is.
+type Bucket interface {
+	Head(ctx context.Context, key string) (objects.Info, error)
+	Delete(ctx context.Context, key string, c objects.Condition) error
+}
+
+// Witnesses are the cache's three parts, asked apart from one another, for people who want to know which of them says
+// what. All fields but View and Epochs are required.
+type Witnesses struct {
+	View      *View // nil: it is not asked
+	Epochs    *Epochs
+	Ledger    *Ledger
+	S3        Bucket
+	Retention time.Duration // outputs older than this count as absent
+}
+
+// Testimony is what each part says of one output. Unknown: it could not tell, or was not asked.
+type Testimony struct {
+	Key    job.Key
+	View   job.Presence
+	Ledger job.Presence
+	S3     job.Presence
+
+	Item *Output   // of the ledger, expired ones that have not been deleted yet included; nil when there is none
+	Made time.Time // when the manifest was written, live or not; zero when there is none
+	ETag string    // of the manifest
+}
+
+// Disagreement is how the parts disagree about an output.
+type Disagreement string
+
+// The disagreements. Only a wrong hit skips a job whose output is gone; the others cost a job that runs again.
+const (
+	WrongHit    Disagreement = "wrong_hit"     // view or ledger has it, and S3 does not
+	LateExpiry  Disagreement = "late_expiry"   // the ledger promises it for longer than S3's copy counts
+	NotInLedger Disagreement = "not_in_ledger" // S3 has it, and the ledger does not
+	NotInView   Disagreement = "not_in_view"   // S3 and ledger have it, and the view does not
+)
+
+// Disagreement is how the parts disagree; "" when they do not, as far as they could tell.
+func (t Testimony) Disagreement(retention time.Duration) Disagreement {
+	switch {
+	case t.S3 == job.Miss && (t.View == job.Hit || t.Ledger == job.Hit):
+		return WrongHit
+	case t.S3 != job.Hit:
+		return ""
+	case t.Ledger == job.Hit && t.Item.ExpiresAt.After(t.Made.Add(retention)):
+		return LateExpiry
+	case t.Ledger == job.Miss:
+		return NotInLedger
+	case t.Ledger == job.Hit && t.View == job.Miss:
+		return NotInView
+	}
+	return ""
+}
+
+// parallelHeads is how many manifests are asked for at once.
+const parallelHeads = 32
+
+// Ask asks all parts for keys, in order: first the view, then the ledger, then S3, so that what is made meanwhile looks
+// like something that the earlier ones lack, and not like a wrong hit. The error is the first of what went wrong; the
+// testimonies hold all that could be told.
+func (w Witnesses) Ask(ctx context.Context, now time.Time, keys ...job.Key) ([]Testimony, error) {
+	told := make([]Testimony, len(keys))
+	for i, k := range keys {
+		told[i].Key = k
+	}
+	errs := []error{w.askView(ctx, now, keys, told), w.askLedger(ctx, now, keys, told), w.askS3(ctx, now, told)}
+	for _, err := range errs {
+		if err != nil {
+			return told, err
+		}
+	}
+	return told, nil
+}
+
+func (w Witnesses) askView(ctx context.Context, now time.Time, keys []job.Key, told []Testimony) error {
+	if w.View == nil {
+		return nil
+	}
+	mark, live := w.Epochs.Current(ctx, now)
+	if !live {
+		return nil
+	}
+	answers := w.View.Lookup(ctx, mark, keys)
+	for i, p := range answers.Presence {
+		told[i].View = p
+	}
+	if answers.Err != nil {
+		return fmt.Errorf("ask view: %w", answers.Err)
+	}
+	return nil
+}
+
+func (w Witnesses) askLedger(ctx context.Context, now time.Time, keys []job.Key, told []Testimony) error {
+	items, err := w.Ledger.Get(ctx, time.Time{}, keys...) // those that have expired, too
+	if err != nil {
+		return err
+	}
+	for i := range told {
+		told[i].Ledger = job.Miss
+		if item, ok := items[told[i].Key]; ok {
+			told[i].Item = &item
+			if item.ExpiresAt.After(now) {
+				told[i].Ledger = job.Hit
+			}
+		}
+	}
+	return nil
+}
+
+func (w Witnesses) askS3(ctx context.Context, now time.Time, told []Testimony) error {
+	heads, ctx := errgroup.WithContext(ctx)
+	heads.SetLimit(parallelHeads)
+	for i := range told {
+		heads.Go(func() error {
+			t := &told[i]
+			info, err := w.S3.Head(ctx, job.ManifestPath(t.Key))
+			if errors.Is(err, objects.ErrNotFound) {
+				t.S3 = job.Miss
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("ask S3: %w", err)
+			}
+			t.Made, t.ETag, t.S3 = info.LastModified, info.ETag, job.Miss
+			if t.Made.Add(w.Retention).After(now) {
+				t.S3 = job.Hit
+			}
+			return nil
+		})
+	}
+	return heads.Wait()
+}
