@@ -20,7 +20,9 @@ type Status struct {
 	Epoch    int64 `dynamodbav:"epoch" json:"epoch"`       // that answers; 0 when none does
 	Building int64 `dynamodbav:"building" json:"building"` // that is being built; 0 when none is
 
-	View ViewStatus `dynamodbav:"view" json:"view"`
+	View     ViewStatus     `dynamodbav:"view" json:"view"`
+	Build    BuildStatus    `dynamodbav:"build" json:"build"`
+	Follower FollowerStatus `dynamodbav:"follower" json:"follower"`
 
 	Findings []Finding `dynamodbav:"findings" json:"findings"`                  // about the services that the cache rests on
 	Checked  time.Time `dynamodbav:"checked,omitempty" json:"checked,omitzero"` // when these were last looked at
@@ -32,6 +34,9 @@ const (
 	StatusEvery   = 5 * time.Second
 	StatusSilence = 30 * time.Second
 )
+
+// firstStatus is when the first status is saved: by then the parts have something to say.
+const firstStatus = 2 * time.Second
 
 // checkEvery is how often the services are looked at.
 const checkEvery = time.Hour
@@ -46,7 +51,10 @@ func (c *Cache) report(ctx context.Context) error {
 	since := time.Now()
 	var findings []Finding
 	var checked time.Time
-	for {
+	for wait := firstStatus; ; wait = StatusEvery {
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
 		now := time.Now()
 		if c.check != nil && now.Sub(checked) >= checkEvery {
 			found := c.check(ctx)
@@ -65,9 +73,6 @@ func (c *Cache) report(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			c.log.Warn().Err(err).Msg("the cache's status is not saved")
 		}
-		if err := sleep(ctx, StatusEvery); err != nil {
-			return err
-		}
 	}
 }
 
@@ -77,7 +82,10 @@ func (c *Cache) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Epoch: record.Live, Building: record.Building, State: c.Epochs.State(), View: c.View.Status()}
+	s := Status{
+		Epoch: record.Live, Building: record.Building, State: c.Epochs.State(),
+		View: c.View.Status(), Build: c.Follower.BuildStatus(), Follower: c.Follower.Status(),
+	}
 	if s.State != StateLive && s.State != StateSuspect || record.Live == 0 {
 		s.State = StateRetired
 		if record.Building != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,7 @@ import (
 type Bucket interface {
 	Head(ctx context.Context, key string) (objects.Info, error)
 	Delete(ctx context.Context, key string, c objects.Condition) error
+	List(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
 }
 
 // Witnesses are the cache's three parts, asked apart from one another, for people who want to know which of them says
@@ -72,20 +74,21 @@ func (t Testimony) Disagreement(retention time.Duration) Disagreement {
 const parallelHeads = 32
 
 // Ask asks all parts for keys, in order: first the view, then the ledger, then S3, so that what is made meanwhile looks
-// like something that the earlier ones lack, and not like a wrong hit. The error is the first of what went wrong; the
-// testimonies hold all that could be told.
+// like something that the earlier ones lack, and not like a wrong hit. The error says what went wrong; a [ViewError] only
+// where ledger and S3 could be asked. The testimonies hold all that could be told.
 func (w Witnesses) Ask(ctx context.Context, now time.Time, keys ...job.Key) ([]Testimony, error) {
 	told := make([]Testimony, len(keys))
 	for i, k := range keys {
 		told[i].Key = k
 	}
-	errs := []error{w.askView(ctx, now, keys, told), w.askLedger(ctx, now, keys, told), w.askS3(ctx, now, told)}
-	for _, err := range errs {
-		if err != nil {
-			return told, err
-		}
+	viewErr := w.askView(ctx, now, keys, told)
+	if err := w.askLedger(ctx, now, keys, told); err != nil {
+		return told, err
 	}
-	return told, nil
+	if err := w.askS3(ctx, now, told); err != nil {
+		return told, err
+	}
+	return told, viewErr
 }
 
 func (w Witnesses) askView(ctx context.Context, now time.Time, keys []job.Key, told []Testimony) error {
@@ -101,10 +104,18 @@ func (w Witnesses) askView(ctx context.Context, now time.Time, keys []job.Key, t
 		told[i].View = p
 	}
 	if answers.Err != nil {
-		return fmt.Errorf("ask view: %w", answers.Err)
+		return &ViewError{answers.Err}
 	}
 	return nil
 }
+
+// ViewError says that Redis could not be asked: from most desks it is out of reach.
+type ViewError struct{ err error }
+
+// Error says why.
+func (e *ViewError) Error() string { return "ask view: " + e.err.Error() }
+
+func (e *ViewError) Unwrap() error { return e.err }
 
 func (w Witnesses) askLedger(ctx context.Context, now time.Time, keys []job.Key, told []Testimony) error {
 	items, err := w.Ledger.Get(ctx, time.Time{}, keys...) // those that have expired, too
@@ -145,4 +156,27 @@ func (w Witnesses) askS3(ctx context.Context, now time.Time, told []Testimony) e
 		})
 	}
 	return heads.Wait()
+}
+
+// Leftovers is what lies in S3 of an output: files of attempts, whether or not a manifest names them.
+type Leftovers struct {
+	Files  int       `json:"files"`
+	Newest time.Time `json:"newest,omitzero"` // when the last of them was written
+}
+
+// Leftovers lists what lies in S3 of an output beside its manifest.
+func (w Witnesses) Leftovers(ctx context.Context, key job.Key) (Leftovers, error) {
+	var r Leftovers
+	for info, err := range w.S3.List(ctx, job.OutputPrefix(key)) {
+		if err != nil {
+			return Leftovers{}, fmt.Errorf("look for files of output %s: %w", key.Short(), err)
+		}
+		if info.Key == job.ManifestPath(key) {
+			continue
+		}
+		if r.Files++; info.LastModified.After(r.Newest) {
+			r.Newest = info.LastModified
+		}
+	}
+	return r, nil
 }

@@ -252,6 +252,7 @@ func mask(text, work string) string {
 		{`(about|less than) \$[0-9.]+`, "about <amount>"},
 		{`("[a-z_]*usd[a-z_]*": )[0-9.e-]+`, "$1<amount>"},
 		{`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)`, "<time>"},
+		{`\d{4}-\d\d-\d\d \d\d:\d\d\b`, "<minute>"},
 		{`\b[0-9a-f]{64}\b`, "<key>"},
 		{`/[0-9a-f]{2}/<key>`, "/<digits>/<key>"},
 		{`\ba\d+-[0-9a-f]{16}\b`, "<attempt>"},

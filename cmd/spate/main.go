@@ -55,6 +55,7 @@ type commands struct {
 	Resume     resumeCommand     `cmd:"" help:"Let a paused, drained or killed pool run again."`
 	Cap        capCommand        `cmd:"" help:"Bound a pool's workers for now."`
 	Reproduce  reproduceCommand  `cmd:"" help:"Compute jobs of a run again and compare the bytes of their files."`
+	Cache      cacheCommand      `cmd:"" help:"See into the output cache: how it does, what is in it and why; verify, rebuild, forget."`
 	Simulate   simulateCommand   `cmd:"" help:"Say how soon so many workers run, when the work is done and what it costs, before it is submitted."`
 	Serve      serveCommand      `cmd:"" help:"Run a controller: it leads, or stands by until it can."`
 	Worker     workerCommand     `cmd:"" help:"Run a worker. Controllers launch it, as an ECS task."`
@@ -181,7 +182,7 @@ func asMeant(args []string) []string {
 func commandOf(err error) string {
 	wrong, ok := errors.AsType[*kong.ParseError](err)
 	if ok && wrong.Context != nil && wrong.Context.Selected() != nil {
-		return "spate " + wrong.Context.Selected().Name
+		return wrong.Context.Selected().FullPath()
 	}
 	return "spate"
 }

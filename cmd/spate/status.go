@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"spate/cache"
 	"spate/internal/config"
 	"spate/internal/watch"
 	"spate/job"
@@ -44,7 +45,7 @@ func (c *statusCommand) Run(ctx context.Context, p *program) error {
 	if c.json() {
 		_, silent := now.silence()
 		return printJSON(p.stdout, map[string]any{
-			"pools": poolsJSON(now.pools), "runs": runsJSON(now.at, in.cfg.Bucket, now.active), "controller_silent": silent,
+			"pools": poolsJSON(now.pools), "runs": runsJSON(now.at, in.cfg.Bucket, now.active), "cache": now.cache, "controller_silent": silent,
 		})
 	}
 	return printStatus(pageOn(p.stdout), now)
@@ -73,6 +74,7 @@ type state struct {
 	at     time.Time
 	pools  []scaler.Status
 	active []*planner.Run
+	cache  *cache.Status // nil while none was saved
 }
 
 // silence is how long no controller has reported, and whether that is longer than one that leads would take. Where none
@@ -97,7 +99,15 @@ func look(ctx context.Context, in *installation) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	return state{at: time.Now(), pools: pools, active: active}, nil
+	outputs, found, err := cache.ReadStatus(ctx, in.runs)
+	if err != nil {
+		return state{}, err
+	}
+	s := state{at: time.Now(), pools: pools, active: active}
+	if found {
+		s.cache = &outputs
+	}
+	return s, nil
 }
 
 // redrawEvery is how often --watch looks.
@@ -164,6 +174,9 @@ func printStatus(w page, s state) error {
 			w.paragraph("", x.Reason)
 			printBreakers(w, "  ", s.at, x)
 		}
+	}
+	if s.cache != nil {
+		w.paragraph("", cacheLine(*s.cache))
 	}
 	fmt.Fprintln(w)
 	switch {

@@ -103,6 +103,20 @@ func (p page) paragraph(indent, text string) {
 	}
 }
 
+// labelColumns is how wide a label and the gap after it are.
+const labelColumns = 11
+
+// labelled prints a label and, beside it, text, folded.
+func (p page) labelled(label, text string) {
+	gap := strings.Repeat(" ", labelColumns)
+	width := p.width
+	if width > 0 {
+		width = max(1, width-labelColumns)
+	}
+	lines := fold(wordsOf(p.asTyped(text)), width, gap)
+	fmt.Fprintln(p, label+gap[min(labelColumns-1, utf8.RuneCountInString(label)):]+lines)
+}
+
 // wordsOf splits text at single spaces, but not inside of a command of this program or of the AWS CLI between backquotes.
 func wordsOf(text string) []string {
 	const kept = "\x00"

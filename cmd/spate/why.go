@@ -197,7 +197,7 @@ func printDocument(w page, e *report.Explanation) error {
 	w.paragraph("", fmt.Sprintf("Key %s is derived from", key.Short()))
 	spec := doc.Spec
 	w.paragraph("  ", fmt.Sprintf("task %s: %s", spec.Task.Name, strings.Join(spec.Task.Command, " ")))
-	w.paragraph("  ", fmt.Sprintf("image %s for %s, namespace %s", spec.Image[:min(len(spec.Image), len("sha256:")+12)], spec.Platform, spec.Namespace))
+	w.paragraph("  ", fmt.Sprintf("image %s for %s, namespace %s", shortImage(spec.Image), spec.Platform, spec.Namespace))
 	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
 		w.paragraph("  ", "env "+name+"="+spec.Env[name])
 	}
