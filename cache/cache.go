@@ -67,7 +67,7 @@ func New(o Options) (*Cache, error) {
 	}
 	c.Epochs = NewEpochs(o.Records, o.Log)
 	c.Updater, err = NewUpdater(UpdaterOptions{
-		Queue: o.Queue, Objects: o.Objects, Ledger: ledger, Bucket: o.Bucket, Retention: o.Retention, Log: o.Log, Metrics: c.metrics,
+		Queue: o.Queue, Objects: o.Objects, Ledger: ledger, Parking: o.Records, Bucket: o.Bucket, Retention: o.Retention, Log: o.Log, Metrics: c.metrics,
 	})
 	if err != nil {
 		return nil, err

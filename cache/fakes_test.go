@@ -18,12 +18,13 @@ type fakeQueue struct {
 	mu       sync.Mutex
 	bodies   map[string]string // by receipt
 	hidden   map[string]bool
+	receives map[string]int
 	next     int
 	received chan struct{} // told of each receive, if somebody listens
 }
 
 func newFakeQueue() *fakeQueue {
-	return &fakeQueue{bodies: map[string]string{}, hidden: map[string]bool{}, received: make(chan struct{}, 1)}
+	return &fakeQueue{bodies: map[string]string{}, hidden: map[string]bool{}, receives: map[string]int{}, received: make(chan struct{}, 1)}
 }
 
 func (q *fakeQueue) send(bodies ...string) {
@@ -54,7 +55,8 @@ func (q *fakeQueue) Receive(ctx context.Context, limit int, wait, _ time.Duratio
 	for receipt, body := range q.bodies {
 		if !q.hidden[receipt] && len(messages) < limit {
 			q.hidden[receipt] = true
-			messages = append(messages, queue.Message{Body: body, Receipt: receipt, ReceiveCount: 1})
+			q.receives[receipt]++
+			messages = append(messages, queue.Message{ID: "m" + receipt, Body: body, Receipt: receipt, ReceiveCount: q.receives[receipt], Sent: start})
 		}
 	}
 	q.mu.Unlock()
@@ -85,6 +87,8 @@ func (q *fakeQueue) Delete(_ context.Context, receipts ...string) error {
 type fakeObjects struct {
 	mu      sync.Mutex
 	objects map[string]fakeObject
+	reads   int
+	took    time.Duration          // by each read
 	fail    func(key string) error // asked before each read, when not nil
 }
 
@@ -95,9 +99,15 @@ type fakeObject struct {
 
 func newFakeObjects() *fakeObjects { return &fakeObjects{objects: map[string]fakeObject{}} }
 
-func (o *fakeObjects) Get(_ context.Context, key string) ([]byte, objects.Info, error) {
+func (o *fakeObjects) Get(ctx context.Context, key string) ([]byte, objects.Info, error) {
+	if o.took > 0 {
+		if err := sleep(ctx, o.took); err != nil {
+			return nil, objects.Info{}, err
+		}
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.reads++
 	if o.fail != nil {
 		if err := o.fail(key); err != nil {
 			return nil, objects.Info{}, err

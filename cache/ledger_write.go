@@ -139,11 +139,12 @@ func (l *Ledger) report(taken, refused int) {
 	l.metrics.granted(granted)
 }
 
-// Pace is how many items a second may be written now: what was configured, or less where the table refused some.
-func (l *Ledger) Pace(now time.Time) float64 {
+// Pace is how many items a second may be written now, and how many at most, as configured. Now it is less where the table
+// refused some.
+func (l *Ledger) Pace(now time.Time) (granted, limit float64) {
 	l.pacing.Lock()
 	defer l.pacing.Unlock()
-	return l.pace.at(now)
+	return l.pace.at(now), l.pace.limit
 }
 
 // keyOf is the key that a request is about.

@@ -77,6 +77,7 @@ func (c *Cache) count(source string, presence []job.Presence, which ...job.Prese
 func (c *Cache) Forget(ctx context.Context, key job.Key) error {
 	release := c.Ledger.Exclusive(key)
 	defer release()
+	c.Updater.retracted(key)
 	if err := c.Ledger.Write(ctx, nil, []job.Key{key}); err != nil {
 		return fmt.Errorf("forget output %s: %w", key.Short(), err)
 	}

@@ -74,8 +74,10 @@ const (
 	resultPresent = "present" // the output is in S3, and now in the ledger
 	resultAbsent  = "absent"  // it is not in S3, and no more in the ledger
 	resultExpired = "expired" // it is older than the retention
+	resultStale   = "stale"   // S3 was looked at after that change already
 	resultForeign = "foreign" // the object is no output's manifest
-	resultPoison  = "poison"  // the message or the manifest cannot be read
+	resultPoison  = "poison"  // the message or the manifest cannot be read; the message comes again
+	resultParked  = "parked"  // the same, too often; the message was taken off the queue
 	resultFailed  = "failed"  // S3 or the ledger failed; the message comes again
 )
 
@@ -91,9 +93,21 @@ func (m *Metrics) lookupTook(d time.Duration) {
 	}
 }
 
-func (m *Metrics) notified(result string, n int) {
-	if m != nil && n > 0 {
+func (m *Metrics) notified(f fates) {
+	if m == nil {
+		return
+	}
+	for result, n := range f.results {
 		m.notifications.WithLabelValues(result).Add(float64(n))
+	}
+	if !f.oldest.IsZero() {
+		m.updaterLag.Set(f.lag().Seconds())
+	}
+}
+
+func (m *Metrics) caughtUp() {
+	if m != nil {
+		m.updaterLag.Set(0)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,8 +16,15 @@ import (
 // Notification is what a message of the outputs queue says: which outputs to look at. What became of them is for S3 to
 // tell.
 type Notification struct {
-	Keys    []job.Key // of manifests that were written or removed; may repeat
-	Foreign int       // changes of other objects or buckets
+	Changes []Change // of manifests; keys may repeat
+	Foreign int      // changes of other objects or buckets
+}
+
+// Change says that an output's manifest was written or removed.
+type Change struct {
+	Key       job.Key
+	Sequencer string    // orders the changes of one key ([compareSequencers]); empty when S3 gave none
+	At        time.Time // when it happened; zero when S3 did not say
 }
 
 // s3Event is what S3 sends to a queue, or to a topic that wraps it.
@@ -27,12 +35,14 @@ type s3Event struct {
 
 type s3Record struct {
 	EventName string `json:"eventName"` // ObjectCreated:Put
+	EventTime string `json:"eventTime"` // RFC 3339
 	S3        struct {
 		Bucket struct {
 			Name string `json:"name"`
 		} `json:"bucket"`
 		Object struct {
-			Key string `json:"key"` // URL-encoded
+			Key       string `json:"key"` // URL-encoded
+			Sequencer string `json:"sequencer"`
 		} `json:"object"`
 	} `json:"s3"`
 }
@@ -45,13 +55,15 @@ type envelope struct {
 	Message string `json:"Message"`
 	// Amazon EventBridge
 	Source     string `json:"source"`
+	Time       string `json:"time"` // RFC 3339
 	DetailType string `json:"detail-type"`
 	Detail     struct {
 		Bucket struct {
 			Name string `json:"name"`
 		} `json:"bucket"`
 		Object struct {
-			Key string `json:"key"` // as it is
+			Key       string `json:"key"` // as it is
+			Sequencer string `json:"sequencer"`
 		} `json:"object"`
 	} `json:"detail"`
 }
@@ -77,7 +89,7 @@ func ParseNotification(body, bucket string) (Notification, error) {
 			n.Foreign++
 			break
 		}
-		n.note(e.Detail.Bucket.Name == bucket, e.Detail.Object.Key)
+		n.note(e.Detail.Bucket.Name == bucket, e.Detail.Object.Key, e.Detail.Object.Sequencer, e.Time)
 	case len(e.Records) > 0:
 		for _, r := range e.Records {
 			if err := n.record(r, bucket); err != nil {
@@ -104,7 +116,7 @@ func (n *Notification) record(r s3Record, bucket string) error {
 		if err != nil {
 			return fmt.Errorf("object key %q: %w", r.S3.Object.Key, err)
 		}
-		n.note(r.S3.Bucket.Name == bucket, key)
+		n.note(r.S3.Bucket.Name == bucket, key, r.S3.Object.Sequencer, r.EventTime)
 	case "":
 		return errors.New("a record has no event name")
 	default:
@@ -113,11 +125,18 @@ func (n *Notification) record(r s3Record, bucket string) error {
 	return nil
 }
 
-func (n *Notification) note(ours bool, object string) {
+func (n *Notification) note(ours bool, object, sequencer, at string) {
 	key, manifest := job.ParseManifestPath(object)
 	if !ours || !manifest {
 		n.Foreign++
 		return
 	}
-	n.Keys = append(n.Keys, key)
+	c := Change{Key: key}
+	if sequencer = strings.ToUpper(sequencer); len(sequencer) <= maxSequencer && strings.Trim(sequencer, "0123456789ABCDEF") == "" {
+		c.Sequencer = sequencer
+	}
+	if when, err := time.Parse(time.RFC3339Nano, at); err == nil {
+		c.At = when
+	}
+	n.Changes = append(n.Changes, c)
 }

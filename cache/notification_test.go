@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
@@ -13,8 +14,13 @@ import (
 )
 
 func s3Body(event, bucket, object string) string {
-	return fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":%q,"s3":{"bucket":{"name":%q},"object":{"key":%q,"size":7,"sequencer":"0A"}}}]}`,
+	return fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"2026-11-21T09:30:00.125Z","eventName":%q,"s3":{"bucket":{"name":%q},"object":{"key":%q,"size":7}}}]}`,
 		event, bucket, url.QueryEscape(object))
+}
+
+// sequenced gives a change a sequencer.
+func sequenced(body string, sequencer string) string {
+	return strings.Replace(body, `"size":7`, `"size":7,"sequencer":"`+sequencer+`"`, 1)
 }
 
 func createdBody(object string) string { return s3Body("ObjectCreated:Put", testBucket, object) }
@@ -29,13 +35,16 @@ func snsBody(message string) string {
 }
 
 func eventBridgeBody(detailType, object string) string {
-	return fmt.Sprintf(`{"version":"0","detail-type":%q,"source":"aws.s3","detail":{"bucket":{"name":%q},"object":{"key":%q}}}`, detailType, testBucket, object)
+	return fmt.Sprintf(`{"version":"0","detail-type":%q,"source":"aws.s3","time":"2026-11-21T09:30:00.125Z","detail":{"bucket":{"name":%q},"object":{"key":%q}}}`, detailType, testBucket, object)
 }
 
 func TestNotificationsAreReadInTheThreeWaysTheyCome(t *testing.T) {
 	k := testKey(1)
 	manifest := job.ManifestPath(k)
-	ours, foreign, nothing := Notification{Keys: []job.Key{k}}, Notification{Foreign: 1}, Notification{}
+	changed := func(sequencer string) Notification {
+		return Notification{Changes: []Change{{Key: k, Sequencer: sequencer, At: time.Date(2026, 11, 21, 9, 30, 0, 125e6, time.UTC)}}}
+	}
+	ours, foreign, nothing := changed(""), Notification{Foreign: 1}, Notification{}
 	for _, row := range []struct {
 		name, body string
 		want       Notification
@@ -45,6 +54,11 @@ func TestNotificationsAreReadInTheThreeWaysTheyCome(t *testing.T) {
 		{"with the prefix that only configurations have", s3Body("s3:ObjectCreated:Put", testBucket, manifest), ours},
 		{"removed", removedBody(manifest), ours},
 		{"expired by lifecycle", s3Body("LifecycleExpiration:Delete", testBucket, manifest), ours},
+		{"with a sequencer", sequenced(createdBody(manifest), "0055aed6dcd90281e5"), changed("0055AED6DCD90281E5")},
+		{"with a sequencer, through SNS", snsBody(sequenced(createdBody(manifest), "0A")), changed("0A")},
+		{"with a sequencer, through EventBridge", strings.Replace(eventBridgeBody("Object Created", manifest), `_manifest.json"`, `_manifest.json","sequencer":"0A"`, 1), changed("0A")},
+		{"with a sequencer that is no number", sequenced(createdBody(manifest), "0A-1"), changed("")},
+		{"with a sequencer of no sensible length", sequenced(createdBody(manifest), strings.Repeat("A", 100)), changed("")},
 		{"through SNS", snsBody(createdBody(manifest)), ours},
 		{"through EventBridge", eventBridgeBody("Object Created", manifest), ours},
 		{"deleted, through EventBridge", eventBridgeBody("Object Deleted", manifest), ours},
@@ -89,13 +103,16 @@ func FuzzParseNotification(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		n, err := ParseNotification(body, testBucket)
-		if err != nil && (len(n.Keys) > 0 || n.Foreign > 0) {
+		if err != nil && (len(n.Changes) > 0 || n.Foreign > 0) {
 			t.Fatalf("an error and a result: %+v", n)
 		}
-		for _, k := range n.Keys { // whatever was read must read the same again
-			again, err := ParseNotification(createdBody(job.ManifestPath(k)), testBucket)
-			if err != nil || len(again.Keys) != 1 || again.Keys[0] != k {
-				t.Fatalf("key %s: %+v, %v", k, again, err)
+		for _, c := range n.Changes { // whatever was read must read the same again
+			again, err := ParseNotification(s3Body("ObjectCreated:Put", testBucket, job.ManifestPath(c.Key)), testBucket)
+			if err != nil || len(again.Changes) != 1 || again.Changes[0].Key != c.Key {
+				t.Fatalf("key %s: %+v, %v", c.Key, again, err)
+			}
+			if compareSequencers(c.Sequencer, c.Sequencer) != 0 || compareSequencers(c.Sequencer, c.Sequencer+"1") >= 0 {
+				t.Fatalf("sequencer %q", c.Sequencer)
 			}
 		}
 	})

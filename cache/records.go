@@ -17,6 +17,7 @@ type Records interface {
 	LoadCheckpoints(ctx context.Context) ([]Checkpoint, error)
 	SaveCheckpoint(ctx context.Context, c Checkpoint) error
 	DeleteCheckpoint(ctx context.Context, shard string) error
+	Park(ctx context.Context, p Parked) error
 
 	// LoadRebuild returns the last request for a new epoch, and AnswerRebuild writes it back unless another took its place.
 	LoadRebuild(ctx context.Context) (RebuildRequest, bool, error)

@@ -26,154 +26,192 @@ type Objects interface {
 	Get(ctx context.Context, key string) ([]byte, objects.Info, error)
 }
 
-// UpdaterOptions configure an Updater. Queue, Objects, Ledger, Bucket and Retention are required.
+// Parking keeps messages that nobody can handle. Parking one twice keeps it once. After an error it may be kept.
+type Parking interface {
+	Park(ctx context.Context, p Parked) error
+}
+
+// UpdaterOptions configure an Updater. Queue, Objects, Ledger, Parking, Bucket and Retention are required.
 type UpdaterOptions struct {
 	Queue     Queue
 	Objects   Objects
 	Ledger    *Ledger
+	Parking   Parking
 	Bucket    string        // changes of other buckets are ignored
 	Retention time.Duration // outputs older than this count as absent
-	Receivers int           // that take messages at the same time; default 8
+	Receivers int           // that take messages at the same time, at most; default 24
 	Log       zerolog.Logger
 	Metrics   *Metrics
 }
 
 func (o *UpdaterOptions) validate() error {
 	switch {
-	case o.Queue == nil || o.Objects == nil || o.Ledger == nil || o.Bucket == "":
-		return errors.New("updater: queue, objects, ledger and bucket are required")
+	case o.Queue == nil || o.Objects == nil || o.Ledger == nil || o.Parking == nil || o.Bucket == "":
+		return errors.New("updater: queue, objects, ledger, parking and bucket are required")
 	case o.Retention <= 0 || o.Receivers < 0:
 		return errors.New("updater: retention and receivers must be positive")
 	}
 	if o.Receivers == 0 {
-		o.Receivers = 8
+		o.Receivers = 24
 	}
 	return nil
 }
 
 // Updater carries S3's notifications into the ledger. A notification only says which output to look at; what S3 holds
-// is written. Messages are deleted once that is durable; those that cannot be read stay for the queue's redrive policy.
-type Updater struct{ UpdaterOptions }
+// is written. A change that is no newer than the last look at its key needs none. Messages are deleted once all that is
+// durable; those that cannot be read are parked with the reason when they have come a few times.
+//
+// What it has in hand is bounded by its receivers, each with one batch of messages: while the ledger's table is slow, the
+// backlog stays on the queue.
+type Updater struct {
+	UpdaterOptions
+	handled  handledChanges
+	progress progress
+}
 
 // NewUpdater checks the options.
 func NewUpdater(o UpdaterOptions) (*Updater, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	return &Updater{o}, nil
+	return &Updater{UpdaterOptions: o}, nil
 }
 
-// updateVisibility is the time for one batch; a message that takes longer is handled twice, which changes nothing.
-const updateVisibility = 2 * time.Minute
-
-// Run receives until ctx ends, and then returns its error.
-func (u *Updater) Run(ctx context.Context) error {
-	var receivers errgroup.Group
-	for range u.Receivers {
-		receivers.Go(func() error { return u.receive(ctx) })
-	}
-	return receivers.Wait()
-}
-
-func (u *Updater) receive(ctx context.Context) error {
-	for failures := 0; ; {
-		messages, err := u.Queue.Receive(ctx, queue.MaxBatch, queue.MaxWait, updateVisibility)
-		if err == nil {
-			err = u.Handle(ctx, time.Now(), messages)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err == nil {
-			failures = 0
-			continue
-		}
-		u.Log.Warn().Err(err).Msg("notifications of outputs wait")
-		if err := sleep(ctx, backoff(failures)); err != nil {
-			return err
-		}
-		failures++
-	}
+// delivery is a message as received.
+type delivery struct {
+	queue.Message
+	Notification
+	fault error // why nothing can be made of the body
 }
 
 // Handle brings the ledger up to date with S3 for the outputs that the messages name, and then deletes the messages.
-// Those that it could not handle are left on the queue; the error is the first reason other than a message's own fault.
+// Those that it could not handle are left on the queue or parked; the error is the first reason other than a message's own
+// fault.
 func (u *Updater) Handle(ctx context.Context, now time.Time, messages []queue.Message) error {
-	parsed := make([]*Notification, len(messages))
-	var keys []job.Key
+	batch := make([]delivery, len(messages))
+	var changes []Change
 	for i, m := range messages {
 		n, err := ParseNotification(m.Body, u.Bucket)
-		if err != nil {
-			u.Log.Error().Err(err).Int("receive_count", m.ReceiveCount).Msg("message of the outputs queue is left to its redrive policy")
-			u.Metrics.notified(resultPoison, 1)
-			continue
-		}
-		u.Metrics.notified(resultForeign, n.Foreign)
-		parsed[i] = &n
-		keys = append(keys, n.Keys...)
+		batch[i] = delivery{m, n, err}
+		changes = append(changes, n.Changes...)
 	}
-	keys = distinct(keys)
-	release := u.Ledger.Exclusive(keys...)
-	defer release()
-	failed, err := u.update(ctx, now, keys)
-
+	seen, err := u.settle(ctx, now, changes)
+	errs := []error{err}
+	fates := newFates(now)
 	var done []string
-	for i, n := range parsed {
-		if n == nil {
-			continue
+	for _, d := range batch {
+		again, fault := d.judge(seen)
+		if fault != nil && !again {
+			parked, err := u.fail(ctx, now, d, fault)
+			again = !parked
+			errs = append(errs, err)
 		}
-		handled := true
-		for _, k := range n.Keys {
-			_, bad := failed[k]
-			handled = handled && !bad
-		}
-		if handled {
-			done = append(done, messages[i].Receipt)
+		fates.add(d, seen, again, fault)
+		if !again {
+			done = append(done, d.Receipt)
 		}
 	}
-	return errors.Join(err, u.Queue.Delete(ctx, done...))
+	u.progress.add(fates)
+	u.Metrics.notified(fates)
+	return errors.Join(append(errs, u.Queue.Delete(ctx, done...))...)
 }
 
-// update looks at S3 and writes the ledger. It returns the keys that failed.
-func (u *Updater) update(ctx context.Context, now time.Time, keys []job.Key) (keySet, error) {
-	seen := make([]seenOutput, len(keys))
+// judge says whether a message must come again because something failed, and else what is wrong with itself, if anything.
+func (d delivery) judge(seen map[job.Key]seenOutput) (again bool, fault error) {
+	fault = d.fault
+	for _, c := range d.Changes {
+		switch s := seen[c.Key]; s.result {
+		case resultFailed:
+			return true, nil
+		case resultPoison:
+			fault = s.err
+		}
+	}
+	return false, fault
+}
+
+// fail parks a message that cannot be handled, when it has come often enough, and reports whether it did.
+func (u *Updater) fail(ctx context.Context, now time.Time, d delivery, fault error) (parked bool, err error) {
+	if d.ReceiveCount < parkAfter {
+		u.Log.Warn().Err(fault).Str("message", d.ID).Int("receive_count", d.ReceiveCount).Msg("a message of the outputs queue cannot be handled; it will come again")
+		return false, nil
+	}
+	if err := u.Parking.Park(ctx, park(now, d.Message, fault)); err != nil {
+		return false, err
+	}
+	u.Log.Error().Err(fault).Str("message", d.ID).Int("receive_count", d.ReceiveCount).Msg("a message of the outputs queue cannot be handled and was parked")
+	return true, nil
+}
+
+// settle brings the ledger up to date for the keys of changes and says what S3 holds of each.
+func (u *Updater) settle(ctx context.Context, now time.Time, changes []Change) (map[job.Key]seenOutput, error) {
+	keys := make([]job.Key, len(changes))
+	for i, c := range changes {
+		keys[i] = c.Key
+	}
+	defer u.Ledger.Exclusive(keys...)()
+
+	seen := make(map[job.Key]seenOutput, len(keys))
+	var fresh []job.Key
+	for _, c := range changes {
+		if u.handled.covers(c) {
+			seen[c.Key] = seenOutput{result: resultStale}
+		} else {
+			fresh = append(fresh, c.Key)
+		}
+	}
+	err := u.update(ctx, now, distinct(fresh), seen)
+	for _, c := range changes {
+		switch seen[c.Key].result {
+		case resultPresent, resultAbsent, resultExpired:
+			u.handled.remember(c)
+		}
+	}
+	return seen, err
+}
+
+// retracted says that the ledger no longer has what S3 said of a key: its next change is looked at, whichever that is.
+// The caller holds the key.
+func (u *Updater) retracted(key job.Key) { u.handled.forget(key) }
+
+// update looks at S3 and writes the ledger.
+func (u *Updater) update(ctx context.Context, now time.Time, keys []job.Key, seen map[job.Key]seenOutput) error {
+	looks := make([]seenOutput, len(keys))
 	var reads errgroup.Group
 	reads.SetLimit(queue.MaxBatch)
 	for i, k := range keys {
 		reads.Go(func() error {
-			seen[i] = u.look(ctx, now, k)
+			looks[i] = u.look(ctx, now, k)
 			return nil
 		})
 	}
 	_ = reads.Wait() // each carries its own error
 
-	failed := keySet{}
-	var errs []error
+	var failed error
 	var puts []Output
 	var deletes []job.Key
 	for i, k := range keys {
-		switch s := seen[i]; s.result {
+		seen[k] = looks[i]
+		switch looks[i].result {
 		case resultPresent:
-			puts = append(puts, s.output)
-		case resultAbsent, resultExpired:
+			puts = append(puts, looks[i].output)
+		case resultAbsent, resultExpired, resultPoison: // a manifest that cannot be read is no output to anybody
 			deletes = append(deletes, k)
-		case resultPoison:
-			failed.add(k)
-			u.Log.Error().Err(s.err).Msg("manifest cannot be read; its notification is left to the queue's redrive policy")
-		default:
-			failed.add(k)
-			errs = append(errs, s.err)
+		case resultFailed:
+			failed = errors.Join(failed, looks[i].err)
 		}
 	}
-	if err := u.Ledger.Write(ctx, puts, deletes); err != nil {
-		failed.add(keys...)
-		u.Metrics.notified(resultFailed, len(keys))
-		return failed, errors.Join(append(errs, err)...)
+	err := u.Ledger.Write(ctx, puts, deletes)
+	if partly, ok := errors.AsType[*WriteError](err); ok {
+		for k, why := range partly.Failed {
+			seen[k] = seenOutput{result: resultFailed, err: why}
+		}
+	} else if err != nil {
+		for _, k := range keys {
+			seen[k] = seenOutput{result: resultFailed, err: err}
+		}
 	}
-	for _, s := range seen {
-		u.Metrics.notified(s.result, 1)
-	}
-	return failed, errors.Join(errs...)
+	return errors.Join(failed, err)
 }
 
 type seenOutput struct {
@@ -197,7 +235,7 @@ func look(ctx context.Context, store Objects, now time.Time, key job.Key, retent
 	}
 	manifest, err := job.ParseManifest(data, key)
 	if err != nil {
-		return seenOutput{result: resultPoison, err: err}
+		return seenOutput{result: resultPoison, err: fmt.Errorf("manifest of %s: %w", key.Short(), err)}
 	}
 	expires := info.LastModified.Add(retention)
 	if !expires.After(now) {

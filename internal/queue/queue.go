@@ -60,9 +60,11 @@ func (q *Queue) URL() string { return q.url }
 
 // Message is a message as received.
 type Message struct {
+	ID           string // stays the same when the message comes again
 	Body         string
 	Receipt      string
-	ReceiveCount int // how often it was received, this time included; inflated by interruptions
+	ReceiveCount int       // how often it was received, this time included; inflated by interruptions
+	Sent         time.Time // to the queue; zero when the queue did not say
 }
 
 // Receive waits up to wait (at most MaxWait) for up to limit (1 to MaxBatch) messages and hides them from other
@@ -70,10 +72,12 @@ type Message struct {
 // messages are on their way leaves them hidden for that long.
 func (q *Queue) Receive(ctx context.Context, limit int, wait, visibility time.Duration) ([]Message, error) {
 	in := &sqs.ReceiveMessageInput{
-		QueueUrl:                    &q.url,
-		MaxNumberOfMessages:         int32(limit),
-		WaitTimeSeconds:             seconds(wait),
-		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},
+		QueueUrl:            &q.url,
+		MaxNumberOfMessages: int32(limit),
+		WaitTimeSeconds:     seconds(wait),
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{
+			types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp,
+		},
 	}
 	if visibility > 0 {
 		in.VisibilityTimeout = seconds(visibility)
@@ -85,7 +89,11 @@ func (q *Queue) Receive(ctx context.Context, limit int, wait, visibility time.Du
 	messages := make([]Message, len(out.Messages))
 	for i, m := range out.Messages {
 		count, _ := strconv.Atoi(m.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
-		messages[i] = Message{Body: aws.ToString(m.Body), Receipt: aws.ToString(m.ReceiptHandle), ReceiveCount: count}
+		messages[i] = Message{ID: aws.ToString(m.MessageId), Body: aws.ToString(m.Body), Receipt: aws.ToString(m.ReceiptHandle), ReceiveCount: count}
+		sent := m.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)]
+		if ms, err := strconv.ParseInt(sent, 10, 64); err == nil {
+			messages[i].Sent = time.UnixMilli(ms)
+		}
 	}
 	return messages, nil
 }

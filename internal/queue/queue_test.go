@@ -302,11 +302,12 @@ func TestAMessageIsHiddenExtendedAndGivenBack(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		sent := time.Now()
 		if err := q.Send(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
 		first := receive()
-		if len(first) != 1 || first[0].Body != "a" || first[0].ReceiveCount != 1 {
+		if len(first) != 1 || first[0].Body != "a" || first[0].ReceiveCount != 1 || first[0].ID == "" || first[0].Sent.Sub(sent).Abs() > time.Second {
 			t.Fatalf("received %+v", first)
 		}
 		if again := receive(); len(again) != 0 {
@@ -316,7 +317,7 @@ func TestAMessageIsHiddenExtendedAndGivenBack(t *testing.T) {
 		depth(queue.Depth{InFlight: 1})
 		extend(first[0], 0)
 		depth(queue.Depth{Visible: 1})
-		if second := receive(); len(second) != 1 || second[0].ReceiveCount != 2 {
+		if second := receive(); len(second) != 1 || second[0].ReceiveCount != 2 || second[0].ID != first[0].ID {
 			t.Errorf("received %+v", second)
 		}
 		if err := q.Extend(t.Context(), "nonsense", time.Minute); err == nil {

@@ -33,7 +33,7 @@ const (
 	LeverPrefix    = "LEVER#"    // scaler: + pool; its audit
 	DecisionPrefix = "DECISION#" // scaler: + pool; its decisions
 	LeaseRecords   = "LEASE"     // lease
-	CacheRecords   = "CACHE"     // cache: epoch and stream checkpoints
+	CacheRecords   = "CACHE"     // cache: epoch, stream checkpoints and parked messages
 	TaskRecords    = "TASK"      // planner: task types that are known not to be deterministic
 )
 
@@ -270,6 +270,36 @@ func Query[T any](ctx context.Context, t *Table, pk, prefix string) iter.Seq2[T,
 // QueryFrom yields the items of a partition from a sort key on, as Query does.
 func QueryFrom[T any](ctx context.Context, t *Table, pk, from string) iter.Seq2[T, error] {
 	return query[T](ctx, t, pk, "pk = :pk AND sk >= :from", map[string]string{":from": from})
+}
+
+// QueryLast returns up to limit items of a partition whose sort key begins with a prefix, the last one first, strongly
+// consistent.
+func QueryLast[T any](ctx context.Context, t *Table, pk, prefix string, limit int) ([]T, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &t.name, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
+		KeyConditionExpression: aws.String("pk = :pk AND begins_with(sk, :prefix)"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":pk": &types.AttributeValueMemberS{Value: pk}, ":prefix": &types.AttributeValueMemberS{Value: prefix},
+		},
+	}
+	var items []T
+	for len(items) < limit {
+		in.Limit = aws.Int32(int32(limit - len(items)))
+		page, err := t.client.Query(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("query %s: %w", pk, err)
+		}
+		var some []T
+		if err := attributevalue.UnmarshalListOfMaps(page.Items, &some); err != nil {
+			return nil, fmt.Errorf("query %s: %w", pk, err)
+		}
+		items = append(items, some...)
+		if len(page.LastEvaluatedKey) == 0 {
+			break
+		}
+		in.ExclusiveStartKey = page.LastEvaluatedKey
+	}
+	return items, nil
 }
 
 func query[T any](ctx context.Context, t *Table, pk, condition string, values map[string]string) iter.Seq2[T, error] {

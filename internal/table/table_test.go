@@ -361,6 +361,36 @@ func TestAQueryIsOfOnePrefixInOrderAndWhole(t *testing.T) {
 	}
 }
 
+func TestTheLastItemsOfAPrefixComeTheLastFirst(t *testing.T) {
+	runs, s := open(t)
+	long := strings.Repeat("x", 300<<10) // three and a half fill a page of 1 MB
+	for i := range 10 {
+		must(t, runs.Put(t.Context(), item{Key: key(fmt.Sprintf("release#%02d", i)), Name: long}, table.Condition{}))
+	}
+	must(t, runs.Put(t.Context(), item{Key: key("zeal")}, table.Condition{}))
+	for limit, want := range map[int][]string{
+		0: nil, 1: {"release#09"}, 5: {"release#09", "release#08", "release#07", "release#06", "release#05"},
+	} {
+		items, err := table.QueryLast[item](t.Context(), runs, "P", "release#", limit)
+		must(t, err)
+		var sks []string
+		for _, it := range items {
+			sks = append(sks, it.SK)
+		}
+		if diff := cmp.Diff(want, sks); diff != "" {
+			t.Error(diff)
+		}
+	}
+	items, err := table.QueryLast[item](t.Context(), runs, "P", "release#", 100)
+	if err != nil || len(items) != 10 {
+		t.Errorf("%d items, error %v", len(items), err)
+	}
+	s.failing("Query", 1, `{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"not you"}`)
+	if _, err := table.QueryLast[item](t.Context(), runs, "P", "release#", 1); err == nil {
+		t.Error("no error")
+	}
+}
+
 func TestAnErrorEndsAQuery(t *testing.T) {
 	runs, s := open(t)
 	must(t, runs.Put(t.Context(), struct {
