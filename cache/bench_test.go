@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"testing"
@@ -62,4 +63,14 @@ func usedMemory(b *testing.B, client *redis.Client) int64 {
 		b.Fatal(err)
 	}
 	return bytes
+}
+
+// randomKeys are as evenly spread as hashes.
+func randomKeys(seed byte, n int) []job.Key {
+	random := rand.NewChaCha8([32]byte{seed})
+	keys := make([]job.Key, n)
+	for i := range keys {
+		_, _ = random.Read(keys[i][:])
+	}
+	return keys
 }

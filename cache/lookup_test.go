@@ -222,28 +222,6 @@ func TestTwoKeysOfOneBucketAreToldApart(t *testing.T) {
 	}
 }
 
-func TestGroupsKeepToTheBoundsAndToOneBucket(t *testing.T) {
-	keys := testKeys(0, 2*maxMembers+100)
-	for i := range 2*maxMembers + 1 {
-		keys[i][0], keys[i][1] = 7, 7
-	}
-	seen := map[int]bool{}
-	for _, g := range groups(17, keys) {
-		if len(g.indices) == 0 || len(g.indices) > maxMembers {
-			t.Fatalf("a group of %d", len(g.indices))
-		}
-		for _, i := range g.indices {
-			if seen[i] || BucketBits(17).bucket(keys[i]) != g.bucket {
-				t.Fatalf("index %d is twice in the groups or in the wrong one", i)
-			}
-			seen[i] = true
-		}
-	}
-	if len(seen) != len(keys) {
-		t.Fatalf("%d of %d keys are in a group", len(seen), len(keys))
-	}
-}
-
 func TestAPolicyThatEvictsIsSeen(t *testing.T) {
 	client := openRedis(t)
 	view := NewView(client, "spate")

@@ -20,22 +20,22 @@ import (
 type tally struct{ least, most int64 }
 
 // with is the tally after changes of which nobody knows yet what they do.
-func (t tally) with(changes []change) tally {
+func (t tally) with(changes []command) tally {
 	for _, c := range changes {
-		if c.add {
-			t.most += int64(len(c.members))
+		if c.name == cmdAdd {
+			t.most += int64(len(c.group))
 		} else {
-			t.least = max(0, t.least-int64(len(c.members)))
+			t.least = max(0, t.least-int64(len(c.group)))
 		}
 	}
 	return t
 }
 
 // after is the tally after changes that Redis has answered.
-func (t tally) after(changes []change, answers []*redis.IntCmd) tally {
+func (t tally) after(changes []command, answers []*redis.IntCmd) tally {
 	for i, c := range changes {
 		n := answers[i].Val()
-		if !c.add {
+		if c.name == cmdRemove {
 			n = -n
 		}
 		t.least, t.most = t.least+n, t.most+n

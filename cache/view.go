@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,12 +27,10 @@ func NewView(client redis.UniversalClient, prefix string) *View {
 	return &View{client: client, prefix: "{" + prefix + "}:"}
 }
 
-// Bounds of what is sent at once. Serverless offerings of Redis take at most 3,999 arguments a command.
+// Bounds of what a lookup sends.
 const (
-	maxCommands  = 1000 // of one pipeline or transaction
-	maxMembers   = 3000 // of one command
-	maxPipelines = 4    // of one lookup, under way at the same time
-	maxFailed    = 4    // pipelines, after which a lookup sends no more
+	maxPipelines = 4 // of one lookup, under way at the same time
+	maxFailed    = 4 // pipelines, after which a lookup sends no more
 )
 
 func (v *View) sequenceKey(epoch int64) string {
@@ -43,43 +40,6 @@ func (v *View) sequenceKey(epoch int64) string {
 // tallyKey holds how many outputs are in the epoch's buckets.
 func (v *View) tallyKey(epoch int64) string {
 	return v.prefix + strconv.FormatInt(epoch, 10) + ":outputs"
-}
-
-func (v *View) bucketKey(epoch int64, bucket uint32) string {
-	return v.prefix + strconv.FormatInt(epoch, 10) + ":" + fmt.Sprintf("%04x", bucket)
-}
-
-// group is the keys of one command: indices into the caller's slice, all of the same bucket.
-type group struct {
-	bucket  uint32
-	indices []int
-}
-
-// groups sorts keys into commands of at most maxMembers members each.
-func groups(bits BucketBits, keys []job.Key) []group {
-	order := make([]int, len(keys))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(bits.bucket(keys[a]), bits.bucket(keys[b])) })
-	var out []group
-	for start := 0; start < len(order); {
-		bucket, end := bits.bucket(keys[order[start]]), start+1
-		for end < len(order) && end-start < maxMembers && bits.bucket(keys[order[end]]) == bucket {
-			end++
-		}
-		out = append(out, group{bucket, order[start:end]})
-		start = end
-	}
-	return out
-}
-
-func (g group) members(bits BucketBits, keys []job.Key) []any {
-	members := make([]any, len(g.indices))
-	for i, index := range g.indices {
-		members[i] = bits.member(keys[index])
-	}
-	return members
 }
 
 // Answers is what the view says of some keys.
@@ -94,7 +54,7 @@ type Answers struct {
 // the sequence was missing or behind at.Sequence, is unknown.
 func (v *View) Lookup(ctx context.Context, at Mark, keys []job.Key) Answers {
 	presence := make([]job.Presence, len(keys))
-	batches := slices.Collect(slices.Chunk(groups(at.Bits, keys), maxCommands))
+	batches := slices.Collect(slices.Chunk(commands("smismember", groups(at.Bits, keys)), maxCommands))
 	parts := make([]Answers, len(batches))
 	var failed atomic.Int64
 	var pipelines errgroup.Group
@@ -104,7 +64,7 @@ func (v *View) Lookup(ctx context.Context, at Mark, keys []job.Key) Answers {
 			if failed.Load() >= maxFailed {
 				return nil
 			}
-			parts[i] = v.lookup(ctx, at, batch, keys, presence)
+			parts[i] = v.lookup(ctx, at, batch, presence)
 			if parts[i].Err != nil && parts[i].Sequence == 0 {
 				failed.Add(1)
 			}
@@ -124,12 +84,13 @@ func (v *View) Lookup(ctx context.Context, at Mark, keys []job.Key) Answers {
 }
 
 // lookup sends one pipeline and writes the answers of its groups into presence.
-func (v *View) lookup(ctx context.Context, at Mark, batch []group, keys []job.Key, presence []job.Presence) Answers {
+func (v *View) lookup(ctx context.Context, at Mark, batch []command, presence []job.Presence) Answers {
 	pipe := v.client.Pipeline()
 	before := pipe.Get(ctx, v.sequenceKey(at.Epoch))
-	commands := make([]*redis.BoolSliceCmd, len(batch))
-	for i, g := range batch {
-		commands[i] = pipe.SMIsMember(ctx, v.bucketKey(at.Epoch, g.bucket), g.members(at.Bits, keys)...)
+	answers := make([]*redis.BoolSliceCmd, len(batch))
+	for i, arguments := range v.arguments(at.Epoch, batch) {
+		answers[i] = redis.NewBoolSliceCmd(ctx, arguments...)
+		_ = pipe.Process(ctx, answers[i]) // queues it
 	}
 	after := pipe.Get(ctx, v.sequenceKey(at.Epoch))
 	_, _ = pipe.Exec(ctx) // each command carries its own error
@@ -146,19 +107,19 @@ func (v *View) lookup(ctx context.Context, at Mark, batch []group, keys []job.Ke
 		return Answers{Suspect: true}
 	}
 	out := Answers{Sequence: second}
-	for i, g := range batch {
-		found, err := commands[i].Result()
-		if err == nil && len(found) != len(g.indices) {
-			err = fmt.Errorf("%d answers for %d members", len(found), len(g.indices))
+	for i, c := range batch {
+		found, err := answers[i].Result()
+		if err == nil && len(found) != len(c.group) {
+			err = fmt.Errorf("%d answers for %d members", len(found), len(c.group))
 		}
 		if err != nil {
-			out.Err = fmt.Errorf("look up bucket %04x of epoch %d: %w", g.bucket, at.Epoch, err)
+			out.Err = fmt.Errorf("look up bucket %04x of epoch %d: %w", c.group[0].bucket, at.Epoch, err)
 			continue
 		}
-		for j, index := range g.indices {
-			presence[index] = job.Miss
+		for j, e := range c.group {
+			presence[e.index] = job.Miss
 			if found[j] {
-				presence[index] = job.Hit
+				presence[e.index] = job.Hit
 			}
 		}
 	}

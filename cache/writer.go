@@ -35,6 +35,12 @@ type Writer struct {
 	doubted   bool // what Redis holds may not be what was written
 }
 
+// Commands that change buckets.
+const (
+	cmdAdd    = "sadd"
+	cmdRemove = "srem"
+)
+
 // conflictTries is how often a transaction is sent again that found the sequence changed under it.
 const conflictTries = 3
 
@@ -50,7 +56,7 @@ func (w *Writer) Mark() Mark {
 func (w *Writer) Apply(ctx context.Context, add, remove []job.Key) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	changes := append(changesOf(w.bits, remove, false), changesOf(w.bits, add, true)...)
+	changes := append(commands(cmdRemove, groups(w.bits, remove)), commands(cmdAdd, groups(w.bits, add))...)
 	if len(changes) == 0 {
 		return w.commit(ctx, nil)
 	}
@@ -86,23 +92,7 @@ func (w *Writer) doubt() {
 // crowded reports whether an epoch of more buckets should take this one's place.
 func (w *Writer) crowded() bool { return w.bits.crowded(w.outputs(), w.limit) }
 
-// change is one command.
-type change struct {
-	bucket  uint32
-	members []any
-	add     bool
-}
-
-func changesOf(bits BucketBits, keys []job.Key, add bool) []change {
-	grouped := groups(bits, keys)
-	changes := make([]change, len(grouped))
-	for i, g := range grouped {
-		changes[i] = change{bucket: g.bucket, members: g.members(bits, keys), add: add}
-	}
-	return changes
-}
-
-func (w *Writer) commit(ctx context.Context, changes []change) error {
+func (w *Writer) commit(ctx context.Context, changes []command) error {
 	var err error
 	for range conflictTries {
 		err = w.transact(ctx, changes)
@@ -119,7 +109,7 @@ func (w *Writer) commit(ctx context.Context, changes []change) error {
 
 // transact is one try. Every try has a sequence of its own: what an earlier one may have written stays accepted, since
 // it holds all that was confirmed before it.
-func (w *Writer) transact(ctx context.Context, changes []change) error {
+func (w *Writer) transact(ctx context.Context, changes []command) error {
 	sequenceKey := w.view.sequenceKey(w.epoch)
 	return w.view.client.Watch(ctx, func(tx *redis.Tx) error {
 		have, err := reading(tx.Get(ctx, sequenceKey))
@@ -138,12 +128,9 @@ func (w *Writer) transact(ctx context.Context, changes []change) error {
 		changed := make([]*redis.IntCmd, len(changes))
 		var raised *redis.StatusCmd
 		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-			for i, c := range changes {
-				if c.add {
-					changed[i] = pipe.SAdd(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
-				} else {
-					changed[i] = pipe.SRem(ctx, w.view.bucketKey(w.epoch, c.bucket), c.members...)
-				}
+			for i, arguments := range w.view.arguments(w.epoch, changes) {
+				changed[i] = redis.NewIntCmd(ctx, arguments...)
+				_ = pipe.Process(ctx, changed[i]) // queues it
 			}
 			pipe.Set(ctx, w.view.tallyKey(w.epoch), within.String(), 0)
 			raised = pipe.SetArgs(ctx, sequenceKey, w.attempted, redis.SetArgs{Mode: "XX"})
