@@ -12,33 +12,35 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options make a Cache. All but Prefix, WritesPerSecond, Statuses, Check, Log and Registerer are required.
+// Options make a Cache. All but Prefix, WritesPerSecond, RefreshPerSecond, Statuses, Check, Log and Registerer are required.
 type Options struct {
-	Redis           redis.UniversalClient
-	Prefix          string // of all keys in Redis; default "spate"
-	DynamoDB        DynamoDB
-	Streams         Streams
-	OutputsTable    string
-	Records         Records
-	Queue           Queue // of S3's notifications
-	Objects         Objects
-	Bucket          string
-	Retention       time.Duration                   // outputs older than this count as absent
-	WritesPerSecond int                             // ledger items; default 2000
-	Statuses        StatusWriter                    // nil: the status is not saved
-	Check           func(context.Context) []Finding // looks at the services, such as [Inspector.Findings]; nil: nobody does
-	Log             zerolog.Logger
-	Registerer      prometheus.Registerer
+	Redis            redis.UniversalClient
+	Prefix           string // of all keys in Redis; default "spate"
+	DynamoDB         DynamoDB
+	Streams          Streams
+	OutputsTable     string
+	Records          Records
+	Queue            Queue // of S3's notifications
+	Objects          RefreshObjects
+	Bucket           string
+	Retention        time.Duration                   // outputs older than this count as absent
+	WritesPerSecond  int                             // ledger items; default 2000
+	Statuses         StatusWriter                    // nil: the status is not saved
+	Check            func(context.Context) []Finding // looks at the services, such as [Inspector.Findings]; nil: nobody does
+	RefreshPerSecond int                             // objects of outputs in use that are copied in place before they expire; 0: none
+	Log              zerolog.Logger
+	Registerer       prometheus.Registerer
 }
 
 // Cache is the whole of it. Lookup and Forget work in any process; Run is meant for at most one. It is safe for concurrent
 // use.
 type Cache struct {
-	View     *View
-	Ledger   *Ledger
-	Epochs   *Epochs
-	Updater  *Updater
-	Follower *Follower
+	View      *View
+	Ledger    *Ledger
+	Epochs    *Epochs
+	Updater   *Updater
+	Follower  *Follower
+	Refresher *Refresher
 
 	records  Records
 	statuses StatusWriter
@@ -78,6 +80,12 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Refresher, err = NewRefresher(RefresherOptions{
+		Objects: o.Objects, Ledger: ledger, Retention: o.Retention, ObjectsPerSecond: o.RefreshPerSecond, Log: o.Log, Metrics: c.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -85,7 +93,7 @@ func New(o Options) (*Cache, error) {
 func (c *Cache) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	loops := map[string]func(context.Context) error{
-		"updater": c.Updater.Run, "follower": c.Follower.Run,
+		"updater": c.Updater.Run, "follower": c.Follower.Run, "refresher": c.Refresher.Run,
 	}
 	if c.statuses != nil {
 		loops["status"] = c.report

@@ -90,6 +90,10 @@ type fakeObjects struct {
 	reads   int
 	took    time.Duration          // by each read
 	fail    func(key string) error // asked before each read, when not nil
+
+	now    time.Time                               // when what is written is last modified; zero: as it was
+	before func(verb, key string) error            // asked before each request, without the lock, when not nil
+	after  func(verb, key string, err error) error // asked after its effect, when not nil
 }
 
 type fakeObject struct {
@@ -117,7 +121,7 @@ func (o *fakeObjects) Get(ctx context.Context, key string) ([]byte, objects.Info
 	if !ok {
 		return nil, objects.Info{}, fmt.Errorf("get %s: %w", key, objects.ErrNotFound)
 	}
-	return object.data, objects.Info{Key: key, Size: int64(len(object.data)), LastModified: object.modified}, nil
+	return object.data, object.info(key), nil
 }
 
 // publish puts a manifest.

@@ -23,6 +23,7 @@ import (
 type DynamoDB interface {
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 	BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
 	DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error)
 }
@@ -110,20 +111,26 @@ func NewLedger(o LedgerOptions) (*Ledger, error) {
 func (l *Ledger) Get(ctx context.Context, now time.Time, keys ...job.Key) (map[job.Key]Output, error) {
 	out := make(map[job.Key]Output, len(keys))
 	for batch := range slices.Chunk(distinct(keys), maxReads) {
-		if err := l.get(ctx, now, tries, batch, out); err != nil {
+		if err := l.get(ctx, now, readBy{tries, true}, batch, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
+// readBy is how items are read.
+type readBy struct {
+	tries      int
+	consistent bool // strongly
+}
+
 // get reads up to maxReads distinct keys into a map.
-func (l *Ledger) get(ctx context.Context, now time.Time, tries int, keys []job.Key, into map[job.Key]Output) error {
-	ask := types.KeysAndAttributes{ConsistentRead: aws.Bool(true), Keys: make([]map[string]types.AttributeValue, len(keys))}
+func (l *Ledger) get(ctx context.Context, now time.Time, how readBy, keys []job.Key, into map[job.Key]Output) error {
+	ask := types.KeysAndAttributes{ConsistentRead: &how.consistent, Keys: make([]map[string]types.AttributeValue, len(keys))}
 	for i, k := range keys {
 		ask.Keys[i] = itemKey(k)
 	}
-	err := retry(ctx, tries, func() (bool, error) {
+	err := retry(ctx, how.tries, func() (bool, error) {
 		out, err := l.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{l.table: ask}})
 		if err != nil {
 			return false, err
@@ -140,7 +147,7 @@ func (l *Ledger) get(ctx context.Context, now time.Time, tries int, keys []job.K
 		left, more := out.UnprocessedKeys[l.table]
 		if more && len(left.Keys) > 0 {
 			ask = left
-			ask.ConsistentRead = aws.Bool(true)
+			ask.ConsistentRead = &how.consistent
 			return false, nil
 		}
 		return true, nil
@@ -169,7 +176,7 @@ func (l *Ledger) Lookup(ctx context.Context, now time.Time, keys []job.Key) ([]j
 				return nil
 			}
 			parts[i] = make(map[job.Key]Output, len(batch))
-			errs[i] = l.get(ctx, now, lookupTries, batch, parts[i])
+			errs[i] = l.get(ctx, now, readBy{lookupTries, true}, batch, parts[i])
 			if errs[i] != nil {
 				failed.Add(1)
 			}

@@ -72,6 +72,10 @@ func (c *Cache) count(source string, presence []job.Presence, which ...job.Prese
 	}
 }
 
+// Used says that a run rests on these outputs, so that those are kept from expiring that are past half their life. It
+// returns at once.
+func (c *Cache) Used(keys []job.Key) { c.Refresher.Offer(keys) }
+
 // Forget retracts an output whose manifest is gone from S3: from the ledger at once, from the view as soon as the
 // follower sees it. An output that the ledger does not hold is no error.
 func (c *Cache) Forget(ctx context.Context, key job.Key) error {

@@ -22,6 +22,8 @@ type Metrics struct {
 	liveEpoch     prometheus.Gauge
 	buildingEpoch prometheus.Gauge
 	findings      *prometheus.GaugeVec
+	refreshes     *prometheus.CounterVec
+	refreshCopies prometheus.Counter
 }
 
 // NewMetrics registers the metrics. A nil registerer leaves them unregistered.
@@ -62,6 +64,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		findings: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "spate_cache_findings", Help: "What is wrong with the services that the cache rests on, by what was checked and how much it matters.",
 		}, []string{"check", "severity"}),
+		refreshes: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_cache_refreshes_total", Help: "Outputs in use that were due for a refresh, by what became of them.",
+		}, []string{"result"}),
+		refreshCopies: auto.NewCounter(prometheus.CounterOpts{
+			Name: "spate_cache_refresh_objects_total", Help: "Objects that were copied or put to refresh outputs.",
+		}),
 	}
 }
 
@@ -151,5 +159,17 @@ func (m *Metrics) found(findings []Finding) {
 	m.findings.Reset()
 	for _, f := range findings {
 		m.findings.WithLabelValues(string(f.Check), string(f.Severity)).Inc()
+	}
+}
+
+func (m *Metrics) refreshed(result string, n int) {
+	if m != nil && n > 0 {
+		m.refreshes.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+func (m *Metrics) copied() {
+	if m != nil {
+		m.refreshCopies.Inc()
 	}
 }

@@ -195,7 +195,7 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 		Redis: c.redis, Prefix: RedisPrefix(c.Config), DynamoDB: c.Clients.DynamoDB, Streams: c.Clients.Streams,
 		OutputsTable: c.Config.Tables.Outputs, Records: records, Statuses: records, Check: c.inspector().Findings, Queue: c.queues.outputs,
 		Objects: c.objects, Bucket: c.Config.Bucket, Retention: c.Config.Cache.Retention,
-		WritesPerSecond: c.Config.Cache.LedgerWritesPerSecond, Registerer: registry, Log: c.Log.With().Str("loop", "cache").Logger(),
+		WritesPerSecond: c.Config.Cache.LedgerWritesPerSecond, RefreshPerSecond: c.Config.Cache.RefreshObjectsPerSecond, Registerer: registry, Log: c.Log.With().Str("loop", "cache").Logger(),
 	})
 	if err != nil {
 		return err
@@ -210,7 +210,7 @@ func (c *Controller) lead(ctx context.Context, held *lease.Held) error {
 	plan, err := planner.New(planner.Options{
 		Table: c.runs, Fence: held.Fence, Guard: func() dynamodbtypes.TransactWriteItem { return held.Guard(c.runs) }, Objects: c.objects, Submissions: c.queues.submissions, Events: c.queues.events,
 		Outputs: outputs, Images: images{c.Clients.ECS}, Pools: c.plannerPools(), Catalogue: c.catalogue,
-		Namespace: c.Config.Namespace, Retention: c.Config.Cache.Retention, Registerer: registry,
+		Namespace: c.Config.Namespace, Retention: c.Config.Cache.Retention, VerifyHits: c.Config.Cache.VerifyHits, Registerer: registry,
 		Log:  c.Log.With().Str("loop", "planner").Logger(),
 		Wake: wake,
 	})

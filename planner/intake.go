@@ -484,9 +484,10 @@ func (raw *rawJobs) pin(spec job.Spec, inputs []job.InputIdentity, keys []job.Ke
 const lookupChunk = 10_000
 
 // resolve asks which outputs exist and starts the graph. released tells, by node, what this run sent out before; nil is
-// nothing. What the cache does not know of that is asked of S3 itself, since its events may have been consumed.
+// nothing. What the cache does not know of that is asked of S3 itself, since its events may have been consumed; of what it
+// does know, a sample.
 func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) error {
-	var doubtful []int32
+	var hits, doubtful []int32
 	for start := 0; start < a.graph.Nodes(); start += lookupChunk {
 		keys := make([]job.Key, 0, lookupChunk)
 		for n := start; n < min(start+lookupChunk, a.graph.Nodes()); n++ {
@@ -500,14 +501,22 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) er
 			case presence != job.Hit && p.recent.has(keys[i], time.Now()):
 				presence = job.Hit
 			}
-			a.graph.Resolve(n, presence, released != nil && released[n])
-			if presence != job.Hit && (released != nil && released[n] || a.standsIn[n]) {
+			if presence == job.Hit {
+				hits = append(hits, n)
+			} else if released != nil && released[n] || a.standsIn[n] {
 				doubtful = append(doubtful, n)
 			}
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+	}
+	hits, err := p.verify(ctx, a, hits)
+	if err != nil {
+		return err
+	}
+	for _, n := range hits {
+		a.graph.Resolve(n, job.Hit, released != nil && released[n])
 	}
 	exist, err := p.exist(ctx, a, doubtful)
 	if err != nil {
@@ -526,6 +535,7 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) er
 		}
 	}
 	a.Planned = time.Now()
+	p.use(a, hits)
 	return nil
 }
 

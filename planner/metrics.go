@@ -8,6 +8,7 @@ type metrics struct {
 	events      *prometheus.CounterVec
 	runs        *prometheus.CounterVec
 	active      prometheus.Gauge
+	verified    *prometheus.CounterVec
 }
 
 // newMetrics registers the planner's metrics; a nil registerer leaves them unregistered.
@@ -29,8 +30,12 @@ func newMetrics(r prometheus.Registerer) metrics {
 			Name: "spate_runs_active", Help: "Runs that are being worked on.",
 		}),
 	}
+	m.verified = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "spate_planner_hits_verified_total",
+		Help: "Outputs that only the cache told of and that were looked for in S3, by when (intake, close) and what was found (right, wrong, unknown).",
+	}, []string{"when", "answer"})
 	if r != nil {
-		r.MustRegister(m.outstanding, m.released, m.events, m.runs, m.active)
+		r.MustRegister(m.outstanding, m.released, m.events, m.runs, m.active, m.verified)
 	}
 	return m
 }

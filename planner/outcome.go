@@ -69,6 +69,7 @@ func (p *Planner) finish(ctx context.Context, a *activeRun) ended {
 			e.lost = append(e.lost, n)
 		}
 	}
+	p.countClosing(a, nodes, exist)
 	if len(e.lost)+len(e.found) > 0 {
 		p.forget(ctx, a, e.lost)
 		return e

@@ -38,10 +38,12 @@ type JobQueue interface {
 }
 
 // Outputs knows which outputs exist. Lookup answers per key and errs towards a miss; an answer it cannot have is
-// Unknown. Forget makes it say nothing of a key whose output proved gone.
+// Unknown. Forget makes it say nothing of a key whose output proved gone. Used says that a run rests on outputs, which had
+// better not expire then; it returns at once.
 type Outputs interface {
 	Lookup(ctx context.Context, keys []job.Key) []job.Presence
 	Forget(ctx context.Context, key job.Key) error
+	Used(keys []job.Key)
 }
 
 // Image is what a task definition's newest revision runs, pinned.
@@ -75,7 +77,7 @@ func noRunsIn(pool string) string {
 	return fmt.Sprintf("pool %q takes no runs: its jobs come from other producers (source: external)", pool)
 }
 
-// Options of a Planner. All but Guard, Log, Registerer and Wake are required.
+// Options of a Planner. All but VerifyHits, Guard, Log, Registerer and Wake are required.
 type Options struct {
 	Table       *table.Table
 	Fence       int64                          // of the lease under which this planner works
@@ -89,6 +91,7 @@ type Options struct {
 	Catalogue   job.Catalogue
 	Namespace   string
 	Retention   time.Duration // after which an output counts as absent
+	VerifyHits  float64       // the share of a run's hits that is looked for in S3 before the run rests on them: 0 to 1
 	Wake        func()        // called when a pool's demand has grown
 	Log         zerolog.Logger
 	Registerer  prometheus.Registerer
@@ -104,6 +107,8 @@ func (o Options) validate() error {
 		return errors.New("planner: no namespace")
 	case o.Retention <= 0:
 		return errors.New("planner: retention must be more than 0")
+	case !(o.VerifyHits >= 0 && o.VerifyHits <= 1):
+		return errors.New("planner: the share of verified hits must be from 0 to 1")
 	}
 	return nil
 }

@@ -419,6 +419,7 @@ type fakeOutputs struct {
 	blind  bool             // answers Unknown
 	stale  map[job.Key]bool // said to exist
 	forgot []job.Key
+	used   []job.Key
 }
 
 func (f *fakeOutputs) setBlind(blind bool) {
@@ -458,4 +459,10 @@ func (f *fakeOutputs) Forget(_ context.Context, key job.Key) error {
 	delete(f.stale, key)
 	f.forgot = append(f.forgot, key)
 	return nil
+}
+
+func (f *fakeOutputs) Used(keys []job.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.used = append(f.used, keys...)
 }

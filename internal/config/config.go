@@ -89,6 +89,13 @@ type Cache struct {
 	// ExpectedOutputs is for how many outputs Redis is to have memory, which is checked when a controller starts. 0 is half as
 	// many again as there are.
 	ExpectedOutputs int64 `yaml:"expected_outputs" jsonschema:"minimum=0"`
+	// VerifyHits is the share of a run's cached outputs that is looked for in S3 before the run relies on them: at least 10
+	// and at most 1,000 of them, all when it is 1, none when it is 0. If one is missing, all are looked for. At the end of a run
+	// all are in any case.
+	VerifyHits float64 `yaml:"verify_hits" jsonschema:"minimum=0,maximum=1"`
+	// RefreshObjectsPerSecond bounds how fast objects of outputs in use are copied in place, which keeps them from expiring
+	// together. 0 lets them expire. A copy costs $0.000005 (Amazon S3 pricing), a day at 100 a second at most $43.
+	RefreshObjectsPerSecond int `yaml:"refresh_objects_per_second" jsonschema:"minimum=0"`
 }
 
 // HTTP is where the API listens.
@@ -218,6 +225,8 @@ func (c *Config) setDefaults() {
 	c.Namespace = "default"
 	c.Cache.Retention = 30 * day
 	c.Cache.LedgerWritesPerSecond = 2000
+	c.Cache.VerifyHits = 0.01
+	c.Cache.RefreshObjectsPerSecond = 100
 	c.HTTP.Listen = "127.0.0.1:8080"
 }
 

@@ -121,6 +121,10 @@ func (v *validator) config(c *Config) {
 	}
 	v.atLeast("cache.ledger_writes_per_second", c.Cache.LedgerWritesPerSecond, 1)
 	v.notNegative("cache.expected_outputs", float64(c.Cache.ExpectedOutputs))
+	if !(c.Cache.VerifyHits >= 0 && c.Cache.VerifyHits <= 1) { // nor no number at all
+		v.fail("cache.verify_hits", "must be from 0 to 1, not %v", c.Cache.VerifyHits)
+	}
+	v.atLeast("cache.refresh_objects_per_second", c.Cache.RefreshObjectsPerSecond, 0)
 	if c.HTTP.Listen != "" && !isAddress(c.HTTP.Listen) {
 		v.fail("http.listen", `%q is no address: give host:port, or "" to serve nothing`, c.HTTP.Listen)
 	}
