@@ -8,12 +8,11 @@ import (
 	"spate/job"
 )
 
-// When an output in use is refreshed, as shares of its life. Two fifths of the second half are for spreading; what is left
-// after them is for nights without runs or refreshes: at 30 days' retention nine of them.
+// When an output in use is refreshed, as shares of its life. The third quarter is for spreading; the last is for nights
+// without runs or refreshes: at 30 days' retention seven of them. An output in it is late.
 const (
 	refreshFrom  = 0.5
-	refreshUntil = 0.7
-	urgentFrom   = 0.75 // beyond it an output is late
+	refreshUntil = 0.75
 )
 
 // dueAt is from when a use of an output refreshes it. Outputs of the same age are spread uniformly, each by bits of its own
@@ -37,7 +36,7 @@ type dueOutput struct {
 }
 
 func (o dueOutput) urgent(now time.Time) bool {
-	return !now.Before(o.created.Add(time.Duration(urgentFrom * float64(o.expires.Sub(o.created)))))
+	return !now.Before(o.created.Add(time.Duration(refreshUntil * float64(o.expires.Sub(o.created)))))
 }
 
 // dueQueue orders what waits: those first whose life ends first. The zero value is empty.

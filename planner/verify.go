@@ -85,7 +85,7 @@ func (p *Planner) verifyAll(ctx context.Context, a *activeRun, nodes []int32) (w
 	for i, n := range nodes {
 		group.Go(func() error {
 			answers[i] = answerUnknown
-			if failed.Load() >= verifyFailures || ctx.Err() != nil {
+			if failed.Load() >= verifyFailures {
 				return nil
 			}
 			exists, err := p.exists(ctx, a.graph.Key(n), "")
