@@ -41,7 +41,7 @@ func newRefreshery(t *testing.T) (*refreshery, job.Key, *job.Manifest) {
 // process is another process's refresher on the same services.
 func (r *refreshery) process() *Refresher {
 	r.t.Helper()
-	ledger, err := NewLedger(LedgerOptions{Client: r.faults, Table: outputsTable})
+	ledger, err := NewLedger(LedgerOptions{Client: r.faults, Table: outputsTable, Retention: retention})
 	if err != nil {
 		r.t.Fatal(err)
 	}
