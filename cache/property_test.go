@@ -70,6 +70,7 @@ type history struct {
 	others []*process
 	faults map[string]time.Time // until when
 
+	saved   bool      // Redis was
 	trouble time.Time // when something was last wrong
 	known   []*knowledge
 	lost    map[job.Key]bool // S3 has changed and told nobody
@@ -148,7 +149,7 @@ func (h *history) act() {
 	i := h.key()
 	k := h.keys[i]
 	seconds := func(from, to int) time.Duration { return time.Duration(from+h.random.IntN(to-from)) * time.Second }
-	switch h.random.IntN(26) {
+	switch h.random.IntN(27) {
 	case 0, 1, 2, 3, 4, 5:
 		for _, k := range h.keys[i:min(i+1+h.random.IntN(4), len(h.keys))] {
 			h.say("published: %s", k.Short())
@@ -204,12 +205,15 @@ func (h *history) act() {
 	case 16:
 		h.say("Redis is emptied")
 		h.redisDo(h.box.FlushRedis)
-	case 17:
-		h.say("Redis is saved")
-		h.redisDo(h.box.SaveRedis)
-	case 18:
+	case 17, 18:
+		if !h.saved || h.random.IntN(3) == 0 {
+			h.say("Redis is saved")
+			h.saved = true
+			h.redisDo(h.box.SaveRedis)
+			break
+		}
 		h.say("Redis comes back as it was saved")
-		_ = h.box.RestoreRedis(h.t.Context()) // nothing may have been saved
+		_ = h.box.RestoreRedis(h.t.Context()) // it was empty when it was saved
 		h.trouble = time.Now()
 	case 19:
 		d := seconds(1, 25)
@@ -247,6 +251,16 @@ func (h *history) act() {
 		}
 		h.trouble = time.Now() // the children are listed within ten seconds
 	case 25:
+		h.say("flickers: %s", k.Short())
+		for range 2 + h.random.IntN(8) {
+			if h.random.IntN(2) == 0 {
+				h.publish(k)
+			} else {
+				h.remove(k)
+			}
+			time.Sleep(time.Duration(h.random.IntN(30)) * time.Millisecond)
+		}
+	case 26:
 		h.say("the view is built anew")
 		h.leader.Follower.Rebuild()
 	}
@@ -297,6 +311,9 @@ func (h *history) pass(d time.Duration) {
 
 // mend ends the faults whose time is over, and puts another leader in the place of one that has left by itself.
 func (h *history) mend() {
+	if h.leader.gate.isPaused() {
+		h.trouble = time.Now()
+	}
 	for id, until := range h.faults {
 		h.trouble = time.Now()
 		if time.Now().Before(until) {

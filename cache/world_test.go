@@ -311,6 +311,17 @@ func (w *world) connect(g *gate) *awsclient.Clients {
 	})
 }
 
+// travel takes as long as a call or its answer is on the way: some milliseconds, now and then seconds.
+func (w *world) travel() {
+	w.mu.Lock()
+	d := time.Duration(w.random.Int64N(int64(10 * time.Millisecond)))
+	if w.random.IntN(200) == 0 {
+		d *= 200
+	}
+	w.mu.Unlock()
+	time.Sleep(d)
+}
+
 type passage struct {
 	world *world
 	gate  *gate
@@ -333,9 +344,11 @@ func (p passage) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		tell = func() { p.world.wrote(outputsTable, body) }
 	}
+	p.world.travel()
 	tell()
 	response, err := p.world.box.Transport().RoundTrip(r)
 	tell()
+	p.world.travel()
 	if failed := p.gate.left(); failed != nil {
 		return nil, failed
 	}
