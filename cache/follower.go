@@ -57,8 +57,10 @@ func (o *FollowerOptions) validate() error {
 // same finds out and ends.
 type Follower struct {
 	FollowerOptions
-	rebuild atomic.Bool
-	reports reports
+	rebuild     atomic.Bool
+	reports     reports
+	corrections chan *correction
+	watched     atomic.Pointer[watch] // by reconciliation; nil when nothing is
 }
 
 // NewFollower checks the options.
@@ -66,7 +68,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	return &Follower{FollowerOptions: o}, nil
+	return &Follower{FollowerOptions: o, corrections: make(chan *correction)}, nil
 }
 
 // Rebuild asks for a new epoch while the live one goes on answering.

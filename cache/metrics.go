@@ -21,6 +21,9 @@ type Metrics struct {
 	followerLag   prometheus.Gauge
 	liveEpoch     prometheus.Gauge
 	buildingEpoch prometheus.Gauge
+	differences   *prometheus.CounterVec
+	samples       *prometheus.CounterVec
+	lastPass      prometheus.Gauge
 	findings      *prometheus.GaugeVec
 	refreshes     *prometheus.CounterVec
 	refreshCopies prometheus.Counter
@@ -57,6 +60,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		liveEpoch: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "spate_cache_live_epoch", Help: "Number of the live epoch; 0 when none is.",
+		}),
+		differences: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_cache_reconcile_differences_total", Help: "Differences between view, ledger and bucket that reconciliation put right, by kind.",
+		}, []string{"kind"}),
+		samples: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "spate_cache_reconcile_samples_total", Help: "Outputs of the ledger that reconciliation looked for in S3, by what it found.",
+		}, []string{"result"}),
+		lastPass: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_reconcile_pass_timestamp_seconds", Help: "When the last whole pass of reconciliation through the ledger ended.",
 		}),
 		buildingEpoch: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "spate_cache_building_epoch", Help: "Number of the epoch being built; 0 when none is.",
@@ -171,5 +183,32 @@ func (m *Metrics) refreshed(result string, n int) {
 func (m *Metrics) copied() {
 	if m != nil {
 		m.refreshCopies.Inc()
+	}
+}
+
+// Values of the label kind of differences.
+const (
+	viewLacks   = "view_lacks"
+	viewExtra   = "view_extra"
+	viewExpired = "view_expired"
+	ledgerLacks = "ledger_lacks"
+	ledgerExtra = "ledger_extra"
+)
+
+func (m *Metrics) differed(kind string, n int) {
+	if m != nil {
+		m.differences.WithLabelValues(kind).Add(float64(n))
+	}
+}
+
+func (m *Metrics) sampled(result string) {
+	if m != nil {
+		m.samples.WithLabelValues(result).Inc()
+	}
+}
+
+func (m *Metrics) passed(now time.Time) {
+	if m != nil {
+		m.lastPass.Set(float64(now.Unix()))
 	}
 }

@@ -90,6 +90,9 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 		err := fmt.Errorf("the stream is %s behind: %w", now.Sub(s.followed).Round(time.Minute), errMissed)
 		return false, s.missed(ctx, err)
 	}
+	if err := s.takeCorrection(ctx, now); err != nil {
+		return busy, err
+	}
 	if err := s.advanceBuild(ctx, now); err != nil {
 		return busy, err
 	}
@@ -129,6 +132,18 @@ func (s *session) applyWaiting(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if w := s.watched.Load(); w != nil {
+		w.note(keys) // first: what is in the view and not noted was there before
+	}
+	if err := s.apply(ctx, now, add, remove); err != nil {
+		return err
+	}
+	clear(s.waiting)
+	return nil
+}
+
+// apply writes into the epochs.
+func (s *session) apply(ctx context.Context, now time.Time, add, remove []job.Key) error {
 	if s.live != nil {
 		if err := s.writeLive(ctx, now, add, remove); err != nil {
 			return err
@@ -140,7 +155,6 @@ func (s *session) applyWaiting(ctx context.Context, now time.Time) error {
 		}
 	}
 	s.count(len(add), len(remove))
-	clear(s.waiting)
 	return nil
 }
 

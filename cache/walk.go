@@ -1,0 +1,135 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"spate/internal/objects"
+	"spate/job"
+)
+
+// walk lists the bucket, prefix by prefix and for ever, and has those outputs looked at that the cache does not know of:
+// their notifications were lost.
+func (r *Reconciler) walk(ctx context.Context) error {
+	const prefixes = 256
+	listed := 0 // in a row
+	for prefix := rand.IntN(prefixes); ; prefix = (prefix + 1) % prefixes {
+		if err := r.walkPrefix(ctx, fmt.Sprintf("%02x", prefix)); err != nil {
+			return err
+		}
+		now := time.Now()
+		listed++
+		r.note(func(s *ReconcileStatus) {
+			s.ListShare = float64(listed%prefixes) / prefixes
+			if listed%prefixes == 0 {
+				s.ListEnded = now
+			}
+		})
+	}
+}
+
+// walkPrefix lists one prefix to its end, whatever fails on the way.
+func (r *Reconciler) walkPrefix(ctx context.Context, digits string) error {
+	after := ""
+	for failures := 0; ; failures++ {
+		err := r.walkFrom(ctx, job.OutputsBelow(digits), &after)
+		if err == nil {
+			return nil
+		}
+		if err := r.hold(ctx, "the walk through the bucket waits", err, failures); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Reconciler) walkFrom(ctx context.Context, prefix string, after *string) error {
+	if err := r.lists.Wait(ctx); err != nil {
+		return err
+	}
+	for page, err := range r.Objects.Pages(ctx, prefix, *after) {
+		if err != nil {
+			return err
+		}
+		if err := r.unknown(ctx, page); err != nil {
+			return err
+		}
+		r.note(func(s *ReconcileStatus) { s.Listed += int64(len(page)) })
+		if len(page) > 0 {
+			*after = page[len(page)-1].Key
+		}
+		if err := r.lists.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unknown has those outputs of a page looked at that neither view nor ledger has. Outputs of just now are on their way,
+// ones past their life are none.
+func (r *Reconciler) unknown(ctx context.Context, page []objects.Info) error {
+	now := time.Now()
+	var keys []job.Key
+	for _, o := range page {
+		key, ok := job.ParseManifestPath(o.Key)
+		if ok && o.LastModified.Before(now.Add(-settled)) && o.LastModified.Add(r.Retention).After(now) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	mark, err := r.steady(ctx) // without the view the ledger would have to be asked for all of them
+	if err != nil {
+		return err
+	}
+	answers := r.View.Lookup(ctx, mark, keys)
+	if answers.Err != nil {
+		return answers.Err
+	}
+	var open []job.Key
+	for i, p := range answers.Presence {
+		if p != job.Hit {
+			open = append(open, keys[i])
+		}
+	}
+	have, err := r.Ledger.Get(ctx, now, open...)
+	if err != nil {
+		return err
+	}
+	open = slices.DeleteFunc(open, func(k job.Key) bool { _, found := have[k]; return found })
+	for batch := range slices.Chunk(open, maxReads) {
+		present, _, err := r.recheck(ctx, batch...)
+		if err != nil {
+			return err
+		}
+		r.found(ledgerLacks, present)
+	}
+	return nil
+}
+
+// recheck brings the ledger up to date with the bucket for some keys, as a notification would. It returns how many are in
+// the bucket and how many are not.
+func (r *Reconciler) recheck(ctx context.Context, keys ...job.Key) (present, absent int, err error) {
+	defer r.Ledger.Exclusive(keys...)()
+	now := time.Now()
+	seen := make([]seenOutput, len(keys))
+	if err := each(ctx, keys, func(i int) error {
+		seen[i] = r.Updater.look(ctx, now, keys[i])
+		return seen[i].err
+	}, func(i int) bool { return seen[i].result == resultPoison }); err != nil {
+		return 0, 0, err
+	}
+	var puts []Output
+	var deletes []job.Key
+	for i, s := range seen {
+		if s.result == resultPresent {
+			puts = append(puts, s.output)
+		} else { // a manifest that cannot be read is no output to anybody
+			deletes = append(deletes, keys[i])
+		}
+	}
+	return len(puts), len(deletes), r.Ledger.Write(ctx, puts, deletes)
+}
