@@ -21,7 +21,7 @@ type Options struct {
 	OutputsTable     string
 	Records          Records
 	Queue            Queue // of S3's notifications
-	Objects          RefreshObjects
+	Objects          Store
 	Bucket           string
 	Retention        time.Duration                   // outputs older than this count as absent
 	WritesPerSecond  int                             // ledger items; default 2000
@@ -32,15 +32,22 @@ type Options struct {
 	Registerer       prometheus.Registerer
 }
 
+// Store is what the cache uses of *objects.Store, whose contract it is.
+type Store interface {
+	RefreshObjects
+	Listing
+}
+
 // Cache is the whole of it. Lookup and Forget work in any process; Run is meant for at most one. It is safe for concurrent
 // use.
 type Cache struct {
-	View      *View
-	Ledger    *Ledger
-	Epochs    *Epochs
-	Updater   *Updater
-	Follower  *Follower
-	Refresher *Refresher
+	View       *View
+	Ledger     *Ledger
+	Epochs     *Epochs
+	Updater    *Updater
+	Follower   *Follower
+	Refresher  *Refresher
+	Reconciler *Reconciler
 
 	records  Records
 	statuses StatusWriter
@@ -86,6 +93,13 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Reconciler, err = NewReconciler(ReconcilerOptions{
+		View: c.View, Ledger: ledger, Epochs: c.Epochs, Follower: c.Follower, Updater: c.Updater, Objects: o.Objects,
+		Retention: o.Retention, Log: o.Log, Metrics: c.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -93,7 +107,7 @@ func New(o Options) (*Cache, error) {
 func (c *Cache) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	loops := map[string]func(context.Context) error{
-		"updater": c.Updater.Run, "follower": c.Follower.Run, "refresher": c.Refresher.Run,
+		"updater": c.Updater.Run, "follower": c.Follower.Run, "reconciler": c.Reconciler.Run, "refresher": c.Refresher.Run,
 	}
 	if c.statuses != nil {
 		loops["status"] = c.report

@@ -166,7 +166,7 @@ func (h *house) process() *Cache {
 	h.t.Helper()
 	c, err := New(Options{
 		Redis: h.redis, DynamoDB: h.faults, Streams: h.faults, OutputsTable: outputsTable,
-		Records: h.records, Queue: h.queue, Objects: h.objects, Bucket: testBucket, Retention: retention, WritesPerSecond: 1_000_000, RefreshPerSecond: 1_000_000, Log: zerolog.Nop(),
+		Records: h.records, Queue: h.queue, Objects: newListing(h.objects), Bucket: testBucket, Retention: retention, WritesPerSecond: 1_000_000, RefreshPerSecond: 1_000_000, Log: zerolog.Nop(),
 	})
 	if err != nil {
 		h.t.Fatal(err)

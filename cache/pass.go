@@ -38,7 +38,7 @@ func (r *Reconciler) compare(ctx context.Context) error {
 			continue
 		}
 		failures = 0
-		if err := sleep(ctx, passPause-time.Since(began)); err != nil {
+		if err := sleep(ctx, r.PassEvery-time.Since(began)); err != nil {
 			return err
 		}
 	}
@@ -81,12 +81,9 @@ func (t *turns) tooMany() { t.ranges, t.next, t.whole = 2*t.ranges, 2*(t.next%t.
 
 var errTooMany = errors.New("more outputs than a pass may remember")
 
-// settled is how old an item must be before it counts that the view lacks it, and for how long a pass waits before it
-// reads: what is younger is on its way.
-const (
-	settled   = 10 * time.Minute
-	passDelay = 10 * time.Second
-)
+// passDelay is how long a pass waits, watching, before it reads: an eventually consistent read may miss what was written
+// just before.
+const passDelay = 10 * time.Second
 
 // pass is one way through the ledger.
 func (r *Reconciler) pass(ctx context.Context, mark Mark, turn *turns) error {
@@ -101,7 +98,6 @@ func (r *Reconciler) pass(ctx context.Context, mark Mark, turn *turns) error {
 	w := &watch{bits: mark.Bits, first: first, end: end, changed: map[place]struct{}{}}
 	r.Follower.watched.Store(w)
 	defer r.Follower.watched.Store(nil)
-	// An eventually consistent read may miss what was written just before the watch began.
 	if err := sleep(ctx, passDelay); err != nil {
 		return err
 	}
@@ -204,7 +200,7 @@ func (r *Reconciler) page(ctx context.Context, epoch int64, page Page, m *memory
 	if answers.Suspect {
 		return errOtherEpoch // whoever looks up or follows finds it, too
 	}
-	fresh := time.Now().Add(-settled)
+	fresh := time.Now().Add(-r.Grace)
 	var lacking, expired []job.Key
 	for i, k := range keys {
 		switch {

@@ -370,7 +370,7 @@ func (h *history) look() {
 				*k = knowledge{written: k.written, present: present, expires: expires, since: now}
 			}
 			wait := staleAfter + settlesIn
-			if now.Sub(h.trouble) >= calmFor && !h.leader.gate.isDead() {
+			if now.Sub(h.trouble) >= calmFor && !h.leader.gate.isDead() && !h.leader.gate.isPaused() {
 				wait = settlesIn
 			}
 			if now.Sub(k.since) >= wait && now.Sub(k.written) >= wait {

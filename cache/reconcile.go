@@ -33,16 +33,21 @@ type ReconcilerOptions struct {
 	// SampleShare is how many of the outputs that a pass reads are looked for in S3; default 1 in 1,000: at 10 million some
 	// 10,000 a pass, six cents a day.
 	SampleShare float64
-	// PagesPerSecond is how many LIST requests of 1,000 objects are made; default 1: $0.43 a day, and 10 million outputs of
-	// three files in eleven hours.
+	// PagesPerSecond is how many LIST requests of 1,000 objects are made; default 1: at most $0.43 a day, and 10 million
+	// outputs of three files in eleven hours.
 	PagesPerSecond float64
+
+	PassEvery time.Duration // from one pass's begin to the next's, at least; default 10 minutes
+	WalkEvery time.Duration // from one listing's begin to the next's, at least; default 1 hour, in which an empty bucket takes 256 requests
+	Grace     time.Duration // how old an output must be before it counts as missing anywhere: it is on its way; default 10 minutes
 }
 
 func (o *ReconcilerOptions) validate() error {
 	switch {
 	case o.View == nil || o.Ledger == nil || o.Epochs == nil || o.Follower == nil || o.Updater == nil || o.Objects == nil:
 		return errors.New("reconciler: view, ledger, epochs, follower, updater and objects are required")
-	case o.Retention <= 0 || o.ReadUnitsPerSecond < 0 || o.PassBytes < 0 || o.SampleShare < 0 || o.SampleShare > 1 || o.PagesPerSecond < 0:
+	case o.Retention <= 0 || o.ReadUnitsPerSecond < 0 || o.PassBytes < 0 || o.SampleShare < 0 || o.SampleShare > 1 || o.PagesPerSecond < 0,
+		o.PassEvery < 0, o.WalkEvery < 0, o.Grace < 0:
 		return errors.New("reconciler: retention, rates and bounds must be positive, and the share at most 1")
 	}
 	if o.ReadUnitsPerSecond == 0 {
@@ -56,6 +61,15 @@ func (o *ReconcilerOptions) validate() error {
 	}
 	if o.PagesPerSecond == 0 {
 		o.PagesPerSecond = 1
+	}
+	if o.PassEvery == 0 {
+		o.PassEvery = 10 * time.Minute
+	}
+	if o.WalkEvery == 0 {
+		o.WalkEvery = time.Hour
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Minute
 	}
 	return nil
 }
@@ -149,11 +163,8 @@ func (r *Reconciler) found(kind string, n int) {
 	}
 }
 
-// Pauses of the loops.
-const (
-	passPause = 10 * time.Minute // from one pass's begin to the next's, at least
-	livePause = 10 * time.Second // before looking again for a live epoch
-)
+// livePause is how long to wait before looking again for a live epoch.
+const livePause = 10 * time.Second
 
 // Run reconciles until ctx ends, and then returns its error.
 func (r *Reconciler) Run(ctx context.Context) error {

@@ -15,19 +15,22 @@ import (
 // their notifications were lost.
 func (r *Reconciler) walk(ctx context.Context) error {
 	const prefixes = 256
-	listed := 0 // in a row
+	listed, began := 0, time.Now()
 	for prefix := rand.IntN(prefixes); ; prefix = (prefix + 1) % prefixes {
 		if err := r.walkPrefix(ctx, fmt.Sprintf("%02x", prefix)); err != nil {
 			return err
 		}
-		now := time.Now()
 		listed++
-		r.note(func(s *ReconcileStatus) {
-			s.ListShare = float64(listed%prefixes) / prefixes
-			if listed%prefixes == 0 {
-				s.ListEnded = now
-			}
-		})
+		r.note(func(s *ReconcileStatus) { s.ListShare = float64(listed) / prefixes })
+		if listed < prefixes {
+			continue
+		}
+		ended := time.Now()
+		r.note(func(s *ReconcileStatus) { s.ListEnded = ended })
+		if err := sleep(ctx, r.WalkEvery-ended.Sub(began)); err != nil {
+			return err
+		}
+		listed, began = 0, time.Now()
 	}
 }
 
@@ -74,7 +77,7 @@ func (r *Reconciler) unknown(ctx context.Context, page []objects.Info) error {
 	var keys []job.Key
 	for _, o := range page {
 		key, ok := job.ParseManifestPath(o.Key)
-		if ok && o.LastModified.Before(now.Add(-settled)) && o.LastModified.Add(r.Retention).After(now) {
+		if ok && o.LastModified.Before(now.Add(-r.Grace)) && o.LastModified.Add(r.Retention).After(now) {
 			keys = append(keys, key)
 		}
 	}

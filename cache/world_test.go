@@ -162,6 +162,15 @@ func (w *world) join() *process {
 func (w *world) start() *process {
 	w.t.Helper()
 	p := w.join()
+	r := p.Reconciler // more eager than anybody would have it
+	r.SampleShare, r.PassEvery, r.WalkEvery, r.Grace = 0.3, 15*time.Second, 30*time.Second, 5*time.Second
+	r.lists.SetLimit(50)
+	w.run(p)
+	return p
+}
+
+// run starts the loops of a process.
+func (w *world) run(p *process) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.gate.kill, p.ended = cancel, make(chan struct{})
 	go func() {
@@ -173,7 +182,6 @@ func (w *world) start() *process {
 		<-p.ended
 		_ = p.redis.Close()
 	})
-	return p
 }
 
 func (w *world) log() zerolog.Logger {
