@@ -73,13 +73,13 @@ func TestReconciliationDropsWhatTheLedgerLacks(t *testing.T) {
 }
 
 func TestWhatIsExpiredLeavesTheViewThoughTimeToLiveIsDaysLate(t *testing.T) {
-	reconciled(t, 3*time.Minute, 20, func(t *testing.T, w *world, leader *process) {
+	reconciled(t, 100*time.Second, 20, func(t *testing.T, w *world, leader *process) {
 		a := w.box.Account()
 		a.DynamoDB.TTLDelay = fault.Duration(48 * time.Hour)
 		if err := w.box.SetAccount(a); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2*time.Minute + 2*passEvery)
+		time.Sleep(40*time.Second + 2*passEvery)
 		if n := len(w.inLedger(testKeys(0, 20))); n != 20 {
 			t.Fatalf("%d items are in the table, want all 20", n)
 		}
