@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -29,19 +28,13 @@ func (l *listing) Get(ctx context.Context, key string) ([]byte, objects.Info, er
 	return data, info, err
 }
 
-func (l *listing) Head(_ context.Context, key string) (objects.Info, error) {
+func (l *listing) Head(ctx context.Context, key string) (objects.Info, error) {
 	if l.head != nil {
 		if err := l.head(key); err != nil {
 			return objects.Info{}, err
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	object, ok := l.objects[key]
-	if !ok {
-		return objects.Info{}, fmt.Errorf("head %s: %w", key, objects.ErrNotFound)
-	}
-	return objects.Info{Key: key, Size: int64(len(object.data)), LastModified: object.modified}, nil
+	return l.fakeObjects.Head(ctx, key)
 }
 
 func (l *listing) Pages(_ context.Context, prefix, after string) iter.Seq2[[]objects.Info, error] {
