@@ -17,7 +17,8 @@ import (
 type Bucket interface {
 	Head(ctx context.Context, key string) (objects.Info, error)
 	Delete(ctx context.Context, key string, c objects.Condition) error
-	List(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
+	Pages(ctx context.Context, prefix, after string) iter.Seq2[[]objects.Info, error]
+	Check(ctx context.Context) error // an error when there is no such bucket
 }
 
 // Witnesses are the cache's three parts, asked apart from one another, for people who want to know which of them says
@@ -135,6 +136,9 @@ func (w Witnesses) askLedger(ctx context.Context, now time.Time, keys []job.Key,
 }
 
 func (w Witnesses) askS3(ctx context.Context, now time.Time, told []Testimony) error {
+	if err := w.S3.Check(ctx); err != nil { // of a missing bucket all objects seem to be missing
+		return fmt.Errorf("ask S3: %w", err)
+	}
 	heads, ctx := errgroup.WithContext(ctx)
 	heads.SetLimit(parallelHeads)
 	for i := range told {
@@ -167,15 +171,17 @@ type Leftovers struct {
 // Leftovers lists what lies in S3 of an output beside its manifest.
 func (w Witnesses) Leftovers(ctx context.Context, key job.Key) (Leftovers, error) {
 	var r Leftovers
-	for info, err := range w.S3.List(ctx, job.OutputPrefix(key)) {
+	for page, err := range w.S3.Pages(ctx, job.OutputPrefix(key), "") {
 		if err != nil {
 			return Leftovers{}, fmt.Errorf("look for files of output %s: %w", key.Short(), err)
 		}
-		if info.Key == job.ManifestPath(key) {
-			continue
-		}
-		if r.Files++; info.LastModified.After(r.Newest) {
-			r.Newest = info.LastModified
+		for _, info := range page {
+			if info.Key == job.ManifestPath(key) {
+				continue
+			}
+			if r.Files++; info.LastModified.After(r.Newest) {
+				r.Newest = info.LastModified
+			}
 		}
 	}
 	return r, nil

@@ -55,24 +55,26 @@ func (s *shelf) Delete(_ context.Context, key string, c objects.Condition) error
 	return nil
 }
 
-func (s *shelf) List(_ context.Context, prefix string) iter.Seq2[objects.Info, error] {
+func (s *shelf) Pages(_ context.Context, prefix, after string) iter.Seq2[[]objects.Info, error] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []objects.Info
 	for key, info := range s.objects {
-		if strings.HasPrefix(key, prefix) {
+		if strings.HasPrefix(key, prefix) && key > after {
 			found = append(found, info)
 		}
 	}
 	slices.SortFunc(found, func(a, b objects.Info) int { return strings.Compare(a.Key, b.Key) })
-	return func(yield func(objects.Info, error) bool) {
-		for _, info := range found {
-			if !yield(info, nil) {
+	return func(yield func([]objects.Info, error) bool) {
+		for page := range slices.Chunk(found, 2) {
+			if !yield(page, nil) {
 				return
 			}
 		}
 	}
 }
+
+func (s *shelf) Check(context.Context) error { return s.err }
 
 func (s *shelf) put(key, etag string, at time.Time) {
 	s.mu.Lock()

@@ -11,9 +11,11 @@ import (
 
 // cacheCommand is what people ask of the output cache.
 type cacheCommand struct {
-	Stats  cacheStatsCommand  `cmd:"" help:"Show how the output cache does: how large it is, how far behind, what is found in it."`
-	Why    cacheWhyCommand    `cmd:"" help:"Say whether an output is cached, since when and until when; if it is not, why."`
-	Forget cacheForgetCommand `cmd:"" help:"Take outputs back: their jobs run again when they are needed next."`
+	Stats   cacheStatsCommand   `cmd:"" help:"Show how the output cache does: how large it is, how far behind, what is found in it."`
+	Why     cacheWhyCommand     `cmd:"" help:"Say whether an output is cached, since when and until when; if it is not, why."`
+	Verify  cacheVerifyCommand  `cmd:"" help:"Compare what view, ledger and S3 say, output by output."`
+	Rebuild cacheRebuildCommand `cmd:"" help:"Build the view anew from the ledger, or the ledger from S3."`
+	Forget  cacheForgetCommand  `cmd:"" help:"Take outputs back: their jobs run again when they are needed next."`
 }
 
 // Help tells more.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,6 +47,34 @@ func (l *progressLine) show(what string, done, of int) {
 	text := fmt.Sprintf("%s: %d", what, done)
 	if of > 0 {
 		text += fmt.Sprintf(" of %d", of)
+	}
+	fmt.Fprint(l.out, "\r"+text+clearLine)
+}
+
+// barColumns is how wide a bar is.
+const barColumns = 20
+
+// bar tells the same with a bar, where it is known of how many; that may be fewer than there turn out to be. Of nothing
+// done there is only what is waited for.
+func (l *progressLine) bar(what string, done, of int64) {
+	if l.out == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if now.Sub(l.began) < progressAfter || now.Sub(l.drawn) < progressEvery {
+		return
+	}
+	l.drawn = now
+	text := what
+	if done > 0 || of > 0 {
+		text += ": " + grouped(done)
+	}
+	if of > 0 {
+		share := min(1, float64(done)/float64(of))
+		full := int(share * barColumns)
+		text += fmt.Sprintf(" of %s  %3.0f%% %s%s", grouped(max(done, of)), 100*share, strings.Repeat("█", full), strings.Repeat("░", barColumns-full))
 	}
 	fmt.Fprint(l.out, "\r"+text+clearLine)
 }

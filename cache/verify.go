@@ -1,0 +1,358 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	mathrand "math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"spate/internal/objects"
+	"spate/job"
+)
+
+// VerifyOptions say which outputs to verify. The zero value is all.
+type VerifyOptions struct {
+	Keys     iter.Seq2[job.Key, error]  // these and no others; nil: those of the ledger, and those that S3 lists
+	Sample   int                        // of the ledger's, and as many of those that S3 lists, by chance; 0: all
+	Settle   time.Duration              // after which those that disagree are asked again; default 3 s, as what is under way arrives within about one
+	Progress func(phase Phase, n int64) // called now and then with how many have been done in a phase, never twice at once; may be nil
+}
+
+// Phase is what is being verified.
+type Phase string
+
+// The phases of a verification, in their order.
+const (
+	PhaseOutputs Phase = "outputs" // of the ledger, or those asked for: of each of the three, whether it has them
+	PhaseListed  Phase = "listed"  // those that S3 lists: whether the ledger has them
+	PhaseAgain   Phase = "again"   // those about which the three disagreed
+)
+
+// Verification is how far view, ledger and S3 agree.
+type Verification struct {
+	Outputs   int64                  `json:"outputs"`    // about which all three were asked
+	Listed    int64                  `json:"listed"`     // that S3 lists, about which the ledger was asked
+	ViewAsked bool                   `json:"view_asked"` // false: Redis could not be asked, or no epoch is live
+	Passing   int64                  `json:"passing"`    // disagreements that were gone a few seconds later
+	Counts    map[Disagreement]int64 `json:"counts"`     // of those that stayed
+	Examples  []Example              `json:"examples"`   // at most maxExamples, wrong hits first
+}
+
+// Example is an output about which the three disagree.
+type Example struct {
+	Key       job.Key      `json:"key"`
+	Disagree  Disagreement `json:"disagreement"`
+	View      string       `json:"view"` // hit, miss or unknown, as the following
+	Ledger    string       `json:"ledger"`
+	S3        string       `json:"s3"`
+	Made      time.Time    `json:"made_at,omitzero"`    // the manifest; zero when there is none
+	ExpiresAt time.Time    `json:"expires_at,omitzero"` // the ledger's item; zero when there is none
+	Run       string       `json:"run,omitzero"`        // that caused it, as the ledger has it
+}
+
+const (
+	maxExamples = 100
+	verifyBatch = 500
+	settleTime  = 3 * time.Second
+	// samplePlaces is in how many places of the ledger a sample is taken.
+	samplePlaces = 16
+)
+
+// verification is one under way.
+type verification struct {
+	Witnesses
+	options VerifyOptions
+	result  Verification
+	differ  []job.Key // to be asked again
+}
+
+// Verify compares what view, ledger and S3 say. Outputs about which they disagree are asked again a few seconds later, and
+// only what they then disagree about counts: what is made or removed meanwhile is seen by one before the other. It
+// changes nothing.
+func (w Witnesses) Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+	if o.Progress == nil {
+		o.Progress = func(Phase, int64) {}
+	}
+	if o.Settle == 0 {
+		o.Settle = settleTime
+	}
+	v := &verification{Witnesses: w, options: o, result: Verification{Counts: map[Disagreement]int64{}, Examples: []Example{}}}
+	steps := []func(context.Context) error{v.ledgers, v.listed, v.again}
+	if o.Keys != nil {
+		steps = []func(context.Context) error{func(ctx context.Context) error { return v.each(ctx, o.Keys) }, v.again}
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return v.result, fmt.Errorf("verify cache: %w", err)
+		}
+	}
+	return v.result, nil
+}
+
+// ledgers asks about the outputs of the ledger.
+func (v *verification) ledgers(ctx context.Context) error {
+	now := time.Now()
+	if v.options.Sample == 0 {
+		return v.each(ctx, func(yield func(job.Key, error) bool) {
+			for page, err := range v.Ledger.Scan(ctx, now, ScanOptions{Eventual: true}) {
+				if err != nil {
+					yield(job.Key{}, err)
+					return
+				}
+				for _, o := range page.Outputs {
+					if !yield(o.Key, nil) {
+						return
+					}
+				}
+			}
+		})
+	}
+	sample := keySet{}
+	for range samplePlaces {
+		if err := v.sampleLedger(ctx, now, sample, randomKey()); err != nil {
+			return err
+		}
+	}
+	if len(sample) < v.options.Sample { // a small ledger
+		if err := v.sampleLedger(ctx, now, sample, ""); err != nil {
+			return err
+		}
+	}
+	keys := sample.slice()
+	keys = keys[:min(len(keys), v.options.Sample)]
+	return v.each(ctx, func(yield func(job.Key, error) bool) {
+		for _, k := range keys {
+			if !yield(k, nil) {
+				return
+			}
+		}
+	})
+}
+
+// sampleLedger takes some outputs from one place of the ledger on, or from the beginning as many as are wanting.
+func (v *verification) sampleLedger(ctx context.Context, now time.Time, sample keySet, after string) error {
+	most := len(sample) + (v.options.Sample+samplePlaces-1)/samplePlaces
+	if after == "" {
+		most = v.options.Sample
+	}
+	for page, err := range v.Ledger.Scan(ctx, now, ScanOptions{After: after, Eventual: true}) {
+		if err != nil {
+			return err
+		}
+		for _, o := range page.Outputs {
+			if len(sample) < most {
+				sample.add(o.Key)
+			}
+		}
+		if len(sample) >= most {
+			break
+		}
+	}
+	return nil
+}
+
+// parallelLists is in how many places of the bucket outputs are listed at once.
+const parallelLists = 16
+
+// listed looks for outputs in S3 that the ledger lacks.
+func (v *verification) listed(ctx context.Context) error {
+	l := &lister{verification: v, seen: keySet{}}
+	prefixes := mathrand.Perm(256)
+	if err := l.all(ctx, prefixes, v.options.Sample > 0); err != nil {
+		return err
+	}
+	if len(l.seen) >= v.options.Sample {
+		return nil
+	}
+	return l.all(ctx, prefixes, false) // few outputs: those before the places as well
+}
+
+// lister lists several prefixes at once.
+type lister struct {
+	*verification
+	mu   sync.Mutex
+	seen keySet // of a sample
+}
+
+// all lists prefixes, from their beginnings or from any places on.
+func (l *lister) all(ctx context.Context, prefixes []int, anywhere bool) error {
+	lists, ctx := errgroup.WithContext(ctx)
+	lists.SetLimit(parallelLists)
+	for _, p := range prefixes {
+		digits, after := hex.EncodeToString([]byte{byte(p)}), ""
+		if anywhere {
+			after = job.OutputsBelow(digits) + digits + randomKey()[2:]
+		}
+		lists.Go(func() error { return l.list(ctx, digits, after) })
+	}
+	return lists.Wait()
+}
+
+// list asks the ledger about the live outputs behind a place of the bucket: of a sample, those that are still wanting,
+// of one page unless all are looked through.
+func (l *lister) list(ctx context.Context, digits, after string) error {
+	if l.enough() {
+		return nil
+	}
+	for page, err := range l.S3.Pages(ctx, job.OutputsBelow(digits), after) {
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		keys := l.choose(now, page, after != "")
+		items, err := l.Ledger.Get(ctx, now, keys...)
+		if err != nil {
+			return err
+		}
+		l.count(keys, items)
+		if after != "" || l.enough() {
+			break
+		}
+	}
+	return nil
+}
+
+func (l *lister) enough() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.options.Sample > 0 && len(l.seen) >= l.options.Sample
+}
+
+// choose takes the live outputs of a page; of a sample, those that are wanting, and of one page not all.
+func (l *lister) choose(now time.Time, page []objects.Info, onePage bool) []job.Key {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var keys []job.Key
+	for _, o := range page {
+		key, ok := job.ParseManifestPath(o.Key)
+		if _, again := l.seen[key]; ok && !again && o.LastModified.Add(l.Retention).After(now) {
+			keys = append(keys, key)
+		}
+	}
+	if most := l.options.Sample; most > 0 {
+		share := most
+		if onePage {
+			share = max(1, most/samplePlaces)
+		}
+		keys = keys[:min(len(keys), most-len(l.seen), share)]
+		l.seen.add(keys...)
+	}
+	return keys
+}
+
+// count counts what was listed, and remembers what the ledger lacks.
+func (l *lister) count(keys []job.Key, items map[job.Key]Output) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range keys {
+		if _, ok := items[k]; !ok {
+			l.differ = append(l.differ, k)
+		}
+	}
+	l.result.Listed += int64(len(keys))
+	l.options.Progress(PhaseListed, l.result.Listed)
+}
+
+// each asks about keys, in batches.
+func (v *verification) each(ctx context.Context, keys iter.Seq2[job.Key, error]) error {
+	batch := make([]job.Key, 0, verifyBatch)
+	ask := func() error {
+		told, err := v.ask(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for _, t := range told {
+			if t.Disagreement(v.Retention) != "" {
+				v.differ = append(v.differ, t.Key)
+			}
+		}
+		v.result.Outputs += int64(len(batch))
+		batch = batch[:0]
+		v.options.Progress(PhaseOutputs, v.result.Outputs)
+		return nil
+	}
+	for key, err := range keys {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, key); len(batch) == verifyBatch {
+			if err := ask(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return ask()
+}
+
+// ask asks all three. A Redis that does not answer is asked no more.
+func (v *verification) ask(ctx context.Context, keys []job.Key) ([]Testimony, error) {
+	told, err := v.Ask(ctx, time.Now(), keys...)
+	if _, away := err.(*ViewError); away { //nolint:errorlint // Ask does not wrap it
+		v.View, v.result.ViewAsked = nil, false
+		return told, nil
+	}
+	if err == nil && v.View != nil && slices.ContainsFunc(told, func(t Testimony) bool { return t.View != job.Unknown }) {
+		v.result.ViewAsked = true
+	}
+	return told, err
+}
+
+// again asks once more about what was not agreed upon, and counts.
+func (v *verification) again(ctx context.Context) error {
+	if len(v.differ) == 0 {
+		return nil
+	}
+	if err := sleep(ctx, v.options.Settle); err != nil {
+		return err
+	}
+	done := int64(0)
+	for batch := range slices.Chunk(distinct(v.differ), verifyBatch) {
+		told, err := v.ask(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for _, t := range told {
+			d := t.Disagreement(v.Retention)
+			if d == "" {
+				v.result.Passing++
+				continue
+			}
+			v.result.Counts[d]++
+			v.result.note(t, d)
+		}
+		done += int64(len(batch))
+		v.options.Progress(PhaseAgain, done)
+	}
+	return nil
+}
+
+// note keeps an example, a wrong hit rather than another.
+func (v *Verification) note(t Testimony, d Disagreement) {
+	e := Example{Key: t.Key, Disagree: d, View: t.View.String(), Ledger: t.Ledger.String(), S3: t.S3.String(), Made: t.Made}
+	if t.Item != nil {
+		e.ExpiresAt, e.Run = t.Item.ExpiresAt, t.Item.Run
+	}
+	if d == WrongHit {
+		v.Examples = slices.Insert(v.Examples, 0, e)
+	} else {
+		v.Examples = append(v.Examples, e)
+	}
+	v.Examples = v.Examples[:min(len(v.Examples), maxExamples)]
+}
+
+// randomKey is any place among keys.
+func randomKey() string {
+	var k job.Key
+	_, _ = rand.Read(k[:]) // it never fails
+	return k.String()
+}

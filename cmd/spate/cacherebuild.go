@@ -1,0 +1,162 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"spate/cache"
+)
+
+type cacheRebuildCommand struct {
+	configFlag
+	outputFlag
+	FromS3 bool   `name:"from-s3" help:"Bring into the ledger what S3 holds and the ledger lacks, from here; the view follows."`
+	Fresh  bool   `help:"With --from-s3: begin anew, even where an earlier try could be gone on with."`
+	NoWait bool   `help:"Only ask for it."`
+	By     string `help:"Who asks (default: user@host)." placeholder:"NAME"`
+}
+
+// Help tells more.
+func (c *cacheRebuildCommand) Help() string {
+	return "Asks the controller to build the view anew from the ledger, beside the one that answers, and shows how far it is; when it is complete it takes the other's place. " +
+		"The controller does so by itself when Redis has lost something; so this is for a view that is found wrong (`spate cache verify`). Ctrl-C leaves it " +
+		"going on.\n\n" +
+		"With --from-s3 it lists all outputs in the bucket instead, and writes those into the ledger that it lacks: after a ledger was lost or restored, or notifications " +
+		"were lost. That runs here, with these credentials; it removes nothing, and after an interruption within a day the same command goes on where it " +
+		"stopped. Of 10 million outputs it takes 40,000 LIST requests ($0.20) and as many reads of the ledger as there are outputs ($1.25)."
+}
+
+// Validate checks the flags.
+func (c *cacheRebuildCommand) Validate() error {
+	switch {
+	case c.Fresh && !c.FromS3:
+		return errors.New("--fresh goes with --from-s3")
+	case c.NoWait && c.FromS3:
+		return errors.New("--no-wait goes without --from-s3, which runs here")
+	}
+	return nil
+}
+
+// Run rebuilds the view, or the ledger.
+func (c *cacheRebuildCommand) Run(ctx context.Context, p *program) error {
+	in, err := c.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	if c.FromS3 {
+		return c.ledger(ctx, p, in)
+	}
+	return c.view(ctx, p, in)
+}
+
+// view asks for a new epoch and watches it being built.
+func (c *cacheRebuildCommand) view(ctx context.Context, p *program, in *installation) error {
+	request, err := cache.RequestRebuild(ctx, in.runs, cmp.Or(c.By, asker()))
+	if err != nil {
+		return err
+	}
+	if !c.NoWait {
+		line := progressOn(p.stderr)
+		request, err = cache.AwaitRebuild(ctx, in.runs, request, func(s cache.Status) {
+			if b := s.Build; b.Building {
+				line.bar(fmt.Sprintf("epoch %d: outputs", b.Epoch), b.Scanned, b.Total)
+			} else {
+				line.bar("waiting for the controller", 0, 0)
+			}
+		})
+		line.clear()
+		if err != nil {
+			return notRebuilt(ctx, err)
+		}
+	}
+	if c.json() {
+		return printJSON(p.stdout, request)
+	}
+	w := pageOn(p.stdout)
+	if c.NoWait {
+		w.paragraph("", "Asked for. `spate cache stats` shows how far it is.")
+		return nil
+	}
+	w.paragraph("", fmt.Sprintf("The view was built anew in %s: epoch %d answers.", took(request.Done.Sub(request.At)), request.Epoch))
+	return nil
+}
+
+// notRebuilt says of a request that was not answered that it stays.
+func notRebuilt(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, cache.ErrSilent):
+		return &problem{
+			what: err.Error() + "; the request stays, and is dealt with when one does", err: err,
+			todo: "Is `spate serve` running? `spate cache stats` shows how things stand.",
+		}
+	case errors.Is(err, cache.ErrReplaced):
+		return &problem{what: err.Error() + "; the same new view answers both", todo: "`spate cache stats` shows how far it is.", err: err}
+	case ctx.Err() != nil:
+		return &problem{what: "stopped watching; the rebuild goes on", todo: "`spate cache stats` shows how far it is.", err: err}
+	}
+	return err
+}
+
+// ledger brings into the ledger what S3 holds.
+func (c *cacheRebuildCommand) ledger(ctx context.Context, p *program, in *installation) error {
+	ledger, err := cache.NewLedger(cache.LedgerOptions{
+		Client: in.clients.DynamoDB, Table: in.cfg.Tables.Outputs, Retention: in.cfg.Cache.Retention, WritesPerSecond: in.cfg.Cache.LedgerWritesPerSecond,
+	})
+	if err != nil {
+		return err
+	}
+	if err := in.objects.Check(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	line := progressOn(p.stderr)
+	done, err := cache.RebuildLedger(ctx, cache.LedgerRebuildOptions{
+		Objects: in.objects, Ledger: ledger, Cursors: cache.NewTableRecords(in.runs), Retention: in.cfg.Cache.Retention, Fresh: c.Fresh, Log: zerolog.Nop(),
+	}, func(s cache.LedgerRebuild) {
+		line.bar(fmt.Sprintf("%s outputs listed, %s written; prefixes", grouped(s.Outputs), grouped(s.Written)), int64(s.Done), int64(s.Prefixes))
+	})
+	line.clear()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return &problem{
+			what: fmt.Sprintf("stopped after %d of %d prefixes", done.Done, done.Prefixes),
+			todo: "`spate cache rebuild --from-s3` goes on where it stopped, within a day.", err: err,
+		}
+	case err != nil:
+		return err
+	case c.json():
+		return printJSON(p.stdout, done)
+	}
+	w := pageOn(p.stdout)
+	resumed := ""
+	if done.Resumed {
+		resumed = ", going on with what was begun " + ago(time.Now(), done.Began)
+	}
+	w.paragraph("", fmt.Sprintf("S3 holds %s in %s objects, looked through in %s%s.",
+		grouped(done.Outputs)+" "+plural(int(done.Outputs), "output"), grouped(done.Objects), took(time.Since(began)), resumed))
+	if done.Written > 0 {
+		w.paragraph("", fmt.Sprintf("The ledger lacked %s, or had %s with an older date, and has %[2]s now; the view follows.",
+			grouped(done.Written), pronoun(done.Written)))
+	} else {
+		w.paragraph("", "The ledger has them all.")
+	}
+	if done.Unread > 0 {
+		w.paragraph("", fmt.Sprintf("%s cannot be read, and count as absent.", countOf(int(done.Unread), "manifest")))
+	}
+	if done.Gone > 0 {
+		w.paragraph("", fmt.Sprintf("%s went away meanwhile.", countOf(int(done.Gone), "output")))
+	}
+	return nil
+}
+
+func pronoun(n int64) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
