@@ -151,7 +151,7 @@ func printVerification(w page, d time.Duration, v cache.Verification) error {
 		w.paragraph("", "The view was not asked: Redis cannot be reached from here, or no epoch is live.")
 	}
 	if v.Passing > 0 {
-		w.paragraph("", fmt.Sprintf("%s gone a few seconds later: they were under way.", either(int(v.Passing), "1 difference was", "%d differences were")))
+		w.paragraph("", either(int(v.Passing), "1 difference was gone a few seconds later: it was under way.", "%d differences were gone a few seconds later: they were under way."))
 	}
 	if len(v.Counts) == 0 {
 		w.paragraph("", "They say the same.")
