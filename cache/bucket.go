@@ -76,13 +76,3 @@ func bitsFor(expected int64, limit int) BucketBits {
 	}
 	return maxBucketBits
 }
-
-// begin is the key of a place whose other bits are zero.
-func (b BucketBits) begin(p place) job.Key {
-	beyond := b.orLeast() - minBucketBits
-	var k job.Key
-	binary.BigEndian.PutUint16(k[:2], uint16(p.bucket>>beyond))
-	binary.BigEndian.PutUint64(k[2:10], uint64(p.bucket)<<(64-beyond)|uint64(p.member)>>beyond)
-	k[10] = byte(uint64(p.member) << (8 - beyond))
-	return k
-}

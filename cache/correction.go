@@ -2,7 +2,9 @@ package cache
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"math/bits"
 	"time"
 
 	"spate/job"
@@ -35,6 +37,15 @@ type corrected struct {
 type place struct {
 	bucket uint32
 	member int64
+}
+
+// key begins as the keys that belong there and is zero beyond.
+func (p place) key(b BucketBits) job.Key {
+	n := bits.TrailingZeros(uint(b.buckets())) // bits of the bucket, followed by 64 of the member
+	var k job.Key
+	binary.BigEndian.PutUint64(k[:8], uint64(p.bucket)<<(64-n)|uint64(p.member)>>n)
+	binary.BigEndian.PutUint64(k[8:16], uint64(p.member)<<(64-n))
+	return k
 }
 
 // maxWatched bounds what a watch remembers, at some 40 bytes each.
@@ -117,7 +128,7 @@ func (c *correction) dropped() []job.Key {
 	var keys []job.Key
 	for _, p := range c.drop {
 		if _, changed := c.watch.changed[p]; !changed {
-			keys = append(keys, c.watch.bits.begin(p))
+			keys = append(keys, p.key(c.watch.bits))
 		}
 	}
 	return keys

@@ -238,11 +238,11 @@ func TestAPlaceIsTheBeginOfItsKey(t *testing.T) {
 		for n := range 200 {
 			k := testKey(n)
 			p := place{bits.bucket(k), bits.member(k)}
-			begin := bits.begin(p)
+			begin := p.key(bits)
 			if bits.bucket(begin) != p.bucket || bits.member(begin) != p.member {
 				t.Fatalf("%d bits: the place of %s is %v, that of its begin %d, %d", bits, k, p, bits.bucket(begin), bits.member(begin))
 			}
-			if [8]byte(begin[:8]) != [8]byte(k[:8]) {
+			if [9]byte(begin[:9]) != [9]byte(k[:9]) {
 				t.Fatalf("%d bits: %s begins as %s", bits, k, begin)
 			}
 		}
