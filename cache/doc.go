@@ -33,8 +33,14 @@
 //
 // # Races and their losers
 //
-//   - A lookup and a removal: the lookup may still say hit until the follower has seen the removal, about a second. Hits
-//     of a run are verified against S3 before the run counts as a success.
+//   - A lookup and a removal: once the notification of a deletion is handled, which is when the ledger's item is gone, a
+//     lookup may still say hit for three seconds: the stream's lag and the follower's poll. While the follower is away or
+//     cut off it is a minute, after which the view no longer answers. Hits of a run are verified against S3 before the run
+//     counts as a success.
+//   - An updater that stands still between its look at S3 and its write, and another controller that handles the next
+//     change meanwhile: the first looks again after a write that took long, and writes what has changed; if it dies before
+//     that, its message comes again and is looked at again, whatever its sequencer. The wrong item stands until then.
+//   - A retraction and an output that is made anew: the retraction looks at S3 once more, and leaves the new one.
 //   - A scan that builds an epoch and a removal behind its back: the removal wins; removals during a build are applied
 //     again, from the ledger, before the epoch goes live.
 //   - Two followers, because a paused one does not know that it has been replaced: each write of the epoch record

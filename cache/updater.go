@@ -93,7 +93,12 @@ func (u *Updater) Handle(ctx context.Context, now time.Time, messages []queue.Me
 	for i, m := range messages {
 		n, err := ParseNotification(m.Body, u.Bucket)
 		batch[i] = delivery{m, n, err}
-		changes = append(changes, n.Changes...)
+		for _, c := range n.Changes {
+			if m.ReceiveCount > 1 {
+				c.Sequencer = "" // whoever had it before may have written the ledger since
+			}
+			changes = append(changes, c)
+		}
 	}
 	seen, err := u.settle(ctx, now, changes)
 	errs := []error{err}
@@ -174,8 +179,40 @@ func (u *Updater) settle(ctx context.Context, now time.Time, changes []Change) (
 // The caller holds the key.
 func (u *Updater) retracted(key job.Key) { u.handled.forget(key) }
 
-// update looks at S3 and writes the ledger.
+// overtakenAfter is how long a write may be behind its look without another process having looked later and written
+// earlier: a controller takes over when the lease of the one before, which renews it every two seconds, has been over for
+// ten.
+const overtakenAfter = 5 * time.Second
+
+// update looks at S3 and writes the ledger. When that took long it looks again, and writes what has changed: another
+// process may have led meanwhile and handled later changes before this one's write. If it ends before it has looked again,
+// its messages come again.
 func (u *Updater) update(ctx context.Context, now time.Time, keys []job.Key, seen map[job.Key]seenOutput) error {
+	for {
+		began := time.Now()
+		looks := u.lookAll(ctx, now, keys)
+		err := u.write(ctx, keys, looks, seen)
+		if time.Since(began) < overtakenAfter {
+			return err
+		}
+		var changed []job.Key
+		for i, again := range u.lookAll(ctx, now, keys) {
+			was := seen[keys[i]].result
+			if was != resultFailed && (again.result != was || !again.output.CreatedAt.Equal(looks[i].output.CreatedAt)) {
+				changed = append(changed, keys[i])
+			}
+		}
+		if err != nil || len(changed) == 0 {
+			for _, k := range changed {
+				seen[k] = seenOutput{result: resultFailed, err: err}
+			}
+			return err
+		}
+		keys = changed
+	}
+}
+
+func (u *Updater) lookAll(ctx context.Context, now time.Time, keys []job.Key) []seenOutput {
 	looks := make([]seenOutput, len(keys))
 	var reads errgroup.Group
 	reads.SetLimit(queue.MaxBatch)
@@ -186,7 +223,11 @@ func (u *Updater) update(ctx context.Context, now time.Time, keys []job.Key, see
 		})
 	}
 	_ = reads.Wait() // each carries its own error
+	return looks
+}
 
+// write brings the ledger up to what was seen.
+func (u *Updater) write(ctx context.Context, keys []job.Key, looks []seenOutput, seen map[job.Key]seenOutput) error {
 	var failed error
 	var puts []Output
 	var deletes []job.Key

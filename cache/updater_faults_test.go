@@ -245,14 +245,13 @@ func TestARetractedOutputStaysAwayAndOneThatIsMadeAgainIsNotMissed(t *testing.T)
 	d.deliver(put) // late
 	d.holds()
 
-	// The planner saw it gone, it was made again and told of, and only then the planner retracts: any notification heals that,
-	// also a late one.
+	// The planner saw it gone, it was made again and told of, and only then the planner retracts: it stays.
 	again := d.publish(k)
 	d.deliver(again)
 	if err := c.Forget(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}
-	d.holds()
+	d.holds(k)
 	d.deliver(again)
 	d.holds(k)
 }

@@ -135,7 +135,7 @@ func (w *world) join() *process {
 	p.redis = redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:1", DialTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
 		Dialer: func(context.Context, string, string) (net.Conn, error) {
-			if err := p.gate.enter(); err != nil {
+			if err := p.gate.enter("dial"); err != nil {
 				return nil, err
 			}
 			conn, err := w.box.DialRedis()
@@ -200,6 +200,7 @@ type gate struct {
 	dead   bool
 	kill   func()
 	resume chan struct{} // closed unless the process is paused
+	before string        // the operation before which the process stands still
 }
 
 var errDead = errors.New("connection reset")
@@ -211,11 +212,14 @@ func running() chan struct{} {
 }
 
 // enter is asked before each call; it waits while the process is paused.
-func (g *gate) enter() error {
+func (g *gate) enter(operation string) error {
 	if g == nil {
 		return nil
 	}
 	g.mu.Lock()
+	if g.before != "" && g.before == operation {
+		g.before, g.resume = "", make(chan struct{})
+	}
 	resume := g.resume
 	g.mu.Unlock()
 	<-resume
@@ -297,6 +301,13 @@ func (g *gate) pause() {
 	}
 }
 
+// pauseBefore does so when the next call of an operation is due.
+func (g *gate) pauseBefore(operation string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.before = operation
+}
+
 func (g *gate) continues() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -337,10 +348,10 @@ type passage struct {
 
 // RoundTrip carries one call to the sandbox. It tells the world of writes to tables, before and after.
 func (p passage) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := p.gate.enter(); err != nil {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if err := p.gate.enter(operation); err != nil {
 		return nil, err
 	}
-	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	tell := func() {}
 	switch operation {
 	case "BatchWriteItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems":
@@ -374,7 +385,7 @@ type redisConn struct {
 
 func (c *redisConn) Write(data []byte) (int, error) {
 	paused := time.Now()
-	if err := c.gate.enter(); err != nil {
+	if err := c.gate.enter("redis"); err != nil {
 		_ = c.Close()
 		return 0, err
 	}
