@@ -226,7 +226,7 @@ func TestWhatFailedIsNotRememberedAsHandled(t *testing.T) {
 		if err := d.work(); err != nil || d.queue.depth() != 0 {
 			t.Errorf("%v; %d messages are left", err, d.queue.depth())
 		}
-		if s := d.Status(); s.Failed != 2 || s.Stale != 2 || s.Handled != 3 {
+		if s := d.Status(); s.Failed != 2 || s.Stale != 0 || s.Handled != 3 { // what comes again is looked at
 			t.Errorf("%+v", s)
 		}
 	})
