@@ -18,7 +18,7 @@ func BenchmarkLookup(b *testing.B) {
 	client := openRedis(b)
 	view := NewView(client, "spate")
 	empty := usedMemory(b, client)
-	writer, err := view.Create(b.Context(), 1, minBucketBits)
+	writer, err := view.Create(b.Context(), 1, bitsFor(outputs, defaultIntsetLimit))
 	if err != nil {
 		b.Fatal(err)
 	}

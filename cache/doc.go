@@ -6,7 +6,7 @@
 //   - S3 is the truth: an output exists when its manifest does.
 //   - The [Ledger] is a DynamoDB table, one item an output, which expires with the output. The [Updater] writes it from
 //     S3's notifications, and the ledger's keys are locked meanwhile, so that a retraction waits for a put under way.
-//   - The [View] is integer sets in Redis that hold 80 to 88 bits of each key. The [Follower] writes it from the ledger's
+//   - The [View] is integer sets in Redis that hold the first 76 to 88 bits of each key. The [Follower] writes it from the ledger's
 //     stream and is its only writer.
 //   - [Cache.Lookup] asks the view; what that does not know, it asks the ledger; what that does not tell stays unknown.
 //

@@ -82,11 +82,11 @@ func TestARestartedRedisIsCountedAndResumedOnlyWhenItHoldsEverything(t *testing.
 			h.put(testKeys(0, 50)...)
 			h.settle()
 			before, told := h.liveEpoch(), h.View.Status()
-			if told.RunID == "" || told.Outputs != 50 || told.Epoch != before || told.BucketBits != 16 || told.RedisVersion == "" {
+			if told.RunID == "" || told.Outputs != 50 || told.Epoch != before || told.BucketBits != h.session.live.bits || told.RedisVersion == "" {
 				t.Fatalf("status is %+v", told)
 			}
 			if lost { // as from a damaged snapshot: the sequence is there
-				bucket := h.View.bucketKey(before, minBucketBits.bucket(testKey(7)))
+				bucket := h.View.bucketKey(before, h.session.live.bits.bucket(testKey(7)))
 				if err := h.redis.Del(t.Context(), bucket).Err(); err != nil {
 					t.Fatal(err)
 				}
@@ -137,7 +137,7 @@ func TestAnEpochOfWhichRedisDroppedABucketIsRetiredWithinSeconds(t *testing.T) {
 	h.put(testKeys(0, 50)...)
 	h.settle()
 	before := h.liveEpoch()
-	if err := h.redis.Del(t.Context(), h.View.bucketKey(before, minBucketBits.bucket(testKey(7)))).Err(); err != nil {
+	if err := h.redis.Del(t.Context(), h.View.bucketKey(before, h.session.live.bits.bucket(testKey(7)))).Err(); err != nil {
 		t.Fatal(err)
 	}
 	h.settle()
@@ -163,8 +163,9 @@ func TestANewFollowerCountsWhatTheLastOneLeft(t *testing.T) {
 	if h.liveEpoch() != before {
 		t.Fatal("a whole epoch was not resumed")
 	}
+	bucket := h.View.bucketKey(before, h.session.live.bits.bucket(testKey(7)))
 	h.leave()
-	if err := h.redis.Del(t.Context(), h.View.bucketKey(before, minBucketBits.bucket(testKey(7)))).Err(); err != nil {
+	if err := h.redis.Del(t.Context(), bucket).Err(); err != nil {
 		t.Fatal(err)
 	}
 	h.settle()

@@ -25,35 +25,39 @@ func TestAViewGrowsBeforeItsBucketsLeaveTheCompactEncodingAndShrinksWithARebuild
 		}
 		return record.Bits
 	}
+	if h.settle(); bits() != startBucketBits {
+		t.Fatalf("an epoch of which nothing is known has %d bits", bits())
+	}
 	compact("1")
 	h.put(testKeys(0, 100)...)
+	h.Follower.Rebuild()
 	h.settle()
-	before := h.liveEpoch()
-	if bits() != 16 {
-		t.Fatalf("an epoch of a hundred outputs has %d bits", bits())
+	before, small := h.liveEpoch(), bits()
+	if small != 12 {
+		t.Fatalf("an epoch of a hundred outputs has %d bits", small)
 	}
-	h.put(testKeys(100, 2300)...)
+	h.put(testKeys(100, 300)...)
 	h.settle()
-	if h.liveEpoch() != before+1 || bits() != 17 {
-		t.Fatalf("epoch %d of %d bits is live, want another than %d, and 17", h.liveEpoch(), bits(), before)
+	if h.liveEpoch() != before+1 || bits() <= small || bits().crowded(300, 1) {
+		t.Fatalf("epoch %d of %d bits is live, want another than %d, and more", h.liveEpoch(), bits(), before)
 	}
-	all(t, h.view(testKeys(0, 2300)...), job.Hit)
-	all(t, h.view(testKeys(2300, 2500)...), job.Miss)
+	all(t, h.view(testKeys(0, 300)...), job.Hit)
+	all(t, h.view(testKeys(300, 500)...), job.Miss)
 	all(t, h.process().askView(t.Context(), h.now, testKeys(0, 100)), job.Hit)
 	h.leave()
 	h.settle()
 	if h.liveEpoch() != before+1 {
-		t.Fatal("the epoch of 17 bits could not be resumed")
+		t.Fatal("the grown epoch could not be resumed")
 	}
 
 	compact("512")
 	h.Follower.Rebuild()
 	h.settle()
-	if bits() != 16 {
+	if bits() != small {
 		t.Fatalf("the rebuilt epoch has %d bits", bits())
 	}
 	for name := range takeSnapshot(t, h.redis).sets {
-		if !strings.HasPrefix(name, h.View.prefix+"3:") {
+		if !strings.HasPrefix(name, h.View.prefix+"4:") {
 			t.Fatalf("an epoch before left %s", name)
 		}
 	}
@@ -123,7 +127,7 @@ func TestABucketThatIsGoneIsLost(t *testing.T) {
 	if err := h.session.live.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	bucket := h.View.bucketKey(h.liveEpoch(), minBucketBits.bucket(testKey(7)))
+	bucket := h.View.bucketKey(h.liveEpoch(), h.session.live.bits.bucket(testKey(7)))
 	if n, err := h.redis.Del(t.Context(), bucket).Result(); n != 1 || err != nil {
 		t.Fatalf("%d keys deleted, error %v", n, err)
 	}

@@ -150,7 +150,7 @@ func (v *View) Create(ctx context.Context, epoch int64, bits BucketBits) (*Write
 	if err := v.client.MSet(ctx, v.sequenceKey(epoch), 1, v.tallyKey(epoch), tally{}.String()).Err(); err != nil {
 		return nil, fmt.Errorf("create epoch %d: %w", epoch, err)
 	}
-	return &Writer{mu: newSlowLock(), view: v, epoch: epoch, bits: bits.orLeast(), limit: v.intsetLimit(ctx), confirmed: 1, attempted: 1}, nil
+	return &Writer{mu: newSlowLock(), view: v, epoch: epoch, bits: bits.orStart(), limit: v.intsetLimit(ctx), confirmed: 1, attempted: 1}, nil
 }
 
 // Resume returns the writer of an epoch that another process has written up to at least at.Sequence. [ErrLost]: Redis
@@ -171,7 +171,7 @@ func (v *View) Resume(ctx context.Context, at Mark) (*Writer, error) {
 		return nil, fmt.Errorf("resume epoch %d: %w: %w", at.Epoch, err, ErrLost)
 	}
 	return &Writer{
-		mu: newSlowLock(), view: v, epoch: at.Epoch, bits: at.Bits.orLeast(), limit: v.intsetLimit(ctx), confirmed: sequence, attempted: sequence,
+		mu: newSlowLock(), view: v, epoch: at.Epoch, bits: at.Bits.orStart(), limit: v.intsetLimit(ctx), confirmed: sequence, attempted: sequence,
 		tally: count, doubted: true,
 	}, nil
 }
