@@ -126,7 +126,9 @@ func TestACrowdedEpochsSuccessorIsNotCrowded(t *testing.T) {
 
 // falseHits is how probable it is that a key which is not among n outputs is taken for one of them, when so many bits are
 // compared (ADR 0027).
-func falseHits(n int64, bits int) float64 { return -math.Expm1(float64(n) * math.Log1p(-math.Exp2(-float64(bits)))) }
+func falseHits(n int64, bits int) float64 {
+	return -math.Expm1(float64(n) * math.Log1p(-math.Exp2(-float64(bits))))
+}
 
 // TestFalseHitsAreAsRareAsTheFormulaSays maps random keys as the view does, but keeps so few bits of the members that
 // false hits can be counted.
