@@ -20,8 +20,9 @@ func compareSequencers(a, b string) int {
 	return strings.Compare(a, b+strings.Repeat("0", len(a)-len(b)))
 }
 
-// rememberedKeys is how many keys' changes are remembered at least, at about 150 bytes each.
-const rememberedKeys = 1 << 16
+// rememberedKeys is how many keys' changes are remembered at least, and half as many as at most: of 64 Ki keys, at about 150
+// bytes each.
+const rememberedKeys = 1 << 15
 
 // handledChanges remembers of the keys handled last which change was the newest whose effect the ledger has. A change that is
 // not newer needs no look: S3, which is strongly consistent, was looked at after that newest change, so that what it
