@@ -12,7 +12,8 @@
 //
 // Notifications and stream records are hints about which key changed. What is true of the key is read where it is
 // known: the updater reads S3, the follower reads the ledger, strongly consistent. So repetition, disorder and replay
-// need no care.
+// need no care. The updater remembers of some keys how new the last change was at which it looked; what is no newer it need not
+// look at, and nothing but work is lost with that memory.
 //
 // # Epochs
 //
@@ -40,7 +41,11 @@
 //   - An updater that stands still between its look at S3 and its write, and another controller that handles the next
 //     change meanwhile: the first looks again after a write that took long, and writes what has changed; if it dies before
 //     that, its message comes again and is looked at again, whatever its sequencer. The wrong item stands until then.
-//   - A retraction and an output that is made anew: the retraction looks at S3 once more, and leaves the new one.
+//   - A put that the updater is about to write and a retraction: who comes first holds the key, from its look at S3 until the
+//     ledger is written, so that the other sees its effect; and writes of one key are sent one after another, also when the
+//     first's caller has left. No lock spans two processes: there the notification of the later change puts it right.
+//   - A retraction and an output that is made anew: the retraction looks at S3 once more, and leaves the new one. Where S3
+//     does not answer it is forgotten, until any notification of it comes or the ledger is compared with S3.
 //   - A scan that builds an epoch and a removal behind its back: the removal wins; removals during a build are applied
 //     again, from the ledger, before the epoch goes live.
 //   - Two followers, because a paused one does not know that it has been replaced: each write of the epoch record
@@ -50,6 +55,10 @@
 //     remembered before the checkpoints, so that what is checkpointed cannot be lost from Redis unseen.
 //
 // # Failure modes
+//
+// While the ledger's table refuses writes, the updater offers it fewer and receives fewer: the backlog stays on the queue,
+// and outputs become hits late. A message that cannot be read, or whose manifest cannot, is parked in the runs table the third
+// time; its output counts as absent.
 //
 // Without Redis, lookups cost one ledger read a key. Without DynamoDB, the view answers and grows old. Without both,
 // everything is unknown and jobs run. A stream whose records were trimmed (24 hours behind) or that was replaced leads

@@ -59,8 +59,8 @@ func (l *Ledger) Write(ctx context.Context, puts []Output, deletes []job.Key) er
 func (l *Ledger) writes(puts []Output, deletes []job.Key) ([]*write, error) {
 	byKey := make(map[job.Key]Output, len(puts))
 	for _, o := range puts {
-		if o.ExpiresAt.After(o.CreatedAt.Add(l.retention)) {
-			return nil, fmt.Errorf("%s would expire %s after it was made, which is beyond the retention of %s", o.Key.Short(), o.ExpiresAt.Sub(o.CreatedAt), l.retention)
+		if err := l.mortal(o); err != nil {
+			return nil, err
 		}
 		if have, ok := byKey[o.Key]; !ok || o.ExpiresAt.After(have.ExpiresAt) {
 			byKey[o.Key] = o
@@ -81,6 +81,14 @@ func (l *Ledger) writes(puts []Output, deletes []job.Key) ([]*write, error) {
 		writes = append(writes, &write{key: k, request: types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: itemKey(k)}}})
 	}
 	return writes, nil
+}
+
+// mortal returns an error when an item would outlive what is promised of its output.
+func (l *Ledger) mortal(o Output) error {
+	if lives := o.ExpiresAt.Sub(o.CreatedAt); lives > l.retention {
+		return fmt.Errorf("%s would expire %s after it was made, which is beyond the retention of %s", o.Key.Short(), lives, l.retention)
+	}
+	return nil
 }
 
 // send writes a batch, again and again what was left of it. Each try waits for its items' turn.

@@ -30,6 +30,9 @@ func (l *Ledger) Peek(ctx context.Context, now time.Time, keys ...job.Key) (map[
 // that tells of a younger output, stays as it is. It is not counted against the writes per second, of which refreshes are
 // few.
 func (l *Ledger) Renew(ctx context.Context, o Output) (renewed bool, err error) {
+	if err := l.mortal(o); err != nil {
+		return false, fmt.Errorf("renew in ledger: %w", err)
+	}
 	number := func(n int64) types.AttributeValue {
 		return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -19,7 +20,6 @@ import (
 	"spate/cache"
 	"spate/internal/objects"
 	"spate/internal/queue"
-	"spate/internal/table"
 	"spate/job"
 )
 
@@ -38,7 +38,8 @@ func manifestOf(b *testing.B, n uint64) (job.Key, []byte) {
 
 // BenchmarkUpdater publishes outputs in a sandbox's S3 and then lets an updater carry their notifications into the ledger,
 // each an operation: as fast as two cores allow that serve all four sides, and at the usual limit of the ledger's rate.
-// off-% is by how much the busiest or laziest whole second was off that limit; off-mean-% is the same of all of them together.
+// off-% is by how much the items that the table took in the busiest or laziest whole second were off that limit; off-mean-% is the
+// same of all those seconds together.
 func BenchmarkUpdater(b *testing.B) {
 	for _, limit := range []int{1_000_000, 2000, 500} {
 		b.Run("limit="+strconv.Itoa(limit), func(b *testing.B) {
@@ -55,20 +56,21 @@ func BenchmarkUpdater(b *testing.B) {
 			}
 			must(b, puts.Wait())
 
+			table := &countedTable{DynamoDB: in.clients.DynamoDB}
 			ledger, err := cache.NewLedger(cache.LedgerOptions{
-				Client: in.clients.DynamoDB, Table: in.cfg.Tables.Outputs, Retention: 30 * day, WritesPerSecond: limit,
+				Client: table, Table: in.cfg.Tables.Outputs, Retention: 30 * day, WritesPerSecond: limit,
 			})
 			must(b, err)
 			notifications, err := queue.Open(b.Context(), in.clients.SQS, in.cfg.Queues.Outputs)
 			must(b, err)
 			updater, err := cache.NewUpdater(cache.UpdaterOptions{
-				Queue: notifications, Objects: store, Ledger: ledger, Parking: cache.NewTableRecords(table.New(in.clients.DynamoDB, in.cfg.Tables.Runs)),
+				Queue: notifications, Objects: store, Ledger: ledger, Parking: &backlog{},
 				Bucket: in.cfg.Bucket, Retention: 30 * day, Log: zerolog.Nop(),
 			})
 			must(b, err)
 			b.ResetTimer()
 			run(b, updater.Run)
-			seconds := followed(b, updater, int64(b.N))
+			seconds := followed(b, updater, &table.taken, int64(b.N))
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 			if len(seconds) > 2 && limit < 1_000_000 {
@@ -84,30 +86,48 @@ func BenchmarkUpdater(b *testing.B) {
 	}
 }
 
-// followed waits until an updater has handled that many changes, and returns how many it handled in each second but the
-// first and the last.
-func followed(b *testing.B, u *cache.Updater, all int64) (perSecond []float64) {
+// countedTable counts the items that a table takes.
+type countedTable struct {
+	cache.DynamoDB
+	taken atomic.Int64
+}
+
+func (c *countedTable) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	out, err := c.DynamoDB.BatchWriteItem(ctx, in, o...)
+	if err == nil {
+		for name, requests := range in.RequestItems {
+			c.taken.Add(int64(len(requests) - len(out.UnprocessedItems[name])))
+		}
+	}
+	return out, err
+}
+
+// followed waits until an updater has handled that many changes, and returns how many items the table took in each second but
+// the first and the last.
+func followed(b *testing.B, u *cache.Updater, taken *atomic.Int64, all int64) (perSecond []float64) {
 	b.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	began, before, quiet := time.Now(), int64(0), time.Now()
+	handled, quiet := int64(0), time.Now()
+	began, before := time.Now(), taken.Load()
 	for second := 0; ; {
 		<-ticker.C
 		s := u.Status()
 		if s.Handled >= all {
 			return perSecond
 		}
-		if s.Handled > before {
-			quiet = time.Now()
+		if s.Handled > handled {
+			handled, quiet = s.Handled, time.Now()
 		}
 		if time.Since(quiet) > patience || s.Failed > 0 {
 			b.Fatalf("of %d changes: %+v", all, s)
 		}
-		if passed := time.Since(began); passed > time.Second {
+		if now := time.Now(); now.Sub(began) > time.Second {
+			n := taken.Load()
 			if second++; second > 1 {
-				perSecond = append(perSecond, float64(s.Handled-before)/passed.Seconds())
+				perSecond = append(perSecond, float64(n-before)/now.Sub(began).Seconds())
 			}
-			began, before = time.Now(), s.Handled
+			began, before = now, n
 		}
 	}
 }
@@ -206,7 +226,9 @@ func workThrough(b *testing.B, messages int64) (grew uint64) {
 		grew = max(grew, stats.HeapInuse-min(before, stats.HeapInuse))
 	}
 	cancel()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		b.Fatal(err)
+	}
 	if n := q.written.Load(); n != messages {
 		b.Fatalf("%d of %d items were written", n, messages)
 	}
