@@ -127,7 +127,7 @@ func (w *Writer) transact(ctx context.Context, changes []command) error {
 		w.tally = within // until Redis says what was new and what was there
 		changed := make([]*redis.IntCmd, len(changes))
 		var raised *redis.StatusCmd
-		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		sent, err := tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i, arguments := range w.view.arguments(w.epoch, changes) {
 				changed[i] = redis.NewIntCmd(ctx, arguments...)
 				_ = pipe.Process(ctx, changed[i]) // queues it
@@ -144,6 +144,19 @@ func (w *Writer) transact(ctx context.Context, changes []command) error {
 		case err == nil:
 			w.tally = before.after(changes, changed)
 		}
-		return err
+		return cause(sent, err)
 	}, sequenceKey)
+}
+
+// cause is why a transaction was discarded, such as for want of memory: Redis tells it of the command that it refused.
+func cause(sent []redis.Cmder, err error) error {
+	if !redis.IsExecAbortError(err) {
+		return err
+	}
+	for _, cmd := range sent {
+		if own := cmd.Err(); own != nil && !redis.IsExecAbortError(own) {
+			return own
+		}
+	}
+	return err
 }
