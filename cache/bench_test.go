@@ -74,3 +74,25 @@ func randomKeys(seed byte, n int) []job.Key {
 	}
 	return keys
 }
+
+// BenchmarkFollowABacklog measures how many changes a second a follower reads, asks the ledger for and writes into the
+// view, when it need not wait between reads of a shard.
+func BenchmarkFollowABacklog(b *testing.B) {
+	h := newHouse(b)
+	h.settle()
+	const changes = 50_000
+	followed := 0
+	for b.Loop() {
+		b.StopTimer()
+		keys := testKeys(followed, followed+changes)
+		h.put(keys...)
+		followed += changes
+		b.StartTimer()
+		for h.Follower.Status().Added < int64(followed) {
+			if err := h.follow(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(followed)/b.Elapsed().Seconds(), "changes/s")
+}

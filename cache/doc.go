@@ -8,6 +8,8 @@
 //     S3's notifications, and the ledger's keys are locked meanwhile, so that a retraction waits for a put under way.
 //   - The [View] is integer sets in Redis that hold the first 76 to 88 bits of each key. The [Follower] writes it from the ledger's
 //     stream and is its only writer.
+//   - The [Reconciler] compares the three, slowly and all the time, and has the follower and the updater put right what
+//     differs. [RebuildLedger] makes a lost ledger again from the bucket.
 //   - [Cache.Lookup] asks the view; what that does not know, it asks the ledger; what that does not tell stays unknown.
 //
 // Notifications and stream records are hints about which key changed. What is true of the key is read where it is
@@ -47,7 +49,14 @@
 //   - A retraction and an output that is made anew: the retraction looks at S3 once more, and leaves the new one. Where S3
 //     does not answer it is forgotten, until any notification of it comes or the ledger is compared with S3.
 //   - A scan that builds an epoch and a removal behind its back: the removal wins; removals during a build are applied
-//     again, from the ledger, before the epoch goes live.
+//     again, from the ledger, before the epoch goes live. While a build is under way the stream's checkpoints stay where
+//     it began: a process that goes on with it reads the removals again.
+//   - A pass of reconciliation and a change behind its back: the pass adds nothing without another look at the ledger. It
+//     drops what it did not read there, but not what the follower has changed since it began; if it drops something
+//     wrongly all the same, that is a miss until a later pass.
+//   - A rebuild of the ledger and a deletion in S3: what was written is looked at once more, and removed if it is gone. The
+//     item is wrong for as long as that takes; where the process dies in between, until it is tried again or a sample
+//     finds it.
 //   - Two followers, because a paused one does not know that it has been replaced: each write of the epoch record
 //     carries a version, each write of the view the sequence; the older follower finds either ahead of it and ends with
 //     [ErrSuperseded], without having changed anything.
@@ -60,9 +69,10 @@
 // and outputs become hits late. A message that cannot be read, or whose manifest cannot, is parked in the runs table the third
 // time; its output counts as absent.
 //
-// Without Redis, lookups cost one ledger read a key. Without DynamoDB, the view answers and grows old. Without both,
-// everything is unknown and jobs run. A stream whose records were trimmed (24 hours behind) or that was replaced leads
-// to a new epoch.
+// Without Redis, lookups cost one ledger read a key. Without DynamoDB, the view answers for a minute. Without both,
+// everything is unknown and jobs run. A stream that is followed more than 20 hours behind, of 24 that it keeps, or that
+// was replaced leads to a new epoch. A Redis without memory to write keeps the follower waiting with what it has read. A
+// build waits for whatever passes, and is gone on with by the next process.
 //
 // # Neighbours
 //

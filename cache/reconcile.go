@@ -26,12 +26,12 @@ type ReconcilerOptions struct {
 
 	// ReadUnitsPerSecond bounds what is read from the ledger, in eventually consistent units of 8 KB; default 40. That is
 	// $0.43 a day at $0.125 a million (Amazon DynamoDB pricing, on-demand) and goes through 10 million outputs of about 150
-	// bytes in an hour and a half, which is one pass. The view is compared with them in four passes: six hours.
+	// bytes in an hour and a quarter, which is one pass. The view is compared with them in four passes: five hours.
 	ReadUnitsPerSecond int
 	// PassBytes bounds what a pass remembers of the ledger; default 32 MiB, which is room for 2.8 million outputs.
 	PassBytes int
 	// SampleShare is how many of the outputs that a pass reads are looked for in S3; default 1 in 1,000: at 10 million some
-	// 10,000 a pass, six cents a day.
+	// 10,000 a pass, eight cents a day.
 	SampleShare float64
 	// PagesPerSecond is how many LIST requests of 1,000 objects are made; default 1: at most $0.43 a day, and 10 million
 	// outputs of three files in eleven hours.

@@ -117,22 +117,15 @@ func (r *Reconciler) unknown(ctx context.Context, page []objects.Info) error {
 // the bucket and how many are not.
 func (r *Reconciler) recheck(ctx context.Context, keys ...job.Key) (present, absent int, err error) {
 	defer r.Ledger.Exclusive(keys...)()
-	now := time.Now()
-	seen := make([]seenOutput, len(keys))
-	if err := each(ctx, keys, func(i int) error {
-		seen[i] = r.Updater.look(ctx, now, keys[i])
-		return seen[i].err
-	}, func(i int) bool { return seen[i].result == resultPoison }); err != nil {
-		return 0, 0, err
-	}
-	var puts []Output
-	var deletes []job.Key
-	for i, s := range seen {
-		if s.result == resultPresent {
-			puts = append(puts, s.output)
-		} else { // a manifest that cannot be read is no output to anybody
-			deletes = append(deletes, keys[i])
+	seen := make(map[job.Key]seenOutput, len(keys))
+	err = r.Updater.update(ctx, time.Now(), keys, seen)
+	for _, s := range seen {
+		switch s.result {
+		case resultPresent:
+			present++
+		case resultAbsent, resultExpired, resultPoison: // a manifest that cannot be read is no output to anybody
+			absent++
 		}
 	}
-	return len(puts), len(deletes), r.Ledger.Write(ctx, puts, deletes)
+	return present, absent, err
 }
