@@ -116,7 +116,7 @@ type RefreshStatus struct {
 	Urgent  int `dynamodbav:"urgent" json:"urgent"`   // of those, the ones in the last quarter of their life
 
 	ObjectsPerSecond int       `dynamodbav:"objects_per_second" json:"objects_per_second"` // the limit; 0: nothing is refreshed
-	LastAt           time.Time `dynamodbav:"last_at,omitempty" json:"last_at,omitzero"`              // when an output was refreshed last
+	LastAt           time.Time `dynamodbav:"last_at,omitempty" json:"last_at,omitzero"`    // when an output was refreshed last
 }
 
 // Status tells how refreshing goes.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -155,30 +157,71 @@ func TestAnOutputWhoseManifestWasDeletedIsMadeAgain(t *testing.T) {
 	in.checkRun(t, again.ID, jobs.want)
 }
 
-func TestAChildMakesItsParentRunAgainOfWhoseOutputAFileIsMissing(t *testing.T) {
+func TestAChildMakesItsParentsRunAgainOfWhoseOutputsAFileIsMissingCutOrChanged(t *testing.T) {
 	t.Parallel()
 	in := install(t, setup{tasks: nesting})
 	in.serve(t)
 	const text = `{name: %s, pool: work, jobs: [
-  {id: parent, task: nest, params: {id: p}},
-  {id: other, task: nest, params: {id: o}},
-  {id: child, task: nest, params: {id: %s}, needs: {parent: parent, other: other}}]}`
+  {id: missing, task: nest, params: {id: m}},
+  {id: cut, task: nest, params: {id: c}},
+  {id: changed, task: nest, params: {id: x}},
+  {id: sound, task: nest, params: {id: s}},
+  {id: child, task: nest, params: {id: %s}, needs: {missing: missing, cut: cut, changed: changed, sound: sound}}]}`
 	first := in.mustSucceed(t, in.write(t, "first.yaml", fmt.Sprintf(text, "first", "c1")))
 	results := in.results(t, first.ID)
-	manifest := in.manifest(t, results["parent"].Key)
-	in.delete(t, manifest.Object(manifest.Files[0]))
-	// The workers of the first run hold the file in their caches, and need it not.
+	before := map[string]*job.Manifest{}
+	for id, damage := range map[string]func(object string, size int64){
+		"missing": func(object string, _ int64) { in.delete(t, object) },
+		"cut":     func(object string, size int64) { in.put(t, object, strings.Repeat("c", int(size)-1)) },
+		"changed": func(object string, size int64) { in.put(t, object, strings.Repeat("x", int(size))) },
+	} {
+		before[id] = in.manifest(t, results[id].Key)
+		damage(before[id].Object(before[id].Files[0]), before[id].Files[0].Size)
+	}
+	// The workers of the first run hold the files in their caches, and need them not.
 	eventually(t, "the workers have left", func() bool { return in.running(t) == 0 })
 
-	second := in.mustSucceed(t, in.write(t, "second.yaml", fmt.Sprintf(text, "second", "c2")))
-	if p := second.Progress; p.Jobs != 3 || p.Executed != 2 {
-		t.Errorf("progress %+v, want child and parent executed and the other job not", p)
+	file := in.write(t, "second.yaml", fmt.Sprintf(text, "second", "c2"))
+	second := in.mustSucceed(t, file)
+	if p := second.Progress; p.Jobs != 5 || p.Executed != 4 {
+		t.Errorf("progress %+v, want the child and three parents executed and the sound one not", p)
 	}
 	in.checkRun(t, second.ID, map[string]string{
-		"parent": nested("p"), "other": nested("o"), "child": nested("c2") + nested("o") + nested("p"),
+		"missing": nested("m"), "cut": nested("c"), "changed": nested("x"), "sound": nested("s"),
+		"child": nested("c2") + nested("x") + nested("c") + nested("m") + nested("s"),
 	})
-	if made := in.manifest(t, results["parent"].Key); made.Attempt == manifest.Attempt {
-		t.Errorf("the parent's output is still that of attempt %s", made.Attempt)
+	for id, damaged := range before {
+		if made := in.manifest(t, damaged.Key); made.Attempt == damaged.Attempt || made.Run != second.ID {
+			t.Errorf("the output of %s is still attempt %s of run %s", id, made.Attempt, made.Run)
+		}
+		eventually(t, "the ledger tells of the new output of "+id, func() bool { return in.ledgerRun(t, damaged.Key) == second.ID })
+	}
+	if third := in.mustSucceed(t, file); third.Progress.Executed != 0 {
+		t.Errorf("progress %+v, want nothing executed", third.Progress)
+	}
+}
+
+// ledgerRun is the run that the ledger's item of a key names; "" when there is none.
+func (in *installation) ledgerRun(t *testing.T, key job.Key) string {
+	t.Helper()
+	out, err := in.clients.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: aws.String(outputsTable), ConsistentRead: aws.Bool(true),
+		Key: map[string]dynamodbtypes.AttributeValue{"key": &dynamodbtypes.AttributeValueMemberS{Value: key.String()}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, ok := out.Item["run_id"].(*dynamodbtypes.AttributeValueMemberS)
+	if !ok {
+		return ""
+	}
+	return run.Value
+}
+
+func (in *installation) put(t *testing.T, object, content string) {
+	t.Helper()
+	if _, err := in.objects.Put(t.Context(), object, []byte(content), objects.Condition{}); err != nil {
+		t.Fatal(err)
 	}
 }
 
