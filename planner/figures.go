@@ -18,6 +18,8 @@ type TaskFigures struct {
 	MaxSeconds    float64 `dynamodbav:"max_seconds" json:"max_seconds"`
 	Bytes         int64   `dynamodbav:"bytes" json:"bytes"`                   // of the executed ones' outputs, together
 	FailedSeconds float64 `dynamodbav:"failed_seconds" json:"failed_seconds"` // that attempts ran which failed
+	SavedKnown    int     `dynamodbav:"saved_known" json:"saved_known"`       // cached outputs of which it was read, as the run ended, how long they took
+	SavedSeconds  float64 `dynamodbav:"saved_seconds" json:"saved_seconds"`   // that these had taken to compute, together
 }
 
 // figures keeps what each node's job took: 14 bytes a node.

@@ -77,6 +77,9 @@ func (p *Planner) finish(ctx context.Context, a *activeRun) ended {
 	if e.err = p.learn(ctx, a); e.err != nil {
 		return e
 	}
+	if e.err = p.saved(ctx, a); e.err != nil {
+		return e
+	}
 	if e.compared, e.err = p.compare(ctx, a); e.err == nil {
 		e.err = p.writeIndex(ctx, a, e.compared)
 	}

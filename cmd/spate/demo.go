@@ -127,10 +127,21 @@ func printDemo(w page, s *demo.Summary) error {
 	fmt.Fprintf(w, "  annual loss, 1 in 250 y    %10.1f\n", f.AEP250/1e6)
 	fmt.Fprintf(w, "  mean of the worst 1 %%      %10.1f\n", f.AEPTVaR99/1e6)
 	fmt.Fprintln(w)
+	w.paragraph("", "The cache saved "+demoSavings(s)+".")
 	w.paragraph("", fmt.Sprintf("Workers: %d launched by RunTask, at most %d at once; %d left when idle, %d failed.",
 		s.Workers.Launched, s.Workers.Peak, s.Workers.ExitedIdle, s.Workers.Failed))
 	w.paragraph("", fmt.Sprintf("Figures and exceedance curve: %s/portfolio.{json,csv,svg}", s.Results))
 	return nil
+}
+
+// demoSavings says what the cache saved, and what that is made of.
+func demoSavings(s *demo.Summary) string {
+	text := fmt.Sprintf("%s: %s of computing, %s on %s at %s a worker's hour (%s)", countOf(s.Saved.Jobs, "job"),
+		took(toDuration(s.Saved.JobSeconds)), about(s.Saved.USD), s.Saved.Provider, s.Saved.WorkerUSDPerHour, s.Saved.Prices)
+	if s.Saved.Estimated > 0 {
+		text += fmt.Sprintf("; estimated for %s from others like them", countOf(s.Saved.Estimated, "job"))
+	}
+	return text
 }
 
 func thousands(n int) string {

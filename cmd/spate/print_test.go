@@ -143,6 +143,7 @@ func everything() map[string]func(w page) error {
 					{Name: "next-day", Jobs: 400, Cached: 400, Seconds: 0.4},
 					{Name: "changed", Jobs: 400, Executed: 29, Cached: 371, Seconds: 72, ChangedDeals: 12, ExpectedExecuted: 29},
 				},
+				Saved:     demo.SavedSummary{Jobs: 1171, Estimated: 12, JobSeconds: 183.2, USD: 0.0025, Provider: "FARGATE", WorkerUSDPerHour: 0.04937, Prices: "AWS Fargate pricing, Linux, us-east-1"},
 				Workers:   demo.WorkerSummary{Launched: 8, Peak: 8, ExitedIdle: 8},
 				Portfolio: demo.FiguresSummary{AAL: 1648.3e6, AALSE: 45e6, OEP250: 28137.7e6, AEP250: 30228.9e6, AEPTVaR99: 30000.1e6, Perspective: "net", Currency: "USD", Periods: 10000},
 				Results:   "spate-demo/portfolio",

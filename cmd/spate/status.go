@@ -264,6 +264,9 @@ func printCost(w page, c report.RunCost) {
 	}
 	if c.Saved.JobSeconds > 0 {
 		text := "the cache saved " + savedBy(c.Saved)
+		if c.SavedEstimated > 0 {
+			text += fmt.Sprintf(" (estimated for %s from others like them)", countOf(c.SavedEstimated, "job"))
+		}
 		if c.SavedUnknown > 0 {
 			text += fmt.Sprintf(", and %s of which it is not known how long they take", countOf(c.SavedUnknown, "job"))
 		}

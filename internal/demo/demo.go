@@ -17,6 +17,7 @@ import (
 	"spate/internal/awsclient"
 	"spate/internal/config"
 	"spate/internal/objects"
+	"spate/internal/price"
 	"spate/internal/provision"
 	"spate/internal/queue"
 	"spate/internal/table"
@@ -24,6 +25,7 @@ import (
 	"spate/internal/watch"
 	"spate/job"
 	"spate/planner"
+	"spate/planner/report"
 	"spate/sandbox"
 )
 
@@ -56,6 +58,7 @@ const changedShare = 0.03
 type Summary struct {
 	Runs      []RunSummary   `json:"runs"`
 	Workers   WorkerSummary  `json:"workers"`
+	Saved     SavedSummary   `json:"saved"`
 	Portfolio FiguresSummary `json:"portfolio"`
 	Results   string         `json:"results"` // directory
 }
@@ -69,8 +72,23 @@ type RunSummary struct {
 	Failed   int     `json:"failed"`
 	Seconds  float64 `json:"seconds"` // from submission to outcome, as the user waits
 
+	// Of the cached jobs: what computing them took when they were computed, and what that costs.
+	SavedJobSeconds float64 `json:"saved_job_seconds"`
+
 	ChangedDeals     int `json:"changed_deals,omitzero"`
 	ExpectedExecuted int `json:"expected_executed,omitzero"` // by the dependency graph alone
+}
+
+// SavedSummary is what the cache saved in all runs together: the seconds of the cached jobs, as their outputs' manifests tell
+// them, shared by a worker's slots, at the price that such a worker has on AWS.
+type SavedSummary struct {
+	Jobs             int       `json:"jobs"`
+	Estimated        int       `json:"estimated"` // of these jobs, those that were taken for as long as others of their task type
+	JobSeconds       float64   `json:"job_seconds"`
+	USD              price.USD `json:"usd"`
+	Provider         string    `json:"provider"` // of the workers whose price that is: the one that the pool prefers
+	WorkerUSDPerHour price.USD `json:"worker_usd_per_hour"`
+	Prices           string    `json:"prices"` // where they are from
 }
 
 // WorkerSummary counts the workers of all runs, as ECS tells them.
@@ -297,11 +315,34 @@ func (d *demo) playRun(ctx context.Context, name string, p portfolio.Portfolio) 
 	}
 	took := time.Since(started)
 	d.lastRun = id
+	saved, err := d.saved(run)
+	if err != nil {
+		return RunSummary{}, err
+	}
 	return RunSummary{
-		Name: name, Jobs: run.Progress.Jobs, Executed: run.Progress.Executed,
+		SavedJobSeconds: saved,
+		Name:            name, Jobs: run.Progress.Jobs, Executed: run.Progress.Executed,
 		Cached: run.Progress.Cached + run.Progress.Reused, Failed: run.Progress.Failed + run.Progress.Blocked,
 		Seconds: took.Round(10 * time.Millisecond).Seconds(),
 	}, nil
+}
+
+// saved adds what the cache saved a run to the summary, and returns its seconds.
+func (d *demo) saved(run *planner.Run) (seconds float64, err error) {
+	cost, ok := report.CostOfRun(run, nil)
+	if !ok {
+		return 0, fmt.Errorf("run %s does not tell what it took", run.ID)
+	}
+	s := &d.summary.Saved
+	for _, f := range run.Tasks {
+		s.Jobs += f.Cached
+	}
+	s.Jobs -= cost.SavedUnknown
+	s.Estimated += cost.SavedEstimated
+	s.JobSeconds += cost.Saved.JobSeconds
+	s.USD += cost.Saved.USD
+	s.Provider, s.WorkerUSDPerHour, s.Prices = cost.Provider, cost.WorkerUSDPerHour, cost.Prices
+	return cost.Saved.JobSeconds, nil
 }
 
 func writeRun(dir string, p portfolio.Portfolio) error {

@@ -46,7 +46,9 @@ func CostOf(run *planner.Run, jobSeconds float64) (c Cost, ok bool) {
 // RunCost is what a run cost, and what the cache saved it.
 type RunCost struct {
 	Cost
-	Saved Cost `json:"saved"` // of the cached jobs whose task type's pace is known
+	Saved Cost `json:"saved"` // of the cached jobs of which it is known, or can be estimated, how long they take
+	// SavedEstimated is how many of these were not asked how long they took, but estimated from others of their task type.
+	SavedEstimated int `json:"saved_estimated"`
 	// SavedUnknown is how many outputs were cached of task types of which nobody knows how long they take.
 	SavedUnknown int `json:"saved_unknown"`
 }
@@ -64,21 +66,28 @@ func (r *Reader) RunCost(ctx context.Context, run *planner.Run) (c RunCost, ok b
 	return c, ok, nil
 }
 
-// CostOfRun estimates what a run has cost so far: what its jobs took, failed attempts included. What the cache saved
-// follows from how long such jobs took on average, in this run or else, by paces, in others. ok is false when there is
-// nothing to estimate it from.
+// CostOfRun estimates what a run has cost so far: what its jobs took, failed attempts included. What the cache saved is how
+// long the cached outputs took when they were computed, as their manifests say once the run has ended; of those that were not
+// read, how long such jobs took on average: the ones that were read, or else this run's own, or else, by paces, other runs'.
+// ok is false when there is nothing to estimate it from.
 func CostOfRun(run *planner.Run, paces map[string]Pace) (c RunCost, ok bool) {
 	spent, saved := 0.0, 0.0
 	for task, f := range run.Tasks {
 		spent += f.Seconds + f.FailedSeconds
+		saved += f.SavedSeconds
+		unread := max(0, f.Cached-f.SavedKnown)
 		pace, known := paces[task]
-		if f.Executed > 0 {
+		switch {
+		case f.SavedKnown > 0:
+			pace, known = Pace{Seconds: f.SavedSeconds / float64(f.SavedKnown)}, true
+		case f.Executed > 0:
 			pace, known = Pace{Seconds: f.Seconds / float64(f.Executed)}, true
 		}
 		if known {
-			saved += float64(f.Cached) * pace.Seconds
+			saved += float64(unread) * pace.Seconds
+			c.SavedEstimated += unread
 		} else {
-			c.SavedUnknown += f.Cached
+			c.SavedUnknown += unread
 		}
 	}
 	if len(run.Tasks) == 0 {

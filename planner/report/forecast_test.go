@@ -82,6 +82,8 @@ func TestTheCostOfARunIsItsJobsSecondsAtThePriceOfASlot(t *testing.T) {
 			"price": {Executed: 10, Seconds: 7000, FailedSeconds: 200, Cached: 20},
 			"sum":   {Cached: 3},
 			"plot":  {Cached: 4},
+			"melt":  {Cached: 50, SavedKnown: 40, SavedSeconds: 80, Executed: 1},
+			"merge": {Cached: 2, SavedKnown: 2, SavedSeconds: 9},
 		},
 	}
 	cost, ok := CostOfRun(run, map[string]Pace{"price": {Seconds: 1}, "sum": {Seconds: 10}})
@@ -98,7 +100,11 @@ func TestTheCostOfARunIsItsJobsSecondsAtThePriceOfASlot(t *testing.T) {
 	near("on demand", float64(cost.MaxUSD), 0.04937) // 7,200 s in two slots are one hour
 	near("on Spot", float64(cost.USD), 0.3*0.04937)
 	near("at least", float64(cost.LowUSD), 0.3*0.04937)
-	near("saved", cost.Saved.JobSeconds, 20*700+3*10) // by what this run itself took, where it took anything
+	// By what the outputs took, else by what others of the type that were read took, else this run's own, else other runs'.
+	near("saved", cost.Saved.JobSeconds, 9+80+10*2+20*700+3*10)
+	if cost.SavedEstimated != 10+20+3 {
+		t.Errorf("%d outputs are estimated", cost.SavedEstimated)
+	}
 	if cost.SavedUnknown != 4 || cost.Provider != "FARGATE_SPOT" {
 		t.Errorf("%d outputs of unknown worth, on %s", cost.SavedUnknown, cost.Provider)
 	}

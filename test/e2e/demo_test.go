@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ type demoSummary struct {
 		Cached           int     `json:"cached"`
 		Failed           int     `json:"failed"`
 		Seconds          float64 `json:"seconds"`
+		SavedJobSeconds  float64 `json:"saved_job_seconds"`
 		ChangedDeals     *int    `json:"changed_deals"`
 		ExpectedExecuted *int    `json:"expected_executed"`
 	} `json:"runs"`
@@ -29,6 +31,15 @@ type demoSummary struct {
 		ExitedIdle int `json:"exited_idle"`
 		Failed     int `json:"failed"`
 	} `json:"workers"`
+	Saved struct {
+		Jobs             int     `json:"jobs"`
+		Estimated        int     `json:"estimated"`
+		JobSeconds       float64 `json:"job_seconds"`
+		USD              float64 `json:"usd"`
+		Provider         string  `json:"provider"`
+		WorkerUSDPerHour float64 `json:"worker_usd_per_hour"`
+		Prices           string  `json:"prices"`
+	} `json:"saved"`
 	Portfolio demoFigures `json:"portfolio"`
 	Results   string      `json:"results"`
 }
@@ -58,7 +69,7 @@ func TestTheDemoShowsFourRunsAndLeavesOnlyResults(t *testing.T) {
 	}
 	var members map[string]any
 	decode(t, r.stdout, &members)
-	if got := sorted(members); !cmp.Equal(got, []string{"portfolio", "results", "runs", "workers"}) {
+	if got := sorted(members); !cmp.Equal(got, []string{"portfolio", "results", "runs", "saved", "workers"}) {
 		t.Errorf("members %v", got)
 	}
 	if r.stderr == "" {
@@ -91,6 +102,21 @@ func TestTheDemoShowsFourRunsAndLeavesOnlyResults(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"first", "unchanged", "next-day", "changed"}, names); diff != "" {
 		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+	cached, seconds := 0, 0.0
+	for _, run := range s.Runs {
+		cached += run.Cached
+		seconds += run.SavedJobSeconds
+		if (run.SavedJobSeconds > 0) != (run.Cached > 0) {
+			t.Errorf("run %+v; want seconds saved by cached jobs, and by nothing else", run)
+		}
+	}
+	// Every output is cached with the same seconds in both runs that compute nothing.
+	if s.Runs[1].SavedJobSeconds != s.Runs[2].SavedJobSeconds {
+		t.Errorf("saved were %v and %v s by the same outputs", s.Runs[1].SavedJobSeconds, s.Runs[2].SavedJobSeconds)
+	}
+	if v := s.Saved; v.Jobs != cached || v.Estimated != 0 || math.Abs(v.JobSeconds-seconds) > 1e-6 || v.USD <= 0 || math.Abs(v.USD-seconds/3600*v.WorkerUSDPerHour) > 1e-9 || v.Prices == "" {
+		t.Errorf("saved: %+v; want %d jobs and %v s at the price of a worker", v, cached, seconds)
 	}
 	if w := s.Workers; w.Launched < 1 || w.Peak < 1 || w.Peak > 3 || w.Failed != 0 || w.ExitedIdle != w.Launched {
 		t.Errorf("workers %+v; want at most 3 at once, all of which left when idle", w)
