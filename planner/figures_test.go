@@ -82,7 +82,7 @@ func TestWhatJobsTookSurvivesThePlanner(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		close(hold)
 		r := w.await("run")
-		want := map[string]TaskFigures{"price": {Cached: 1, Executed: 4, Seconds: 12, MaxSeconds: 3, Bytes: 4 * outputBytes}}
+		want := map[string]TaskFigures{"price": {Cached: 1, Executed: 4, Seconds: 12, MaxSeconds: 3, Bytes: 4 * outputBytes, SavedKnown: 1, SavedSeconds: 2.5}}
 		if diff := cmp.Diff(want, r.Tasks); diff != "" {
 			t.Error(diff)
 		}

@@ -27,8 +27,16 @@ func TestHowManyHitsAreVerified(t *testing.T) {
 		share float64
 		want  int
 	}{
-		{0, 0.01, 0}, {5, 0.01, 5}, {100, 0.01, 10}, {5000, 0.01, 50}, {5001, 0.01, 51}, {1_000_000, 0.01, 1000},
-		{1_000_000, 0, 0}, {1_000_000, 1, 1_000_000}, {3, 1, 3}, {2000, 0.999, 1000},
+		{0, 0.01, 0},
+		{5, 0.01, 5},
+		{100, 0.01, 10},
+		{5000, 0.01, 50},
+		{5001, 0.01, 51},
+		{1_000_000, 0.01, 1000},
+		{1_000_000, 0, 0},
+		{1_000_000, 1, 1_000_000},
+		{3, 1, 3},
+		{2000, 0.999, 1000},
 	} {
 		if got := hitsToVerify(row.hits, row.share); got != row.want {
 			t.Errorf("%v of %d hits: %d, want %d", row.share, row.hits, got, row.want)
@@ -87,8 +95,11 @@ func TestAWrongHitIsFoundBeforeTheRunRestsOnIt(t *testing.T) {
 			when, answer string
 			want         int
 		}{
-			{verifiedAtIntake, answerRight, 5}, {verifiedAtIntake, answerWrong, 1}, {verifiedAtIntake, answerUnknown, 0},
-			{verifiedAtClose, answerRight, 5}, {verifiedAtClose, answerWrong, 0},
+			{verifiedAtIntake, answerRight, 5},
+			{verifiedAtIntake, answerWrong, 1},
+			{verifiedAtIntake, answerUnknown, 0},
+			{verifiedAtClose, answerRight, 5},
+			{verifiedAtClose, answerWrong, 0},
 		} {
 			if got := verified(row.when, row.answer); got != row.want {
 				t.Errorf("%s %s: %d, want %d", row.when, row.answer, got, row.want)
