@@ -13,7 +13,7 @@ import (
 const savedMost = 5000
 
 // saved reads from manifests how long those outputs took to compute that the run had not to compute. Done again it begins
-// anew. What cannot be read is not counted.
+// anew. What cannot be read is not counted. An output that stands in for another job's saved nothing: somebody asked for it.
 func (p *Planner) saved(ctx context.Context, a *activeRun) error {
 	var spared []int32
 	for n := range int32(a.graph.Nodes()) {
@@ -33,6 +33,9 @@ func (p *Planner) saved(ctx context.Context, a *activeRun) error {
 	group.SetLimit(headLookups)
 	for i, n := range nodes {
 		group.Go(func() error {
+			if a.standsIn[n] {
+				return nil
+			}
 			seconds[i] = -1
 			data, _, err := p.Objects.Get(ctx, job.ManifestPath(a.graph.Key(n)))
 			if err != nil {
