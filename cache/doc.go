@@ -74,6 +74,12 @@
 // was replaced leads to a new epoch. A Redis without memory to write keeps the follower waiting with what it has read. A
 // build waits for whatever passes, and is gone on with by the next process.
 //
+// # For people
+//
+// An [Inspector] looks at the services that all this rests on: what could make answers wrong keeps a controller from
+// starting. The process that runs the loops saves a [Status] every few seconds. [Witnesses] ask view, ledger and S3 apart
+// from one another, for those who want to know which of them says what, to verify them and to take outputs back.
+//
 // # Neighbours
 //
 // The planner asks which keys need no job and retracts outputs that proved gone; the controller runs the updater and

@@ -103,9 +103,6 @@ func (f *Follower) follow(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	if policy, err := f.View.Eviction(ctx); err == nil && policy != noEviction {
-		f.Log.Warn().Str("maxmemory_policy", policy).Msg("Redis may drop parts of the view, which then reads as misses: set noeviction")
-	}
 	wait, failures := f.PollInterval, 0
 	for {
 		began := time.Now()

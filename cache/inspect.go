@@ -3,7 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -99,14 +99,22 @@ func (i Inspector) redis(ctx context.Context, items int64) []Finding {
 	return judgeRedis(server, items, expected)
 }
 
-// Refusal is the error of a controller that must not start; nil when it may.
+// RefusedError says why a controller must not start.
+type RefusedError struct{ Findings []Finding }
+
+// Error is what was found, and how to put it right.
+func (e *RefusedError) Error() string {
+	texts := make([]string, len(e.Findings))
+	for i, f := range e.Findings {
+		texts[i] = f.String()
+	}
+	return "the cache could promise outputs that are gone: " + strings.Join(texts, " ")
+}
+
+// Refusal is a *RefusedError when some of the findings could make answers wrong; else nil.
 func Refusal(findings []Finding) error {
-	var errs []error
-	for _, f := range Wrong(findings) {
-		errs = append(errs, errors.New(f.String()))
+	if wrong := Wrong(findings); len(wrong) > 0 {
+		return &RefusedError{wrong}
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return fmt.Errorf("the cache could say that outputs are there which are not: %w", errors.Join(errs...))
+	return nil
 }

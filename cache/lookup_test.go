@@ -223,20 +223,6 @@ func TestTwoKeysOfOneBucketAreToldApart(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatEvictsIsSeen(t *testing.T) {
-	client := openRedis(t)
-	view := NewView(client, "spate")
-	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
-		if policy, err := view.Eviction(t.Context()); err == nil {
-			t.Errorf("policy %q of a Redis that has none", policy)
-		}
-		t.Skip("this Redis has no policies")
-	}
-	if policy, err := view.Eviction(t.Context()); policy != "allkeys-lru" || err != nil {
-		t.Errorf("policy %q, error %v", policy, err)
-	}
-}
-
 func TestBelievable(t *testing.T) {
 	for _, row := range []struct {
 		name                      string

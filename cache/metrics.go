@@ -25,6 +25,8 @@ type Metrics struct {
 	samples       *prometheus.CounterVec
 	lastPass      prometheus.Gauge
 	findings      *prometheus.GaugeVec
+	viewOutputs   prometheus.Gauge
+	viewBytes     prometheus.Gauge
 	refreshes     *prometheus.CounterVec
 	refreshCopies prometheus.Counter
 }
@@ -76,6 +78,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		findings: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "spate_cache_findings", Help: "What is wrong with the services that the cache rests on, by what was checked and how much it matters.",
 		}, []string{"check", "severity"}),
+		viewOutputs: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_view_outputs", Help: "Outputs in the live epoch.",
+		}),
+		viewBytes: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "spate_cache_view_bytes", Help: "Memory of Redis that the live epoch's outputs take, estimated; 0 when it is not known.",
+		}),
 		refreshes: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "spate_cache_refreshes_total", Help: "Outputs in use that were due for a refresh, by what became of them.",
 		}, []string{"result"}),
@@ -161,6 +169,13 @@ func (m *Metrics) epoch(r Record) {
 	if m != nil {
 		m.liveEpoch.Set(float64(r.Live))
 		m.buildingEpoch.Set(float64(r.Building))
+	}
+}
+
+func (m *Metrics) viewed(v ViewStatus) {
+	if m != nil {
+		m.viewOutputs.Set(float64(v.Outputs))
+		m.viewBytes.Set(float64(v.Bytes))
 	}
 }
 

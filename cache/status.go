@@ -20,9 +20,12 @@ type Status struct {
 	Epoch    int64 `dynamodbav:"epoch" json:"epoch"`       // that answers; 0 when none does
 	Building int64 `dynamodbav:"building" json:"building"` // that is being built; 0 when none is
 
-	View     ViewStatus     `dynamodbav:"view" json:"view"`
-	Build    BuildStatus    `dynamodbav:"build" json:"build"`
-	Follower FollowerStatus `dynamodbav:"follower" json:"follower"`
+	View      ViewStatus      `dynamodbav:"view" json:"view"`
+	Build     BuildStatus     `dynamodbav:"build" json:"build"`
+	Follower  FollowerStatus  `dynamodbav:"follower" json:"follower"`
+	Updater   UpdaterStatus   `dynamodbav:"updater" json:"updater"`
+	Reconcile ReconcileStatus `dynamodbav:"reconcile" json:"reconcile"`
+	Refresh   RefreshStatus   `dynamodbav:"refresh" json:"refresh"`
 
 	Findings []Finding `dynamodbav:"findings" json:"findings"`                  // about the services that the cache rests on
 	Checked  time.Time `dynamodbav:"checked,omitempty" json:"checked,omitzero"` // when these were last looked at
@@ -67,6 +70,7 @@ func (c *Cache) report(ctx context.Context) error {
 		}
 		status, err := c.status(ctx)
 		if err == nil {
+			c.metrics.viewed(status.View)
 			status.At, status.Since, status.Findings, status.Checked = now, since, findings, checked
 			err = c.statuses.SaveStatus(ctx, status)
 		}
@@ -85,6 +89,7 @@ func (c *Cache) status(ctx context.Context) (Status, error) {
 	s := Status{
 		Epoch: record.Live, Building: record.Building, State: c.Epochs.State(),
 		View: c.View.Status(), Build: c.Follower.BuildStatus(), Follower: c.Follower.Status(),
+		Updater: c.Updater.Status(), Reconcile: c.Reconciler.Status(), Refresh: c.Refresher.Status(),
 	}
 	if s.State != StateLive && s.State != StateSuspect || record.Live == 0 {
 		s.State = StateRetired

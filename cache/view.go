@@ -194,18 +194,3 @@ func (v *View) Clear(ctx context.Context, epoch int64, bits BucketBits) error {
 	}
 	return nil
 }
-
-// noEviction is the only policy under which Redis keeps what was written, or refuses to write.
-const noEviction = "noeviction"
-
-// Eviction is Redis's maxmemory policy. It fails where Redis does not tell.
-func (v *View) Eviction(ctx context.Context) (string, error) {
-	server, err := v.Server(ctx)
-	if err != nil {
-		return "", fmt.Errorf("read eviction policy: %w", err)
-	}
-	if server.Eviction == "" {
-		return "", errors.New("read eviction policy: INFO has none")
-	}
-	return server.Eviction, nil
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"spate/cache"
@@ -52,8 +53,12 @@ func (c *cacheStatsCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	parked, err := cache.NewTableRecords(in.runs).Parked(ctx, shownParked)
+	if err != nil {
+		return err
+	}
 	now := time.Now()
-	view := cacheStatsView{Silent: !found || now.Sub(status.At) > cache.StatusSilence, Hits: hits}
+	view := cacheStatsView{Parked: parked, Silent: !found || now.Sub(status.At) > cache.StatusSilence, Hits: hits}
 	if found {
 		view.Status = &status
 	}
@@ -67,8 +72,12 @@ func (c *cacheStatsCommand) Run(ctx context.Context, p *program) error {
 type cacheStatsView struct {
 	Status *cache.Status     `json:"status"` // null when no controller ever led
 	Silent bool              `json:"controller_silent"`
+	Parked []cache.Parked    `json:"parked"` // the newest messages that could not be handled
 	Hits   *report.HitRatios `json:"hits"`
 }
+
+// shownParked is how many parked messages are shown.
+const shownParked = 5
 
 func printCacheStats(w page, now time.Time, v cacheStatsView) error {
 	if v.Status == nil {
@@ -81,6 +90,13 @@ func printCacheStats(w page, now time.Time, v cacheStatsView) error {
 		}
 		printCacheStatus(w, now, *v.Status)
 	}
+	if len(v.Parked) > 0 {
+		fmt.Fprintln(w)
+		w.paragraph("", "Messages of S3 that could not be handled, the newest:")
+		for _, m := range v.Parked {
+			w.paragraph("  ", fmt.Sprintf("%s, tried %s: %s", ago(now, m.At), countOf(m.ReceiveCount, "time"), m.Reason))
+		}
+	}
 	return printHits(w, v.Hits)
 }
 
@@ -88,8 +104,11 @@ func printCacheStatus(w page, now time.Time, s cache.Status) {
 	for _, line := range []struct{ part, text string }{
 		{"view", viewLine(s)},
 		{"memory", memoryLine(s.View)},
+		{"updater", updaterLine(s.Updater)},
 		{"follower", followerLine(s)},
 		{"build", buildLine(now, s.Build)},
+		{"reconcile", reconcileLine(now, s.Reconcile)},
+		{"refresh", refreshLine(now, s.Refresh)},
 		{"reported", ago(now, s.At) + ", by a controller that has led for " + inWords(s.At.Sub(s.Since))},
 	} {
 		if line.text != "" {
@@ -173,6 +192,86 @@ func followerLine(s cache.Status) string {
 		text += "; it waits for this: " + f.Error
 	}
 	return text
+}
+
+// updaterLine says how far the ledger is behind S3.
+func updaterLine(u cache.UpdaterStatus) string {
+	text := fmt.Sprintf("the ledger is %s behind S3; %s changes handled, %s foreign, %s failed, %s parked",
+		lag(u.LagSeconds), grouped(u.Handled), grouped(u.Foreign), grouped(u.Failed), grouped(u.Parked))
+	if u.WritesPerSecond < u.WritesLimit {
+		text += fmt.Sprintf("; held to %.0f of %.0f writes a second, as the table throttles", u.WritesPerSecond, u.WritesLimit)
+	}
+	return text
+}
+
+// reconcileLine says what comparing the three has found.
+func reconcileLine(now time.Time, r cache.ReconcileStatus) string {
+	if r.PassBegan.IsZero() {
+		return "has not begun yet"
+	}
+	text := fmt.Sprintf("first pass, %s outputs so far", grouped(r.Scanned))
+	if !r.PassEnded.IsZero() {
+		text = "last pass ended " + ago(now, r.PassEnded)
+	}
+	if !r.ListEnded.IsZero() {
+		text += ", S3 listed " + ago(now, r.ListEnded)
+	} else if r.ListShare > 0 {
+		text += fmt.Sprintf(", %.0f%% of S3 listed", 100*r.ListShare)
+	}
+	var found []string
+	for _, d := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Found.ViewLacks, "the view lacked"},
+		{r.Found.ViewExtra, "the view had beyond the ledger"},
+		{r.Found.ViewExpired, "the view had though expired"},
+		{r.Found.LedgerLacks, "the ledger lacked"},
+		{r.Found.LedgerExtra, "the ledger had beyond S3"},
+	} {
+		if d.n > 0 {
+			found = append(found, grouped(d.n)+" "+d.what)
+		}
+	}
+	if len(found) == 0 {
+		text += "; no differences"
+	} else {
+		text += "; put right: " + strings.Join(found, ", ")
+	}
+	if r.Sampled > 0 {
+		text += fmt.Sprintf("; %s of %s samples not in S3", grouped(r.Missing), grouped(r.Sampled))
+	}
+	if r.Failed > 0 {
+		text += fmt.Sprintf("; %s not put right yet", grouped(r.Failed))
+	}
+	if r.Error != "" {
+		text += fmt.Sprintf("; it had to wait %s: %s", ago(now, r.ErrorAt), r.Error)
+	}
+	return text
+}
+
+// refreshLine says how outputs in use are kept from expiring.
+func refreshLine(now time.Time, r cache.RefreshStatus) string {
+	if r.ObjectsPerSecond == 0 {
+		return "off: outputs in use expire as others do (cache.refresh_objects_per_second)"
+	}
+	text := fmt.Sprintf("%s refreshed", grouped(r.Refreshed)+" "+plural(int(r.Refreshed), "output"))
+	if !r.LastAt.IsZero() {
+		text += ", the last " + ago(now, r.LastAt)
+	}
+	parts := []string{text, fmt.Sprintf("%d wait", r.Waiting)}
+	if r.Urgent > 0 {
+		parts[1] += fmt.Sprintf(", %d of them in their last quarter", r.Urgent)
+	}
+	for _, x := range []struct {
+		n    int64
+		what string
+	}{{r.Late, "expired while they waited"}, {r.TooLarge, "are too large to copy"}, {r.Broken, "were retracted as damaged"}, {r.Failed, "failed"}, {r.Held, "uses were let go"}} {
+		if x.n > 0 {
+			parts = append(parts, grouped(x.n)+" "+x.what)
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // buildLine is about the last epoch that was built.

@@ -28,6 +28,7 @@ try() { words=("$@") CURRENT=$# PREFIX=${@[-1]}; _spate }
 	for _, test := range []struct{ shell, name, script, want string }{
 		{"bash", "commands", bash + "try spate wh", "what-if\nwhy\n"},
 		{"bash", "a path to the program", bash + `cd ` + dir + ` && try "$(command -v spate)" gra`, "graph\n"},
+		{"bash", "commands of a command", bash + "try spate cache ''", "stats\nwhy\nverify\nrebuild\nforget\n"},
 		{"bash", "flags", bash + "try spate compare --no", "--no-outputs\n"},
 		{"bash", "values", bash + "try spate runs -o ''", "text\njson\n"},
 		{"bash", "values after an equals sign", bash + "try spate runs --output = j; try spate runs --output =", "json\ntext\njson\n"},

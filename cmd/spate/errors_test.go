@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"spate/cache"
 	"spate/internal/awsclient"
 	"spate/internal/config"
 	"spate/internal/queue"
@@ -151,6 +152,11 @@ func TestWhatServeMissesComesWithHowToMakeIt(t *testing.T) {
 		if !ok || p.what != err.Error() || !strings.Contains(p.todo, want) {
 			t.Errorf("%v: %+v, want %s", err, p, want)
 		}
+	}
+	refused := &cache.RefusedError{Findings: []cache.Finding{{Text: "A rule comes early.", Fix: "Set 34 days."}, {Text: "No stream.", Fix: "Enable it."}}}
+	p, ok := errors.AsType[*problem](missing(refused, cfg))
+	if !ok || p.what != "a controller does not start like this\nA rule comes early.\nNo stream." || p.todo != "Set 34 days. Enable it." {
+		t.Errorf("refused: %+v", p)
 	}
 	if other := errors.New("no answer"); missing(other, cfg) != other { //nolint:errorlint // it must pass as it is
 		t.Error("another error does not pass")

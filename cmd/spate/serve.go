@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 
+	"spate/cache"
 	"spate/controller"
 	"spate/internal/config"
 	"spate/internal/queue"
@@ -57,8 +59,17 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 	return taken(err, "Is another controller running? http.listen, or SPATE_HTTP_LISTEN, gives another address; port 0 takes a free one.")
 }
 
-// missing adds to an error about a table or queue that does not exist how to make it. Others pass.
+// missing adds to an error about a table or queue that does not exist how to make it, and takes apart what is wrong and
+// what to do where settings are not as they must be. Others pass.
 func missing(err error, cfg *config.Config) error {
+	if refused, ok := errors.AsType[*cache.RefusedError](err); ok {
+		p := &problem{what: "a controller does not start like this", err: err}
+		for _, f := range refused.Findings {
+			p.what += "\n" + f.Text
+			p.todo = strings.TrimSpace(p.todo + " " + f.Fix)
+		}
+		return p
+	}
 	creation := ""
 	if lacks, ok := errors.AsType[*queue.MissingError](err); ok {
 		creation = fmt.Sprintf("`aws sqs create-queue --queue-name %s`", lacks.Name)

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"spate/cache"
 	"spate/controller"
 	"spate/examples/reinsurance"
 	"spate/internal/config"
@@ -131,6 +134,27 @@ func TestEachCommandIsDescribed(t *testing.T) {
 	for name := range commands {
 		if !described[name] {
 			t.Errorf("docs/commands.md has no section on %s", name)
+		}
+	}
+}
+
+func TestTheCachesMetricsAreDescribed(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	cache.NewMetrics(registry)
+	descriptions := make(chan *prometheus.Desc, 100)
+	registry.Describe(descriptions)
+	close(descriptions)
+	text := read(t, "docs/commands.md")
+	registered := map[string]bool{}
+	for d := range descriptions {
+		name := regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]
+		if registered[name] = true; !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("docs/commands.md does not describe %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("`(spate_cache_[a-z_]+)`").FindAllStringSubmatch(text, -1) {
+		if !registered[m[1]] {
+			t.Errorf("docs/commands.md describes %s, which is no metric", m[1])
 		}
 	}
 }
