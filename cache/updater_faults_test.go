@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -406,6 +407,46 @@ func TestReceiversDoNotCrowdAServiceThatFails(t *testing.T) {
 		time.Sleep(time.Minute)
 		if s := d.Status(); s.Receivers != 1 || asked > 60*queue.MaxBatch {
 			t.Errorf("%d receivers, %d reads in a minute", s.Receivers, asked)
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTheLedgerHasWhatS3HasThoughDynamoDBThrottlesThreeCallsOfTenAndLeavesItemsUnprocessed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		random := rand.New(rand.NewPCG(7, 8))
+		d.table.took = 5 * time.Millisecond
+		d.table.throttle = func() bool { return random.IntN(10) < 3 }
+		d.table.leave = func(sent int) int { return random.IntN(sent + 1) }
+		var there []job.Key
+		for n, k := range testKeys(0, 3000) {
+			d.queue.send(d.publish(k))
+			if n%5 == 0 {
+				d.queue.send(d.remove(k))
+			} else {
+				there = append(there, k)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		for began := time.Now(); d.queue.depth() > 0; {
+			if time.Since(began) > time.Hour {
+				t.Fatalf("after an hour: %+v", d.Status())
+			}
+			time.Sleep(updateVisibility)
+			d.queue.surface()
+		}
+		d.holds(there...)
+		if d.table.refused < 3000 {
+			t.Errorf("%d items were refused", d.table.refused)
+		}
+		if s := d.Status(); s.Failed == 0 {
+			t.Errorf("%+v: nothing failed", s)
 		}
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
