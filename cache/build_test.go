@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,11 +156,11 @@ func TestABuildWaitsForRedisAndForTheLedger(t *testing.T) {
 	})
 	building := h.session.current.Building
 	h.faults.set(func(f *faults) { f.scan = nil })
-	left := 3
+	var tried atomic.Int64
 	faulty := h.faultyRedis()
 	faulty.set(func(r *redisFaults) {
 		r.before = func(int) error {
-			if left--; left > 0 {
+			if tried.Add(1) < 3 {
 				return errors.New("OOM command not allowed when used memory > 'maxmemory'")
 			}
 			return nil
