@@ -21,7 +21,7 @@ const (
 // view knows how large a set may be and stay compact, for which it otherwise takes Redis's default, how much memory it
 // takes, and when the server was restarted.
 const (
-	RedisCommands        = "+get +set +mget +mset +sadd +srem +smismember +scard +unlink +watch +unwatch +multi +exec"
+	RedisCommands        = "+get +set +mget +mset +sadd +srem +smismember +smembers +scard +unlink +watch +unwatch +multi +exec"
 	RedisClusterCommands = "+cluster|slots +command"
 	RedisTellingCommands = "+info +config|get +memory|usage"
 )

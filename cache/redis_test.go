@@ -61,6 +61,15 @@ func useView(ctx context.Context, client redis.UniversalClient) error {
 	if err := resumed.Verify(ctx); err != nil {
 		return err
 	}
+	read, err := view.members(ctx, resumed.Mark(), 0, 1<<10)
+	if err != nil {
+		return err
+	}
+	for bucket, members := range read {
+		if len(members) != len(bucketed(bits, keys[100:200])[uint32(bucket)]) {
+			return fmt.Errorf("bucket %d has members %v", bucket, members)
+		}
+	}
 	if resumed.outputs() != 100 {
 		return fmt.Errorf("%d outputs, want 100", resumed.outputs())
 	}
@@ -304,4 +313,13 @@ func TestAURLThatCannotBeParsedIsNotRepeated(t *testing.T) {
 			}
 		}
 	}
+}
+
+// bucketed are the members of some keys by bucket.
+func bucketed(bits BucketBits, keys []job.Key) map[uint32][]int64 {
+	members := map[uint32][]int64{}
+	for _, k := range keys {
+		members[bits.bucket(k)] = append(members[bits.bucket(k)], bits.member(k))
+	}
+	return members
 }
