@@ -68,14 +68,14 @@ func (b BucketBits) crowded(outputs int64, limit int) bool {
 	return b.orStart() < maxBucketBits && outputs > b.capacity(limit)/10*9
 }
 
-// bitsFor is the least bits with room for half as many outputs again as are expected: the fuller the buckets, the fewer
+// bitsFor is the least bits with room for a quarter more outputs than are expected: the fuller the buckets, the fewer
 // commands a look-up takes, and the fewer bytes an output. 0 expected: nothing is known.
 func bitsFor(expected int64, limit int) BucketBits {
 	if expected <= 0 {
 		return startBucketBits
 	}
 	for b := minBucketBits; b < maxBucketBits; b++ {
-		if b.capacity(limit) >= expected+expected/2 {
+		if b.capacity(limit) >= expected+expected/4 {
 			return b
 		}
 	}

@@ -83,7 +83,7 @@ func TestAtCapacityHardlyABucketExceedsTheLimit(t *testing.T) {
 	}
 }
 
-func TestBitsAreChosenForHalfAsManyOutputsAgain(t *testing.T) {
+func TestBitsAreChosenForAQuarterMoreOutputs(t *testing.T) {
 	for _, row := range []struct {
 		expected int64
 		limit    int
@@ -92,10 +92,10 @@ func TestBitsAreChosenForHalfAsManyOutputsAgain(t *testing.T) {
 		{0, 512, 16},
 		{1, 512, 12},
 		{1_000_000, 512, 12},
-		{1_200_000, 512, 13},
-		{10_000_000, 512, 16},
-		{17_900_000, 512, 16},
-		{18_000_000, 512, 17},
+		{1_400_000, 512, 13},
+		{10_000_000, 512, 15},
+		{21_500_000, 512, 16},
+		{21_600_000, 512, 17},
 		{50_000_000, 512, 18},
 		{1_000_000_000, 512, 22},
 		{100_000_000_000, 512, 24},
@@ -169,7 +169,7 @@ func TestFalseHitsAreAsProbableAsIsWritten(t *testing.T) {
 		outputs int64
 		bits    BucketBits
 		want    float64 // of a look-up
-	}{{10_000_000, 16, 8.3e-18}, {1_000_000_000, 22, 1.3e-17}} {
+	}{{10_000_000, 15, 1.65e-17}, {1_000_000_000, 22, 1.3e-17}} {
 		if got := bitsFor(row.outputs, defaultIntsetLimit); got != row.bits {
 			t.Errorf("%d outputs have %d bits, want %d", row.outputs, got, row.bits)
 		}
