@@ -10,6 +10,8 @@
 //     stream and is its only writer.
 //   - The [Reconciler] compares the three, slowly and all the time, and has the follower and the updater put right what
 //     differs. [RebuildLedger] makes a lost ledger again from the bucket.
+//   - The [Refresher] is told which outputs runs rest on, and copies those in place that are past half their life: files, then
+//     the manifest, then the ledger's item.
 //   - [Cache.Lookup] asks the view; what that does not know, it asks the ledger; what that does not tell stays unknown.
 //
 // Notifications and stream records are hints about which key changed. What is true of the key is read where it is
@@ -57,6 +59,10 @@
 //   - A rebuild of the ledger and a deletion in S3: what was written is looked at once more, and removed if it is gone. The
 //     item is wrong for as long as that takes; where the process dies in between, until it is tried again or a sample
 //     finds it.
+//   - A refresh and a retraction, in whatever process: the refresh. It puts the manifest only over the one that it has read, and
+//     changes the ledger's item only where there is one of an older output, so that nothing deleted comes back.
+//   - A refresh and an output that is made anew: the refresh, in the same way.
+//   - Two refreshes: both put the same bytes, and the ledger keeps the later date. The notifications of either change nothing.
 //   - Two followers, because a paused one does not know that it has been replaced: each write of the epoch record
 //     carries a version, each write of the view the sequence; the older follower finds either ahead of it and ends with
 //     [ErrSuperseded], without having changed anything.
@@ -82,6 +88,6 @@
 //
 // # Neighbours
 //
-// The planner asks which keys need no job and retracts outputs that proved gone; the controller runs the updater and
+// The planner asks which keys need no job, tells on which outputs a run rests, and retracts outputs that proved gone; the controller runs the updater and
 // the follower while it holds the lease. Workers never come here.
 package cache

@@ -148,7 +148,7 @@ func (w *world) join() *process {
 	p.Cache, err = New(Options{
 		Redis: p.redis, DynamoDB: clients.DynamoDB, Streams: clients.Streams, OutputsTable: outputsTable,
 		Records: NewTableRecords(table.New(clients.DynamoDB, runsTable)), Queue: queue.At(clients.SQS, w.queueURL),
-		Objects: objects.New(clients.S3, testBucket), Bucket: testBucket, Retention: w.retention, Log: w.log(),
+		Objects: objects.New(clients.S3, testBucket), Bucket: testBucket, Retention: w.retention, RefreshPerSecond: 1000, Log: w.log(),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -458,11 +458,14 @@ type redisError string
 func (e redisError) Error() string { return string(e) }
 func (redisError) RedisError()     {}
 
-// publish puts a manifest, as workers do, in the place of any there is.
+// publish puts a file and a manifest, as workers do, in the place of any there are.
 func (w *world) publish(k job.Key) {
 	w.t.Helper()
 	m := job.Manifest{V: job.MessageVersion, Key: k, Attempt: "a", Run: "run", Files: []job.File{{Path: "out", Size: 7}}}
 	data, err := m.Encode()
+	if err == nil {
+		_, err = w.bucket.Put(w.t.Context(), m.Object(m.Files[0]), make([]byte, 7), objects.Condition{})
+	}
 	if err == nil {
 		_, err = w.bucket.Put(w.t.Context(), job.ManifestPath(k), data, objects.Condition{})
 	}
