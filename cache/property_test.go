@@ -149,7 +149,7 @@ func (h *history) act() {
 	i := h.key()
 	k := h.keys[i]
 	seconds := func(from, to int) time.Duration { return time.Duration(from+h.random.IntN(to-from)) * time.Second }
-	switch h.random.IntN(29) {
+	switch h.random.IntN(28) {
 	case 0, 1, 2, 3, 4, 5:
 		for _, k := range h.keys[i:min(i+1+h.random.IntN(4), len(h.keys))] {
 			h.say("published: %s", k.Short())
@@ -263,9 +263,14 @@ func (h *history) act() {
 	case 26:
 		h.say("the view is built anew")
 		h.leader.Follower.Rebuild()
-	case 27, 28:
-		h.say("a run rests on all that there is") // and what is due is refreshed
+	case 27:
+		if h.retention <= 2*time.Minute { // until about half of what there is is due
+			h.pass(h.retention * 6 / 10)
+		}
+		h.say("a run rests on all that there is; removed meanwhile: %s", k.Short())
 		h.leader.Used(h.keys)
+		time.Sleep(time.Duration(h.random.IntN(150)) * time.Millisecond)
+		h.remove(k)
 	}
 }
 
