@@ -156,9 +156,10 @@ func TestAForgottenOutputIsGoneFromManifestAndLedgerAndItIsKnownWhoDidIt(t *test
 	h := newHouse(t)
 	w, s3 := h.witnesses()
 	runs := table.New(h.clients.DynamoDB, runsTable)
-	keys := testKeys(0, 3)
-	there, anew, onlyLedger := keys[0], keys[1], keys[2]
+	keys := testKeys(0, 4)
+	there, anew, meanwhile := keys[0], keys[1], keys[3] // the ledger alone has the other
 	h.put(keys...)
+	s3.put(job.ManifestPath(meanwhile), "etag", start)
 	s3.put(job.ManifestPath(there), "etag", start)
 	s3.put(job.AttemptPrefix(there, "a1")+"value.txt", "file", start)
 	s3.put(job.ManifestPath(anew), "etag", start)
@@ -168,16 +169,20 @@ func TestAForgottenOutputIsGoneFromManifestAndLedgerAndItIsKnownWhoDidIt(t *test
 	}
 	s3.put(job.ManifestPath(anew), "another", start)
 
-	for i, want := range []error{nil, ErrMadeAnew, nil} {
+	for i, want := range []error{nil, ErrMadeAnew, nil, ErrMadeAnew} {
+		if keys[i] == meanwhile { // between the two deletions
+			s3.onHead = func() { s3.put(job.ManifestPath(meanwhile), "another", time.Now()) }
+		}
 		if _, err := w.Forget(t.Context(), runs, told[i], "me", "wrong"); !errors.Is(err, want) || want == nil && err != nil {
 			t.Errorf("forgetting %d: error %v, want %v", i, err, want)
 		}
 	}
-	told, err = w.Ask(t.Context(), start, there, anew, onlyLedger)
+	s3.onHead = nil
+	told, err = w.Ask(t.Context(), start, keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []job.Presence{job.Miss, job.Hit, job.Miss} {
+	for i, want := range []job.Presence{job.Miss, job.Hit, job.Miss, job.Hit} {
 		if told[i].S3 != want || told[i].Ledger != want {
 			t.Errorf("afterwards %d is %+v, want %s", i, told[i], want)
 		}

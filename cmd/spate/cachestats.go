@@ -122,10 +122,10 @@ func printCacheStatus(w page, now time.Time, s cache.Status) {
 func cacheLine(s cache.Status) string {
 	text := "Output cache: "
 	switch {
-	case s.State == cache.StateLive && !s.Follower.Behind:
-		text += fmt.Sprintf("live, %s, %s behind", grouped(s.View.Outputs)+" "+plural(int(s.View.Outputs), "output"), lag(s.Follower.LagSeconds))
-	case s.Follower.Behind:
+	case s.State == cache.StateLive && s.Follower.Behind:
 		text += "too far behind the ledger, which answers instead"
+	case s.State == cache.StateLive:
+		text += fmt.Sprintf("live, %s, %s behind", grouped(s.View.Outputs)+" "+plural(int(s.View.Outputs), "output"), lag(s.Follower.LagSeconds))
 	default:
 		text += string(s.State) + "; the ledger answers instead"
 	}
@@ -141,7 +141,7 @@ func cacheLine(s cache.Status) string {
 // viewLine says whether the view answers, and with how much.
 func viewLine(s cache.Status) string {
 	switch {
-	case s.Follower.Behind:
+	case s.State == cache.StateLive && s.Follower.Behind:
 		return "does not answer: it is too far behind the ledger, which answers instead, one read a key"
 	case s.State == cache.StateLive:
 		text := fmt.Sprintf("live: epoch %d", s.Epoch)
@@ -278,7 +278,7 @@ func refreshLine(now time.Time, r cache.RefreshStatus) string {
 func buildLine(now time.Time, b cache.BuildStatus) string {
 	switch {
 	case b.Building:
-		text := fmt.Sprintf("epoch %d: %s of about %s outputs, %.0f %%, begun %s", b.Epoch, grouped(b.Scanned), grouped(max(b.Scanned, b.Total)), 100*b.Share, ago(now, b.Began))
+		text := fmt.Sprintf("epoch %d: %s of about %s outputs, %.0f%%, begun %s", b.Epoch, grouped(b.Scanned), grouped(max(b.Scanned, b.Total)), 100*b.Share, ago(now, b.Began))
 		if b.Error != "" {
 			text += "; it waits for this: " + b.Error
 		}

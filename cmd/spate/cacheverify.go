@@ -159,15 +159,16 @@ func printVerification(w page, d time.Duration, v cache.Verification) error {
 	}
 	for _, d := range []struct {
 		kind cache.Disagreement
+		name string
 		text string
 	}{
-		{cache.WrongHit, "wrong hits: view or ledger have the output, and S3 does not"},
-		{cache.LateExpiry, "expire too late: the ledger promises them for longer than S3's copy counts"},
-		{cache.NotInLedger, "not in the ledger, though in S3: their jobs would run again"},
-		{cache.NotInView, "not in the view, though in ledger and S3: their jobs would run again"},
+		{cache.WrongHit, "wrong hit", "view or ledger have the output, and S3 does not"},
+		{cache.LateExpiry, "late expiry", "the ledger promises the output for longer than S3's copy counts"},
+		{cache.NotInLedger, "not in ledger", "S3 has the output; its job would run again"},
+		{cache.NotInView, "not in view", "ledger and S3 have the output; its job would run again"},
 	} {
 		if n := v.Counts[d.kind]; n > 0 {
-			w.paragraph("", fmt.Sprintf("%s %s", grouped(n), d.text))
+			w.paragraph("", fmt.Sprintf("%s %s: %s", grouped(n), d.name, d.text))
 		}
 	}
 	fmt.Fprintln(w)

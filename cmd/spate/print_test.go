@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func someState() state {
 func everything() map[string]func(w page) error {
 	exit := 65
 	runs := someRuns()
-	return map[string]func(w page) error{
+	all := map[string]func(w page) error{
 		"runs":       func(w page) error { return printRuns(w, noon, runs) },
 		"runs-short": func(w page) error { return printRuns(w, noon, runs[1:]) },
 		"status":     func(w page) error { return printStatus(w, someState()) },
@@ -166,6 +167,8 @@ func everything() map[string]func(w page) error {
 			return nil
 		},
 	}
+	maps.Copy(all, cacheTexts())
+	return all
 }
 
 func TestWhatIsPrintedForPeople(t *testing.T) {
