@@ -141,6 +141,9 @@ func TestARealRedisWithoutMemoryRefusesTheWholeBatch(t *testing.T) {
 }
 
 func TestAFailoverToASnapshotTenMinutesOldIsUnknownUntilTheViewIsBuiltAnew(t *testing.T) {
+	if testing.Short() {
+		t.Skip("ten minutes")
+	}
 	kept, gone, later := testKeys(0, 10), testKeys(10, 20), testKeys(20, 30)
 	inWorld(t, append(kept, gone...), func(w *world, leader, reader *process) {
 		if err := w.box.SaveRedis(w.t.Context()); err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	rounds  = flag.Int("rounds", 4, "random histories to try")
+	rounds  = flag.Int("rounds", 3, "random histories to try")
 	seed    = flag.Uint64("seed", 0, "of the first random history; 0: any")
 	verbose = flag.Bool("verbose", false, "print what the processes of random histories log")
 )
@@ -42,7 +42,7 @@ const (
 func TestWhateverHappensTheCacheIsNeverWronglySureAndAlwaysHeals(t *testing.T) {
 	count := *rounds
 	if testing.Short() {
-		count = min(count, 2)
+		count = 1
 	}
 	first := *seed
 	if first == 0 {
@@ -428,8 +428,9 @@ func (h *history) calm() {
 	if h.leader.gate.isDead() {
 		h.lead()
 	}
+	told := h.random.IntN(2) == 0 // else it is for reconciliation to find
 	for _, k := range h.keys {
-		if h.lost[k] { // told days late
+		if h.lost[k] && told { // days late
 			if _, err := h.clients.SQS.SendMessage(h.t.Context(), &sqs.SendMessageInput{QueueUrl: &h.queueURL, MessageBody: aws.String(createdBody(job.ManifestPath(k)))}); err != nil {
 				h.t.Fatal(err)
 			}
@@ -457,12 +458,11 @@ func (h *history) differences() []string {
 	items := h.inLedger(h.keys)
 	answers := h.leader.askView(h.t.Context(), time.Now(), h.keys)
 	for i, k := range h.keys {
-		expires, written := items[k]
-		inLedger := time.Now().Before(expires)
+		inLedger := time.Now().Before(items[k])
 		if inS3 := h.inS3(k); inS3 != inLedger {
 			all = append(all, fmt.Sprintf("%s: in S3 %v, in the ledger %v", k.Short(), inS3, inLedger))
 		}
-		if inView := answers[i] == job.Hit; answers[i] == job.Unknown || inView != inLedger && inLedger == written {
+		if inView := answers[i] == job.Hit; answers[i] == job.Unknown || inView != inLedger {
 			all = append(all, fmt.Sprintf("%s: in the ledger %v, in the view %s", k.Short(), inLedger, answers[i]))
 		}
 	}

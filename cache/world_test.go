@@ -32,6 +32,7 @@ import (
 	"spate/internal/table"
 	"spate/job"
 	"spate/sandbox"
+	"spate/sandbox/fault"
 )
 
 // world is a whole sandbox in virtual time, deployed as for a real controller, and the processes that share it.
@@ -81,6 +82,10 @@ func newWorld(t testing.TB, seed uint64, retention time.Duration) *world {
 	}
 	out, err := w.clients.SQS.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("created")})
 	if err != nil {
+		t.Fatal(err)
+	}
+	account.DynamoDB.TTLDelay = fault.Duration(48 * time.Hour) // the usual time at most (Amazon DynamoDB developer guide, "Using time to live"); and fewer sweeps
+	if err := box.SetAccount(account); err != nil {
 		t.Fatal(err)
 	}
 	w.bucket, w.queueURL = objects.New(w.clients.S3, testBucket), aws.ToString(out.QueueUrl)
