@@ -151,7 +151,7 @@ func newHouse(t testing.TB) *house {
 // newHouseOn uses a Redis, which must be empty.
 func newHouseOn(t testing.TB, client *redis.Client) *house {
 	t.Helper()
-	h := &house{t: t, redis: client, now: start}
+	h := &house{t: t, redis: client, now: time.Now().Truncate(time.Second)} // not start: a view that is a minute old answers nothing
 	h.server, h.clients = openDynamoDB(t)
 	h.faults = &faults{DynamoDB: h.clients.DynamoDB, Streams: h.clients.Streams}
 	h.records = NewTableRecords(table.New(h.clients.DynamoDB, runsTable))

@@ -124,7 +124,7 @@ func TestAPassThatAnEpochsEndCutsShortIsThrownAway(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		leader.Follower.Rebuild()
-		time.Sleep(passDelay + 20*time.Second)
+		time.Sleep(passDelay + 10*time.Second)
 		if s := leader.Reconciler.Status(); s.Discarded != 1 || s.Passes != passes {
 			t.Errorf("status is %+v, %d passes before; want one thrown away", s, passes)
 		}
