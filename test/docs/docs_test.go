@@ -158,3 +158,12 @@ func TestTheCachesMetricsAreDescribed(t *testing.T) {
 		}
 	}
 }
+
+func TestALimitedRedisUsersCommandsAreDocumented(t *testing.T) {
+	text := strings.Join(strings.Fields(read(t, "docs/output-cache.md")), " ")
+	for _, commands := range []string{cache.RedisCommands, cache.RedisClusterCommands, cache.RedisTellingCommands} {
+		if !strings.Contains(text, commands) {
+			t.Errorf("docs/output-cache.md does not have %q", commands)
+		}
+	}
+}
