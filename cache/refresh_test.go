@@ -140,6 +140,20 @@ func TestAnOutputThatSomebodyRefreshedIsLeftAloneAndTheLedgerFollows(t *testing.
 	}
 }
 
+func TestAnItemFromBeforeALongerRetentionLivesAsLongAsItsOutput(t *testing.T) {
+	r, key, _ := newRefreshery(t)
+	created := r.night.Add(-retention / 4)
+	r.objects.publishFiles(key, "a1", created, true, 7, 11)
+	o := Output{Key: key, CreatedAt: created, ExpiresAt: created.Add(retention / 3), Bytes: 18, Run: "run"}
+	if err := r.Ledger.Write(t.Context(), []Output{o}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.refreshes(key, refreshYoung)
+	if got, want := r.item(key).ExpiresAt, created.Add(retention); !got.Equal(want) {
+		t.Errorf("it expires at %s, want %s", got, want)
+	}
+}
+
 func TestAnExpiredOutputIsNotRefreshed(t *testing.T) {
 	r, key, m := newRefreshery(t)
 	r.night = start.Add(retention)

@@ -26,8 +26,9 @@ func (l *Ledger) Peek(ctx context.Context, now time.Time, keys ...job.Key) (map[
 	return out, nil
 }
 
-// Renew writes an output over an older item of its key, and reports whether there was one: an item that was deleted, or
-// that tells of a younger output, stays as it is. It is not counted against the writes per second, of which refreshes are
+// Renew writes an output over an item of its key that is older, or ends earlier although it is of the same moment, as after
+// the retention was made longer; and reports whether there was one. An item that was deleted, or that tells of a younger
+// output, stays as it is. It is not counted against the writes per second, of which refreshes are
 // few.
 func (l *Ledger) Renew(ctx context.Context, o Output) (renewed bool, err error) {
 	if err := l.mortal(o); err != nil {
@@ -40,7 +41,7 @@ func (l *Ledger) Renew(ctx context.Context, o Output) (renewed bool, err error) 
 		_, err := l.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: &l.table, Key: itemKey(o.Key),
 			UpdateExpression:    aws.String("SET created_at = :created, expires_at = :expires, #bytes = :bytes, run_id = :run"),
-			ConditionExpression: aws.String("attribute_exists(#key) AND created_at < :created"),
+			ConditionExpression: aws.String("attribute_exists(#key) AND (created_at < :created OR created_at = :created AND expires_at < :expires)"),
 			ExpressionAttributeNames: map[string]string{
 				"#key": attributeKey, "#bytes": "bytes",
 			},
