@@ -27,10 +27,16 @@
 // In Redis an epoch has a sequence number, which grows with each batch of changes, in the same transaction, and once a
 // second without any. Whoever reads the view reads the sequence before and after, on the same connection, and compares
 // it with what it remembers; a process that remembers nothing takes the number from the runs table. The epoch's keys
-// share one hash slot, so that a cluster loses all of them or none.
+// share one hash slot, so that a cluster loses all of them or none. How many outputs the epoch holds stands beside the
+// sequence; they are counted when somebody takes the epoch over and whenever there is reason to.
+//
+// Each epoch has its own number of buckets ([BucketBits]). One that fills up gives way to a larger one, built beside it.
 //
 //	what happened               what is seen                 who loses
 //	Redis was emptied           no sequence                  unknown; the epoch is retired, another is built
+//	it was restarted            another run id               nobody: the outputs are counted at once
+//	it drops keys               evicted_keys grows           misses, until the outputs are counted, seconds later
+//	outputs are missing         another number of them       unknown; the epoch is retired, another is built
 //	failover lost some writes   the sequence went backwards  the same
 //	an old snapshot came back   backwards, or no sequence    the same
 //	a replica lags              backwards to one reader      unknown, until the follower's next write succeeds

@@ -323,3 +323,15 @@ func bucketed(bits BucketBits, keys []job.Key) map[uint32][]int64 {
 	}
 	return members
 }
+
+func TestTheCommandsOfALimitedUserAreThoseWritten(t *testing.T) {
+	text, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, commands := range []string{RedisCommands + " " + RedisTellingCommands, RedisClusterCommands} {
+		if !strings.Contains(string(text), commands) {
+			t.Errorf("docs/configuration.md does not say %s", commands)
+		}
+	}
+}
