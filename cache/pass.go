@@ -101,7 +101,7 @@ func (r *Reconciler) pass(ctx context.Context, mark Mark, turn *turns) error {
 	if err := sleep(ctx, passDelay); err != nil {
 		return err
 	}
-	m := &memory{bits: mark.Bits, first: first, members: make([][]int64, end-first), left: r.PassBytes / rememberedBytes}
+	m := r.remember(mark.Bits, first, end)
 	if err := r.scan(ctx, mark.Epoch, m); err != nil {
 		if errors.Is(err, errTooMany) {
 			turn.tooMany()
@@ -153,12 +153,16 @@ func (r *Reconciler) scanFrom(ctx context.Context, epoch int64, m *memory, o *Sc
 	return nil
 }
 
-// memory is what a pass remembers of the ledger: the members of some buckets.
+// memory is what was read elsewhere than in the view of the members of some buckets.
 type memory struct {
 	bits    BucketBits
 	first   uint32
 	members [][]int64
 	left    int // for how many more there is room
+}
+
+func (r *Reconciler) remember(bits BucketBits, first, end uint32) *memory {
+	return &memory{bits: bits, first: first, members: make([][]int64, end-first), left: r.PassBytes / rememberedBytes}
 }
 
 func (m *memory) add(k job.Key) {
@@ -216,7 +220,7 @@ func (r *Reconciler) page(ctx context.Context, epoch int64, page Page, m *memory
 		return err
 	}
 	for _, o := range page.Outputs {
-		if rand.Float64() < r.SampleShare {
+		if r.suspects.take(mark, o.Key) || rand.Float64() < r.SampleShare {
 			r.sample(ctx, o.Key)
 		}
 	}
@@ -272,24 +276,35 @@ const (
 
 // extra has dropped what the view has in the watched buckets and the ledger was not seen to have.
 func (r *Reconciler) extra(ctx context.Context, mark Mark, w *watch, m *memory) error {
-	for first := w.first; first < w.end; first += bucketsAtOnce {
-		view, err := r.View.members(ctx, mark, first, min(first+bucketsAtOnce, w.end))
-		if err != nil {
-			return err
-		}
-		var drop []place
-		for i, members := range view {
-			bucket := first + uint32(i)
-			for _, member := range m.lacks(int(bucket-w.first), members) {
-				drop = append(drop, place{bucket, member})
-			}
-		}
+	return r.strangers(ctx, mark, m, func(drop []place) error {
 		for places := range slices.Chunk(drop, maxCorrected) {
 			done := r.Follower.correct(ctx, &correction{epoch: mark.Epoch, drop: places, watch: w})
 			if err := r.through(ctx, done, len(places)); err != nil {
 				return err
 			}
 			r.found(viewExtra, done.removed)
+		}
+		return nil
+	})
+}
+
+// strangers calls do with what the view has in the buckets of a memory and the memory lacks, some buckets at a time.
+func (r *Reconciler) strangers(ctx context.Context, mark Mark, m *memory, do func([]place) error) error {
+	end := m.first + uint32(len(m.members))
+	for first := m.first; first < end; first += bucketsAtOnce {
+		view, err := r.View.members(ctx, mark, first, min(first+bucketsAtOnce, end))
+		if err != nil {
+			return err
+		}
+		var places []place
+		for i, members := range view {
+			bucket := first + uint32(i)
+			for _, member := range m.lacks(int(bucket-m.first), members) {
+				places = append(places, place{bucket, member})
+			}
+		}
+		if err := do(places); err != nil {
+			return err
 		}
 		if err := sleep(ctx, bucketsPause); err != nil {
 			return err

@@ -81,6 +81,8 @@ type Reconciler struct {
 	pace  *rate.Limiter // of read units
 	lists *rate.Limiter // of pages
 
+	suspects suspects
+
 	mu     sync.Mutex
 	status ReconcileStatus
 }

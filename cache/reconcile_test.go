@@ -17,12 +17,17 @@ const passEvery = 30 * time.Second
 // reconciled turns a world with a leader, in which some outputs were published a while ago.
 func reconciled(t *testing.T, retention time.Duration, outputs int, turn func(t *testing.T, w *world, leader *process)) {
 	t.Helper()
+	reconciledSampling(t, 1, retention, outputs, turn)
+}
+
+func reconciledSampling(t *testing.T, share float64, retention time.Duration, outputs int, turn func(t *testing.T, w *world, leader *process)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, retention)
 		defer w.leave()
 		leader := w.join()
 		r := leader.Reconciler
-		r.SampleShare, r.PassEvery, r.WalkEvery, r.Grace = 1, passEvery, passEvery, 10*time.Second
+		r.SampleShare, r.PassEvery, r.WalkEvery, r.Grace = share, passEvery, passEvery, 10*time.Second
 		r.lists.SetLimit(100)
 		w.run(leader)
 		for _, k := range testKeys(0, outputs) {
@@ -30,7 +35,7 @@ func reconciled(t *testing.T, retention time.Duration, outputs int, turn func(t 
 		}
 		time.Sleep(2 * passEvery)
 		all(t, leader.askView(t.Context(), time.Now(), testKeys(0, outputs)), job.Hit)
-		if s := leader.Reconciler.Status(); s.Found != (Differences{}) || s.Failed != 0 || s.Passes == 0 || s.Sampled == 0 || s.Listed == 0 {
+		if s := leader.Reconciler.Status(); s.Found != (Differences{}) || s.Failed != 0 || s.Passes == 0 || share == 1 && s.Sampled == 0 || s.Listed == 0 {
 			t.Fatalf("where nothing is wrong: %+v", s)
 		}
 		turn(t, w, leader)
@@ -115,6 +120,34 @@ func TestAnOutputOfWhoseRemovalNobodyWasToldIsFoundMissing(t *testing.T) {
 			t.Errorf("status is %+v", s)
 		}
 	})
+}
+
+func TestAnOutputThatTheListingDoesNotHaveIsLookedForByThePass(t *testing.T) {
+	reconciledSampling(t, 1e-9, 30*24*time.Hour, 20, func(t *testing.T, w *world, leader *process) {
+		silently(t, w, func() { w.remove(testKey(7)) })
+		time.Sleep(4 * passEvery)
+		all(t, leader.askView(t.Context(), time.Now(), testKeys(7, 8)), job.Miss)
+		if s := leader.Reconciler.Status(); s.Found != (Differences{LedgerExtra: 1}) || s.Missing != 1 {
+			t.Errorf("status is %+v", s)
+		}
+		all(t, leader.askView(t.Context(), time.Now(), testKeys(8, 20)), job.Hit)
+	})
+}
+
+func TestSuspectsAreOfOneEpochAndAreTakenOnce(t *testing.T) {
+	var s suspects
+	mark := Mark{Epoch: 2, Bits: 16}
+	at := func(k job.Key) place { return place{mark.Bits.bucket(k), mark.Bits.member(k)} }
+	low, high := job.Key{0, 1}, job.Key{0xff, 1}
+	s.replace(2, 0, 256, []place{at(low)})
+	s.replace(2, 0xff00, 0x10000, []place{at(high)})
+	if s.take(Mark{Epoch: 3, Bits: 16}, low) || s.take(mark, job.Key{0, 2}) || !s.take(mark, low) || s.take(mark, low) {
+		t.Error("a suspect is taken once, in its epoch")
+	}
+	s.replace(2, 0xff00, 0x10000, nil)
+	if s.take(mark, high) {
+		t.Error("one that a later listing has is no suspect")
+	}
 }
 
 func TestAPassThatAnEpochsEndCutsShortIsThrownAway(t *testing.T) {

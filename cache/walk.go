@@ -5,19 +5,23 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"spate/internal/objects"
 	"spate/job"
 )
 
+// prefixes are how many outputs lie below: the first byte of a key names its prefix.
+const prefixes = 256
+
 // walk lists the bucket, prefix by prefix and for ever, and has those outputs looked at that the cache does not know of:
-// their notifications were lost.
+// their notifications were lost. What the view has below a prefix and the listing did not is suspect: the next pass through
+// the ledger, which knows its key, looks for it in the bucket.
 func (r *Reconciler) walk(ctx context.Context) error {
-	const prefixes = 256
 	listed, began := 0, time.Now()
 	for prefix := rand.IntN(prefixes); ; prefix = (prefix + 1) % prefixes {
-		if err := r.walkPrefix(ctx, fmt.Sprintf("%02x", prefix)); err != nil {
+		if err := r.walkPrefix(ctx, prefix); err != nil {
 			return err
 		}
 		listed++
@@ -35,12 +39,18 @@ func (r *Reconciler) walk(ctx context.Context) error {
 }
 
 // walkPrefix lists one prefix to its end, whatever fails on the way.
-func (r *Reconciler) walkPrefix(ctx context.Context, digits string) error {
+func (r *Reconciler) walkPrefix(ctx context.Context, prefix int) error {
+	mark, err := r.steady(ctx) // without the view the ledger would have to be asked for everything
+	if err != nil {
+		return err
+	}
+	buckets := uint32(mark.Bits.buckets() / prefixes)
+	seen := r.remember(mark.Bits, uint32(prefix)*buckets, uint32(prefix+1)*buckets)
 	after := ""
 	for failures := 0; ; failures++ {
-		err := r.walkFrom(ctx, job.OutputsBelow(digits), &after)
+		err := r.walkFrom(ctx, job.OutputsBelow(fmt.Sprintf("%02x", prefix)), &after, seen)
 		if err == nil {
-			return nil
+			return r.suspect(ctx, mark, seen)
 		}
 		if err := r.hold(ctx, "the walk through the bucket waits", err, failures); err != nil {
 			return err
@@ -48,7 +58,77 @@ func (r *Reconciler) walkPrefix(ctx context.Context, digits string) error {
 	}
 }
 
-func (r *Reconciler) walkFrom(ctx context.Context, prefix string, after *string) error {
+// suspect compares the view with what a listing has seen below a prefix. An output that was made since then is suspect for
+// nothing, which costs a HEAD.
+func (r *Reconciler) suspect(ctx context.Context, mark Mark, seen *memory) error {
+	now, err := r.steady(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Epoch != mark.Epoch || seen.left < 0 {
+		return nil
+	}
+	var found []place
+	err = r.strangers(ctx, now, seen, func(places []place) error {
+		found = append(found, places...)
+		return nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		r.complain("the view could not be compared with the bucket", err)
+	default:
+		r.suspects.replace(mark.Epoch, seen.first, seen.first+uint32(len(seen.members)), found)
+	}
+	return nil
+}
+
+// suspects are places of the view whose outputs a listing did not find in the bucket. The zero value has none. It is safe
+// for concurrent use.
+type suspects struct {
+	mu     sync.Mutex
+	epoch  int64
+	places map[place]struct{}
+}
+
+// maxSuspects bounds how many are remembered; of more, the first will do.
+const maxSuspects = 100_000
+
+// replace makes these the suspects of some buckets.
+func (s *suspects) replace(epoch int64, first, end uint32, places []place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch != epoch || s.places == nil {
+		s.epoch, s.places = epoch, map[place]struct{}{}
+	}
+	for p := range s.places {
+		if first <= p.bucket && p.bucket < end {
+			delete(s.places, p)
+		}
+	}
+	for _, p := range places {
+		if len(s.places) < maxSuspects {
+			s.places[p] = struct{}{}
+		}
+	}
+}
+
+// take reports whether a key is suspect, once.
+func (s *suspects) take(mark Mark, k job.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.places) == 0 || s.epoch != mark.Epoch {
+		return false
+	}
+	p := place{mark.Bits.bucket(k), mark.Bits.member(k)}
+	_, is := s.places[p]
+	delete(s.places, p)
+	return is
+}
+
+// walkFrom lists until the end or an error, and moves after on.
+func (r *Reconciler) walkFrom(ctx context.Context, prefix string, after *string, seen *memory) error {
 	if err := r.lists.Wait(ctx); err != nil {
 		return err
 	}
@@ -58,6 +138,11 @@ func (r *Reconciler) walkFrom(ctx context.Context, prefix string, after *string)
 		}
 		if err := r.unknown(ctx, page); err != nil {
 			return err
+		}
+		for _, o := range page {
+			if key, ok := job.ParseManifestPath(o.Key); ok && seen.left >= 0 {
+				seen.add(key)
+			}
 		}
 		r.note(func(s *ReconcileStatus) { s.Listed += int64(len(page)) })
 		if len(page) > 0 {
