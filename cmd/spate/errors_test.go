@@ -162,3 +162,22 @@ func TestWhatServeMissesComesWithHowToMakeIt(t *testing.T) {
 		t.Error("another error does not pass")
 	}
 }
+
+func TestACommandThatWasStoppedSaysWhatBecomesOfWhatItBegan(t *testing.T) {
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	goesOn := &problem{what: "stopped watching; the rebuild goes on", err: context.Canceled}
+	for want, err := range map[string]error{
+		goesOn.what: goesOn, "stopped": fmt.Errorf("read: %w", context.Canceled), "no answer": errors.New("no answer"),
+	} {
+		if got := told(stopped, err); got.Error() != want {
+			t.Errorf("%v is told as %v, want %s", err, got, want)
+		}
+	}
+	if err := told(t.Context(), context.Canceled); err != context.Canceled { //nolint:errorlint // it must pass as it is
+		t.Errorf("what was not stopped by a person is told as %v", err)
+	}
+	if told(stopped, nil) != nil {
+		t.Error("a command that succeeded while it was stopped is told as failed")
+	}
+}

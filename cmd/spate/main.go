@@ -136,12 +136,8 @@ func run(p program, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), signals()...)
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	err = parsed.Run(ctx, &p)
-	switch {
-	case err == nil:
+	if err = told(ctx, parsed.Run(ctx, &p)); err == nil {
 		return 0
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		err = &problem{what: "stopped"}
 	}
 	reportError(p, args, err)
 	if wrong, ok := errors.AsType[*problem](err); ok && wrong.usage {
@@ -151,6 +147,14 @@ func run(p program, args []string) int {
 		return job.ExitNothingReceived
 	}
 	return exitFailure
+}
+
+// told is a command's error as it should be read: one that was stopped and does not say what that means has been stopped.
+func told(ctx context.Context, err error) error {
+	if _, says := errors.AsType[*problem](err); !says && errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return &problem{what: "stopped"}
+	}
+	return err
 }
 
 // asMeant is a command line in the form that the parser knows: help and --version are spelt its way, and a number below zero
