@@ -52,7 +52,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "spate_cache_ledger_writes_per_second", Help: "Items a second that may be written: the configured rate, or less while the table refuses some.",
 		}),
 		updaterLag: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "spate_cache_updater_lag_seconds", Help: "Age of the oldest change in the batch of notifications handled last; 0 when there was none to handle.",
+			Name: "spate_cache_updater_lag_seconds", Help: "Age of the oldest change in the last batch of notifications, one that failed included; 0 when there was none to handle.",
 		}),
 		changes: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "spate_cache_view_changes_total", Help: "Keys that the follower added to the view or removed from it.",

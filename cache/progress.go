@@ -4,12 +4,13 @@ import (
 	"sync"
 	"time"
 
+	"spate/internal/queue"
 	"spate/job"
 )
 
 // UpdaterStatus is how the updater does. Its counts begin with the process.
 type UpdaterStatus struct {
-	LagSeconds      float64   `dynamodbav:"lag_seconds" json:"lag_seconds"`                      // age of the oldest change in the last batch that had one; 0 when the queue was found empty since
+	LagSeconds      float64   `dynamodbav:"lag_seconds" json:"lag_seconds"`                      // age of the oldest change in the last batch that had one, one that failed included; 0 when the queue was found empty since and nothing fails
 	LastHandled     time.Time `dynamodbav:"last_handled,omitempty" json:"last_handled,omitzero"` // when a change was last handled
 	Handled         int64     `dynamodbav:"handled" json:"handled"`                              // changes that the ledger has the effect of, those that were stale included
 	Stale           int64     `dynamodbav:"stale" json:"stale"`                                  // changes that needed no look at S3, because there had been one after them
@@ -33,7 +34,7 @@ func (u *Updater) Status() UpdaterStatus {
 // fates are what became of one batch of messages.
 type fates struct {
 	now     time.Time
-	oldest  time.Time // of the changes handled; zero when there was none
+	oldest  time.Time // of the changes, those that failed included; zero when there was none
 	results map[string]int
 }
 
@@ -58,7 +59,7 @@ func (f *fates) add(d delivery, seen map[job.Key]seenOutput, again bool, fault e
 			continue // counted with its message
 		}
 		f.results[result]++
-		if result != resultFailed && !c.At.IsZero() && (f.oldest.IsZero() || c.At.Before(f.oldest)) {
+		if !c.At.IsZero() && (f.oldest.IsZero() || c.At.Before(f.oldest)) {
 			f.oldest = c.At
 		}
 	}
@@ -68,6 +69,7 @@ func (f *fates) add(d delivery, seen map[job.Key]seenOutput, again bool, fault e
 type progress struct {
 	mu     sync.Mutex
 	status UpdaterStatus
+	failed time.Time // when a change failed the last time
 }
 
 func (p *progress) add(f fates) {
@@ -80,6 +82,9 @@ func (p *progress) add(f fates) {
 	s.Foreign += int64(f.results[resultForeign])
 	s.Parked += int64(f.results[resultParked])
 	s.Failed += int64(f.results[resultFailed])
+	if f.results[resultFailed] > 0 {
+		p.failed = f.now
+	}
 	if handled > 0 {
 		s.LastHandled = f.now
 	}
@@ -88,11 +93,18 @@ func (p *progress) add(f fates) {
 	}
 }
 
-// caughtUp says that the queue had nothing to give.
-func (p *progress) caughtUp() {
+// failedFor is for how long an empty queue proves nothing after a change failed: its message is hidden until it comes again.
+const failedFor = updateVisibility + queue.MaxWait
+
+// caughtUp says that the queue had nothing to give, and reports whether that is because everything was handled.
+func (p *progress) caughtUp(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if now.Sub(p.failed) < failedFor {
+		return false
+	}
 	p.status.LagSeconds = 0
+	return true
 }
 
 // receivers says how many there are more or fewer, unless that were more than a limit, and whether that is so now.

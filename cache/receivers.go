@@ -79,8 +79,9 @@ func (u *Updater) turn(ctx context.Context, group *errgroup.Group, wait time.Dur
 		return 0, err
 	}
 	if len(messages) == 0 {
-		u.progress.caughtUp()
-		u.Metrics.caughtUp()
+		if u.progress.caughtUp(time.Now()) {
+			u.Metrics.caughtUp()
+		}
 		return 0, nil
 	}
 	if err := u.Handle(ctx, time.Now(), messages); err != nil {

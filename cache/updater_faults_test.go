@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +230,39 @@ func TestWhatFailedIsNotRememberedAsHandled(t *testing.T) {
 		}
 		if s := d.Status(); s.Failed != 2 || s.Stale != 0 || s.Handled != 3 { // what comes again is looked at
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestAnEmptyQueueIsNoProofThatTheUpdaterIsUpToDateWhileAChangeFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		put := d.publish(testKey(1))
+		d.queue.send(strings.Replace(put, "2026-11-21T09:30:00.125Z", time.Now().Add(-10*time.Minute).UTC().Format(time.RFC3339), 1))
+		turns := func() {
+			for range 3 {
+				_, _ = d.turn(t.Context(), nil, time.Millisecond)
+			}
+		}
+		d.objects.fail = func(string) error { return &apiError{"SlowDown"} }
+		for range 5 {
+			turns()
+			if s := d.Status(); s.LagSeconds < 600 || s.Failed == 0 {
+				t.Fatalf("with a change that is ten minutes old and fails: %+v", s)
+			}
+			time.Sleep(updateVisibility)
+			turns() // the queue is a little late
+			if s := d.Status(); s.LagSeconds < 600 {
+				t.Fatalf("before the change came again: %+v", s)
+			}
+			d.queue.surface()
+		}
+		d.objects.fail = nil
+		turns()
+		time.Sleep(updateVisibility + queue.MaxWait)
+		turns()
+		if s := d.Status(); s.LagSeconds != 0 || s.Handled != 1 || d.queue.depth() != 0 {
+			t.Errorf("when all is done: %+v", s)
 		}
 	})
 }
