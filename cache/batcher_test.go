@@ -214,8 +214,11 @@ func TestABatchThatOthersWaitForGoesOnWhenOneOfItsCallersLeaves(t *testing.T) {
 		time.Sleep(gatherTime * 2)
 		leave()
 		synctest.Wait()
-		if !errors.Is(gone[testKey(1)], context.Canceled) || len(f.batches) != 0 {
-			t.Errorf("the one that left is told %v; %d batches have ended", gone, len(f.batches))
+		f.mu.Lock()
+		ended := len(f.batches)
+		f.mu.Unlock()
+		if !errors.Is(gone[testKey(1)], context.Canceled) || ended != 0 {
+			t.Errorf("the one that left is told %v; %d batches have ended", gone, ended)
 		}
 		_ = callers.Wait()
 		if stays != nil || len(f.batches) != 1 {

@@ -345,7 +345,10 @@ func TestAThirdOfTheTransactionsFailingBeforeOrAfterTheirEffectLosesNothing(t *t
 	before := h.liveEpoch()
 	random := rand.New(rand.NewPCG(1, 2))
 	failures := 0
+	var mu sync.Mutex // buckets are counted by several pipelines at the same time
 	fail := func() error {
+		mu.Lock()
+		defer mu.Unlock()
 		if random.IntN(6) == 0 {
 			failures++
 			return errTimeout

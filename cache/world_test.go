@@ -84,8 +84,9 @@ func newWorld(t testing.TB, seed uint64, retention time.Duration) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	account.DynamoDB.TTLDelay = fault.Duration(48 * time.Hour) // the usual time at most (Amazon DynamoDB developer guide, "Using time to live"); and fewer sweeps
-	if err := box.SetAccount(account); err != nil {
+	late := box.Account()
+	late.DynamoDB.TTLDelay = fault.Duration(48 * time.Hour) // the usual time at most (Amazon DynamoDB developer guide, "Using time to live"); and fewer sweeps
+	if err := box.SetAccount(late); err != nil {
 		t.Fatal(err)
 	}
 	w.bucket, w.queueURL = objects.New(w.clients.S3, testBucket), aws.ToString(out.QueueUrl)
