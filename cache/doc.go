@@ -55,7 +55,8 @@
 //     ledger is written, so that the other sees its effect; and writes of one key are sent one after another, also when the
 //     first's caller has left. No lock spans two processes: there the notification of the later change puts it right.
 //   - A retraction and an output that is made anew: the retraction looks at S3 once more, and leaves the new one. Where S3
-//     does not answer it is forgotten, until any notification of it comes or the ledger is compared with S3.
+//     does not answer it is forgotten, until any notification of it comes or the ledger is compared with S3. An expired item
+//     is written before the deletion, so that the stream tells the follower also of a key that the view alone has.
 //   - A scan that builds an epoch and a removal behind its back: the removal wins; removals during a build are applied
 //     again, from the ledger, before the epoch goes live. While a build is under way the stream's checkpoints stay where
 //     it began: a process that goes on with it reads the removals again.

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"spate/internal/table"
 	"spate/job"
 )
 
@@ -308,6 +309,55 @@ func TestDeadEpochsLeaveNothingInRedis(t *testing.T) {
 	record, _, err := h.records.LoadEpoch(t.Context())
 	if err != nil || len(record.Dead) != 0 {
 		t.Fatalf("dead epochs are %v, error %v; want none", record.Dead, err)
+	}
+}
+
+func TestAHitThatTheViewAloneHasIsForgottenWhoeverAsks(t *testing.T) {
+	h := newHouse(t)
+	w, _ := h.witnesses()
+	h.put(testKeys(0, 5)...)
+	h.settle()
+	byPlanner, withoutS3, byHand := testKey(97), testKey(98), testKey(99)
+	wrong := []job.Key{byPlanner, withoutS3, byHand}
+	if err := h.session.live.Apply(t.Context(), wrong, nil); err != nil {
+		t.Fatal(err)
+	}
+	all(t, h.view(wrong...), job.Hit)
+
+	if err := h.process().Forget(t.Context(), byPlanner); err != nil {
+		t.Fatal(err)
+	}
+	h.objects.fail = func(string) error { return errors.New("503 Slow Down") }
+	if err := h.Forget(t.Context(), withoutS3); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Forget(t.Context(), table.New(h.clients.DynamoDB, runsTable), Testimony{Key: byHand}, "me", ""); err != nil {
+		t.Fatal(err)
+	}
+	h.settle()
+	all(t, h.view(wrong...), job.Miss)
+	all(t, h.view(testKeys(0, 5)...), job.Hit)
+	items, err := h.Ledger.Get(t.Context(), time.Time{}, wrong...)
+	if err != nil || len(items) != 0 {
+		t.Errorf("the ledger keeps %v, error %v", items, err)
+	}
+}
+
+func TestABuriedKeyIsNoHitToAClockThatIsBehind(t *testing.T) {
+	h := newHouse(t)
+	k := testKey(1)
+	h.put(k)
+	if err := h.Ledger.bury(t.Context(), time.Now(), k); err != nil {
+		t.Fatal(err)
+	}
+	answers, err := h.Ledger.Lookup(t.Context(), time.Now().Add(-buried/2), []job.Key{k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all(t, answers, job.Miss)
+	late := Output{Key: k, CreatedAt: start.Add(-time.Second), ExpiresAt: start.Add(retention - time.Second)} // a refresh of what is being forgotten
+	if renewed, err := h.Ledger.Renew(t.Context(), late); err != nil || renewed {
+		t.Errorf("renewed: %v, error %v", renewed, err)
 	}
 }
 

@@ -38,7 +38,7 @@ var ErrMadeAnew = errors.New("it was made anew meanwhile")
 
 // Forget takes an output back that somebody asked about before: told is what was found then. First it is noted who did it, then
 // the manifest is deleted, if it is still the one that was found ([ErrMadeAnew]), and then the ledger's item; the follower
-// takes it out of the view. An output that is not there is no error: what the ledger may say of it is deleted all the same.
+// takes it out of the view. An output that is not there is no error: what ledger or view may say of it is deleted all the same.
 //
 // Manifest first: from then on S3 denies the output, and whoever looks there, as the updater does, cannot put it back. An
 // updater that had read the manifest just before may write its item just after this deleted it: S3 tells of the removal,
@@ -67,6 +67,9 @@ func (w Witnesses) Forget(ctx context.Context, records *table.Table, told Testim
 	case err == nil && info.LastModified.Add(w.Retention).After(now):
 		return f, fmt.Errorf("forget output %s: %w", told.Key.Short(), ErrMadeAnew)
 	case err != nil && !errors.Is(err, objects.ErrNotFound):
+		return f, fmt.Errorf("forget output %s: %w", told.Key.Short(), err)
+	}
+	if err := w.Ledger.bury(ctx, now, told.Key); err != nil {
 		return f, fmt.Errorf("forget output %s: %w", told.Key.Short(), err)
 	}
 	if err := w.Ledger.Write(ctx, nil, []job.Key{told.Key}); err != nil {

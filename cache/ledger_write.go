@@ -56,6 +56,16 @@ func (l *Ledger) Write(ctx context.Context, puts []Output, deletes []job.Key) er
 	return nil
 }
 
+// buried is how long before now a buried key's item expired: no two clocks are so far apart that it is a hit to one of them.
+const buried = time.Hour
+
+// bury puts an item of the key that is past its expiry over any there is, to be deleted next. The stream tells nothing of the
+// deletion of an item that is not there; of this one it tells, so that the follower takes the key out of a view that alone has
+// it, whichever process asks for that.
+func (l *Ledger) bury(ctx context.Context, now time.Time, key job.Key) error {
+	return l.Write(ctx, []Output{{Key: key, CreatedAt: now, ExpiresAt: now.Add(-buried)}}, nil)
+}
+
 func (l *Ledger) writes(puts []Output, deletes []job.Key) ([]*write, error) {
 	byKey := make(map[job.Key]Output, len(puts))
 	for _, o := range puts {

@@ -184,7 +184,7 @@ func TestAKeyIsLockedFromTheLookAtS3UntilTheLedgerIsWritten(t *testing.T) {
 	if err := h.Forget(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}
-	if looked != 2 || wrote != 2 || !free() {
+	if looked != 3 || wrote != 2 || !free() {
 		t.Errorf("%d looks, %d writes, free afterwards: %v", looked, wrote, free())
 	}
 }
