@@ -361,6 +361,30 @@ func TestABuriedKeyIsNoHitToAClockThatIsBehind(t *testing.T) {
 	}
 }
 
+func TestAnItemThatCannotBeReadIsAMissAndHoldsNothingUp(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKeys(0, 5)...)
+	h.settle()
+	unread, behind := testKey(3), testKey(8)
+	if _, err := h.clients.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(outputsTable), Item: map[string]dynamodbtypes.AttributeValue{
+		"key": &dynamodbtypes.AttributeValueMemberS{Value: unread.String()}, "expires_at": &dynamodbtypes.AttributeValueMemberS{Value: "tomorrow"},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	h.put(behind)
+	h.settle()
+	all(t, h.view(unread), job.Miss)
+	all(t, h.view(behind), job.Hit)
+	answers, err := h.Ledger.Lookup(t.Context(), h.now, []job.Key{unread, behind})
+	if err != nil || answers[0] != job.Miss || answers[1] != job.Hit {
+		t.Errorf("the ledger says %v, error %v", answers, err)
+	}
+
+	h.put(unread) // whoever writes it anew mends it
+	h.settle()
+	all(t, h.view(unread), job.Hit)
+}
+
 func TestAFollowerThatWasReplacedEndsWithoutHavingWritten(t *testing.T) {
 	h := newHouse(t)
 	h.put(testKeys(0, 10)...)

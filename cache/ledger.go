@@ -80,7 +80,7 @@ func (o *LedgerOptions) validate() error {
 }
 
 // Ledger is the durable half of the cache: one DynamoDB item an output. Readers take an item past its expiry for
-// absent, whether or not the table's time to live has deleted it. It is safe for concurrent use.
+// absent, whether or not the table's time to live has deleted it, and one that they cannot read too. It is safe for concurrent use.
 type Ledger struct {
 	client    DynamoDB
 	table     string
@@ -138,10 +138,10 @@ func (l *Ledger) get(ctx context.Context, now time.Time, how readBy, keys []job.
 		}
 		for _, item := range out.Responses[l.table] {
 			o, err := parseOutput(item)
-			if err != nil {
-				return false, err
-			}
-			if o.ExpiresAt.After(now) {
+			switch {
+			case err != nil: // nobody can read it the next time either: it is no answer, and so a miss
+				l.metrics.unread()
+			case o.ExpiresAt.After(now):
 				into[o.Key] = o
 			}
 		}

@@ -15,6 +15,7 @@ type Metrics struct {
 	lookupSeconds prometheus.Histogram
 	notifications *prometheus.CounterVec
 	ledgerWrites  *prometheus.CounterVec
+	ledgerUnread  prometheus.Counter
 	ledgerRate    prometheus.Gauge
 	updaterLag    prometheus.Gauge
 	changes       *prometheus.CounterVec
@@ -48,6 +49,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		ledgerWrites: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "spate_cache_ledger_writes_total", Help: "Items sent to the ledger's table, by whether it took them or refused them for now.",
 		}, []string{"result"}),
+		ledgerUnread: auto.NewCounter(prometheus.CounterOpts{
+			Name: "spate_cache_ledger_unread_items_total", Help: "Items of the ledger's table, each time that they were looked up and could not be read: they count as absent.",
+		}),
 		ledgerRate: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "spate_cache_ledger_writes_per_second", Help: "Items a second that may be written: the configured rate, or less while the table refuses some.",
 		}),
@@ -143,6 +147,12 @@ func (m *Metrics) wrote(taken, refused int) {
 	if m != nil {
 		m.ledgerWrites.WithLabelValues("taken").Add(float64(taken))
 		m.ledgerWrites.WithLabelValues("refused").Add(float64(refused))
+	}
+}
+
+func (m *Metrics) unread() {
+	if m != nil {
+		m.ledgerUnread.Inc()
 	}
 }
 
