@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,7 +22,8 @@ type findings struct {
 	skipped  []string // by name, and why
 	notes    []string // exceptions that are not needed any more
 	failures []string // of the facts that are broken
-	problems []error  // of the clients by others
+	problems []error  // of the clients by others, and of the cache
+	caches   []string // servers on which the cache works
 }
 
 // atOnce is how many facts are checked on one server at the same time, and how many servers are.
@@ -103,7 +105,25 @@ func (f *findings) server(ctx context.Context, k *kit, s server) error {
 			f.judge(s.name, fact, outcome)
 		}
 	}
+	if s.cache && ctx.Err() == nil {
+		f.runCache(ctx, s.name, target)
+	}
 	return f.unfinished(ctx, s.name)
+}
+
+// runCache has the cache's loops run on a server.
+func (f *findings) runCache(ctx context.Context, name string, target contract.Target) {
+	expired, err := runCache(ctx, target)
+	if ctx.Err() != nil {
+		return // the failure is not the server's
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.problems = append(f.problems, fmt.Errorf("the cache on %s: %w", name, err))
+		return
+	}
+	f.caches = append(f.caches, fmt.Sprintf("%s: an expired output left the view after %s", name, expired.Round(100*time.Millisecond)))
 }
 
 // unfinished skips the rest of a server when there is no time left. It fails when the command is to end.
@@ -158,9 +178,10 @@ func (f *findings) print(w io.Writer) {
 		title string
 		lines []string
 	}{
+		{"THE CACHE'S LOOPS RUN", f.caches},
 		{"EXCEPTIONS THAT ARE NOT NEEDED ANY MORE", f.notes},
 		{"BROKEN", f.failures},
-		{"CLIENTS BY OTHERS FAILED", texts(f.problems)},
+		{"CLIENTS BY OTHERS, OR THE CACHE, FAILED", texts(f.problems)},
 		{"SKIPPED: COULD NOT BE INSTALLED OR STARTED HERE", f.skipped},
 	} {
 		if len(part.lines) > 0 {

