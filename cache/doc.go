@@ -72,7 +72,8 @@
 //   - Two refreshes: both put the same bytes, and the ledger keeps the later date. The notifications of either change nothing.
 //   - Two followers, because a paused one does not know that it has been replaced: each write of the epoch record
 //     carries a version, each write of the view the sequence; the older follower finds either ahead of it and ends with
-//     [ErrSuperseded], without having changed anything.
+//     [ErrSuperseded], without having changed anything. The newer one's first write raises the sequence by 2³², beyond every
+//     write of the older one that may still arrive or never did.
 //   - A crash between an effect and its checkpoint: the records are read again, which changes nothing. The sequence is
 //     remembered before the checkpoints, so that what is checkpointed cannot be lost from Redis unseen.
 //

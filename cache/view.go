@@ -172,7 +172,7 @@ func (v *View) Resume(ctx context.Context, at Mark) (*Writer, error) {
 	}
 	return &Writer{
 		mu: newSlowLock(), view: v, epoch: at.Epoch, bits: at.Bits.orStart(), limit: v.intsetLimit(ctx), confirmed: sequence, attempted: sequence,
-		tally: count, doubted: true,
+		leap: takeoverLeap, tally: count, doubted: true,
 	}, nil
 }
 

@@ -31,9 +31,14 @@ type Writer struct {
 	mu        slowLock
 	confirmed int64 // the last sequence known to be written
 	attempted int64 // the last sequence that may have been written; later than confirmed after an ambiguous failure
+	leap      int64 // by how much more the first write raises the sequence
 	tally     tally
 	doubted   bool // what Redis holds may not be what was written
 }
+
+// takeoverLeap is by how much the first write of an epoch's next writer raises the sequence: beyond everything that the one
+// before may have attempted, which takes what is not above it for its own.
+const takeoverLeap = 1 << 32
 
 // Commands that change buckets.
 const (
@@ -107,8 +112,8 @@ func (w *Writer) commit(ctx context.Context, changes []command) error {
 	return nil
 }
 
-// transact is one try. Every try has a sequence of its own: what an earlier one may have written stays accepted, since
-// it holds all that was confirmed before it.
+// transact is one try. Every try that may have taken place has a sequence of its own: what an earlier one may have written
+// stays accepted, since it holds all that was confirmed before it. One that found the sequence changed under it has none.
 func (w *Writer) transact(ctx context.Context, changes []command) error {
 	sequenceKey := w.view.sequenceKey(w.epoch)
 	return w.view.client.Watch(ctx, func(tx *redis.Tx) error {
@@ -122,7 +127,8 @@ func (w *Writer) transact(ctx context.Context, changes []command) error {
 		if have > w.attempted {
 			return ErrSuperseded
 		}
-		w.attempted++
+		attempted, leap := w.attempted, w.leap
+		w.attempted, w.leap = attempted+1+leap, 0
 		before, within := w.tally, w.tally.with(changes)
 		w.tally = within // until Redis says what was new and what was there
 		changed := make([]*redis.IntCmd, len(changes))
@@ -138,7 +144,7 @@ func (w *Writer) transact(ctx context.Context, changes []command) error {
 		})
 		switch {
 		case errors.Is(err, redis.TxFailedErr): // nothing took place
-			w.tally = before
+			w.tally, w.attempted, w.leap = before, attempted, leap
 		case raised != nil && errors.Is(raised.Err(), redis.Nil):
 			return ErrLost // emptied between the look and the transaction
 		case err == nil:
