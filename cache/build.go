@@ -198,10 +198,7 @@ const buildPause = 30 * time.Second
 // beginBuild gives out the next epoch and starts to fill it.
 func (s *session) beginBuild(ctx context.Context, now time.Time) error {
 	if s.current.Building == 0 { // else Redis did not answer the last time, and the number is still unused
-		expected, total, err := s.expected(ctx)
-		if err != nil {
-			return err
-		}
+		expected, total := s.expected(ctx)
 		next := s.current.begin(s.View.bitsFor(ctx, expected))
 		next.Progress = Progress{Began: now, Total: total, Segments: make([]Segment, s.Segments)}
 		if err := s.save(ctx, next); err != nil {
@@ -217,14 +214,18 @@ func (s *session) beginBuild(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// expected is about how many outputs the next epoch will hold, and how many the ledger held when DynamoDB last counted.
-func (s *session) expected(ctx context.Context) (outputs, counted int64, err error) {
+// expected is about how many outputs the next epoch will hold, and how many the ledger held when DynamoDB last counted; 0
+// when it does not tell.
+func (s *session) expected(ctx context.Context) (outputs, counted int64) {
 	outputs = s.current.Outputs
 	if s.live != nil {
 		outputs = max(outputs, s.live.outputs())
 	}
-	counted, err = s.Ledger.Items(ctx)
-	return max(outputs, counted), counted, err
+	counted, err := s.Ledger.Items(ctx)
+	if err != nil {
+		s.Log.Warn().Err(err).Int64("outputs", outputs).Msg("nobody tells how many outputs the ledger holds; the last epoch's are expected")
+	}
+	return max(outputs, counted), counted
 }
 
 // resumeBuild goes on with the epoch that an earlier session was building, if Redis still has what that wrote. It writes

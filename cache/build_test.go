@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/redis/go-redis/v9"
 
 	"spate/internal/table"
 	"spate/job"
@@ -171,6 +172,58 @@ func TestABuildWaitsForRedisAndForTheLedger(t *testing.T) {
 		t.Fatalf("epoch %d is live, want %d: what passes is waited for", got, building)
 	}
 	all(t, h.view(testKeys(0, 40)...), job.Hit)
+}
+
+func TestTheLiveEpochGoesOnWhileAnotherCannotBeBegun(t *testing.T) {
+	h := newHouse(t)
+	faulty := h.faultyRedis()
+	h.put(testKeys(1, 5)...)
+	h.settle()
+	before := h.liveEpoch()
+	faulty.set(func(r *redisFaults) {
+		r.single = func(cmd redis.Cmder) error {
+			if cmd.Name() == "mset" { // with which an epoch begins
+				return errors.New("OOM command not allowed when used memory > 'maxmemory'")
+			}
+			return nil
+		}
+	})
+	h.Follower.Rebuild()
+	h.put(testKey(8))
+	if err := h.Ledger.Write(t.Context(), nil, testKeys(1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	for range 70 { // more than a minute
+		if err := h.follow(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all(t, h.view(testKey(2), testKey(3), testKey(4), testKey(8)), job.Hit)
+	all(t, h.view(testKey(1)), job.Miss)
+	faulty.set(func(r *redisFaults) { r.single = nil })
+	for range 30 {
+		_ = h.follow()
+	}
+	h.settle()
+	if h.liveEpoch() == before {
+		t.Error("the epoch that was asked for is not begun once that is possible")
+	}
+}
+
+func TestABuildBeginsThoughNobodyTellsHowManyOutputsThereAre(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKeys(1, 5)...)
+	h.settle()
+	before := h.liveEpoch()
+	h.faults.set(func(f *faults) {
+		f.describe = func() error { return errors.New("LimitExceededException: too many control plane requests") }
+	})
+	h.Follower.Rebuild()
+	h.settle()
+	if h.liveEpoch() == before {
+		t.Fatal("no epoch is built while the table cannot be described")
+	}
+	all(t, h.view(testKeys(1, 5)...), job.Hit)
 }
 
 func TestARebuildThatIsAskedForThroughTheRunsTableIsAnsweredWhenItsEpochIsLive(t *testing.T) {

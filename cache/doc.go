@@ -86,7 +86,8 @@
 // Without Redis, lookups cost one ledger read a key. Without DynamoDB, the view answers for a minute. Without both,
 // everything is unknown and jobs run. A stream that is followed more than 20 hours behind, of 24 that it keeps, or that
 // was replaced leads to a new epoch. A Redis without memory to write keeps the follower waiting with what it has read. A
-// build waits for whatever passes, and is gone on with by the next process.
+// build waits for whatever passes, and is gone on with by the next process; one that cannot be begun is tried again every half
+// minute, and the live epoch is followed meanwhile.
 //
 // # For people
 //

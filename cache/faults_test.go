@@ -28,6 +28,7 @@ type faults struct {
 	scan        func(segment int32) error // before each page of a scan
 	scanned     func()                    // after each page of a scan; called concurrently
 	records     func() error
+	describe    func() error
 	twice       bool // each stream record comes twice
 }
 
@@ -106,6 +107,13 @@ func (f *faults) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInpu
 	return out, nil
 }
 
+func (f *faults) DescribeTable(ctx context.Context, in *dynamodb.DescribeTableInput, o ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error) {
+	if err := ask(f, func(f *faults) func() error { return f.describe }); err != nil {
+		return nil, err
+	}
+	return f.DynamoDB.DescribeTable(ctx, in, o...)
+}
+
 func (f *faults) Scan(ctx context.Context, in *dynamodb.ScanInput, o ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error) {
 	if err := ask(f, func(f *faults) func() error {
 		if f.scan == nil {
@@ -145,6 +153,7 @@ type redisFaults struct {
 	mu       sync.Mutex
 	before   func(n int) error                     // asked before the n-th pipeline or transaction, from 1
 	after    func(n int, cmds []redis.Cmder) error // asked after its effect
+	single   func(redis.Cmder) error               // asked before a command that is sent by itself
 	pipeline int
 }
 
@@ -154,8 +163,21 @@ func (r *redisFaults) set(change func(*redisFaults)) {
 	change(r)
 }
 
-func (r *redisFaults) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (r *redisFaults) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (r *redisFaults) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (r *redisFaults) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		r.mu.Lock()
+		single := r.single
+		r.mu.Unlock()
+		if single != nil {
+			if err := single(cmd); err != nil {
+				return failAll([]redis.Cmder{cmd}, err)
+			}
+		}
+		return next(ctx, cmd)
+	}
+}
 
 func (r *redisFaults) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {

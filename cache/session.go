@@ -66,10 +66,16 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 	s.takeRequest(ctx, now)
 	wanted := s.live == nil || s.live.crowded() || s.rebuild.Load() || s.request != nil && s.request.Done.IsZero()
 	if wanted && s.build == nil && !now.Before(s.buildAfter) {
-		if err := s.beginBuild(ctx, now); err != nil {
+		err := s.beginBuild(ctx, now)
+		switch {
+		case err == nil:
+			s.rebuild.Store(false)
+		case s.live == nil || errors.Is(err, ErrSuperseded):
 			return false, err
+		default: // the live epoch goes on
+			s.Log.Warn().Err(err).Msg("another epoch cannot be begun yet")
+			s.buildAfter = now.Add(buildPause)
 		}
-		s.rebuild.Store(false)
 	}
 	var pollErr error
 	if len(s.waiting) == 0 {
