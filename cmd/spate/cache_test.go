@@ -90,10 +90,13 @@ func cacheTexts() map[string]func(w page) error {
 				}
 				v.Examples = append(v.Examples, cache.Example{Key: job.Key{byte(i)}, Disagree: kind, View: "miss", Ledger: "hit", S3: "hit", Run: "nightly-42"})
 			}
-			return printVerification(w, 4100*time.Millisecond, v)
+			return printVerification(w, 4100*time.Millisecond, v, false)
 		},
 		"cache-verify-same": func(w page) error {
-			return printVerification(w, 100*time.Millisecond, cache.Verification{Outputs: 1})
+			return printVerification(w, 100*time.Millisecond, cache.Verification{Outputs: 1}, true)
+		},
+		"cache-verify-all": func(w page) error {
+			return printVerification(w, 100*time.Millisecond, cache.Verification{Outputs: 3, Listed: 3, ViewAsked: true}, false)
 		},
 		"cache-forget": func(w page) error {
 			printForgotten(w, cacheForgetView{Outputs: []forgottenView{{Name: "a/b", WasThere: true}, {Name: "a/c"}, {Name: "a/d", WasThere: true, MadeAnew: true}}})

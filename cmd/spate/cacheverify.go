@@ -26,7 +26,8 @@ func (c *cacheVerifyCommand) Help() string {
 		"What they disagree about is asked again three seconds later, and counts if they still do. Nothing is changed: the controller puts differences " +
 		"right by itself, slowly, as it goes through the cache; `spate cache forget` and `spate cache rebuild` do it now.\n\n" +
 		"A wrong hit is an output that view or ledger have and S3 has not: its job would be skipped, until the run looks before it ends. Exit code 1 when there is one; " +
-		"all else costs a job that runs again. S3's requests for a million outputs cost about $0.40.\n\nThe view is asked where Redis can be reached from here."
+		"all else costs a job that runs again. S3's requests for a million outputs cost about $0.40.\n\nThe view is asked where Redis can be reached from here. " +
+		"Outputs that only the view has are found with --run, among those of a run; elsewhere only by the controller."
 }
 
 // Validate checks the flags.
@@ -84,7 +85,7 @@ func (c *cacheVerifyCommand) Run(ctx context.Context, p *program) error {
 	if c.json() {
 		err = printJSON(p.stdout, found)
 	} else {
-		err = printVerification(pageOn(p.stdout), time.Since(began), found)
+		err = printVerification(pageOn(p.stdout), time.Since(began), found, c.RunID != "")
 	}
 	if n := found.Counts[cache.WrongHit]; err == nil && n > 0 {
 		err = &problem{
@@ -137,7 +138,8 @@ func keysOf(ctx context.Context, in *installation, ref string) (keys iter.Seq2[j
 // shownExamples is how many outputs are shown about which the three disagree. JSON has a hundred.
 const shownExamples = 10
 
-func printVerification(w page, d time.Duration, v cache.Verification) error {
+// printVerification prints what was found of all outputs, or of a run's.
+func printVerification(w page, d time.Duration, v cache.Verification, ofRun bool) error {
 	asked := "view, ledger and S3"
 	if !v.ViewAsked {
 		asked = "ledger and S3"
@@ -153,8 +155,14 @@ func printVerification(w page, d time.Duration, v cache.Verification) error {
 	if v.Passing > 0 {
 		w.paragraph("", either(int(v.Passing), "1 difference was gone a few seconds later: it was under way.", "%d differences were gone a few seconds later: they were under way."))
 	}
-	if len(v.Counts) == 0 {
+	same := len(v.Counts) == 0
+	if same {
 		w.paragraph("", "They say the same.")
+	}
+	if v.ViewAsked && !ofRun {
+		w.paragraph("", "Outputs that only the view has were not looked for: `spate cache verify --run RUN` finds those of a run, and the controller finds all in time.")
+	}
+	if same {
 		return nil
 	}
 	for _, d := range []struct {
