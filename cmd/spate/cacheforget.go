@@ -50,7 +50,7 @@ func (c *cacheForgetCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if !c.Yes {
-		if err := confirm(p, c.question(names, told)); err != nil {
+		if err := confirm(ctx, p, c.question(names, told)); err != nil {
 			return err
 		}
 	}

@@ -90,7 +90,7 @@ func (c *killCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if !c.Yes {
-		if err := confirm(p, fmt.Sprintf("Stop all workers of %s? The jobs that they run begin anew.", c.Pool)); err != nil {
+		if err := confirm(ctx, p, fmt.Sprintf("Stop all workers of %s? The jobs that they run begin anew.", c.Pool)); err != nil {
 			return err
 		}
 	}
@@ -269,12 +269,12 @@ func markOf(now time.Time, m scaler.Mark) string {
 	return text
 }
 
-// confirm asks a person, who must be at a terminal. It returns an error unless the answer is yes.
-func confirm(p *program, question string) error {
+// confirm asks a person, who must be at a terminal. It returns an error unless the answer is yes, at once when ctx ends.
+func confirm(ctx context.Context, p *program, question string) error {
 	if f, ok := p.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return &problem{what: "nobody can be asked: standard input is no terminal", todo: "Give --yes if you are sure.", usage: true}
 	}
-	yes, err := answeredYes(p.stdin, p.stderr, question)
+	yes, err := answeredYes(ctx, p.stdin, pageOn(p.stderr), question)
 	if err != nil {
 		return err
 	}
@@ -284,16 +284,28 @@ func confirm(p *program, question string) error {
 	return nil
 }
 
-// answeredYes asks a question and reads the answer's line.
-func answeredYes(from io.Reader, to io.Writer, question string) (bool, error) {
-	fmt.Fprint(to, question+" [y/N] ")
-	answer, err := bufio.NewReader(from).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("read answer: %w", err)
+// answeredYes asks a question and reads the answer's line. Whoever lets ctx end first has not said yes; what reads the
+// line is left behind, as a terminal's read cannot be taken back, and ends with the process.
+func answeredYes(ctx context.Context, from io.Reader, to page, question string) (bool, error) {
+	fmt.Fprint(to, fold(wordsOf(to.asTyped(question)+" [y/N]"), to.width-1, "  ")+" ")
+	type line struct {
+		text string
+		err  error
 	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return true, nil
+	answered := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(from).ReadString('\n')
+		answered <- line{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(to)
+		return false, nil
+	case answer := <-answered:
+		if answer.err != nil && !errors.Is(answer.err, io.EOF) {
+			return false, fmt.Errorf("read answer: %w", answer.err)
+		}
+		text := strings.ToLower(strings.TrimSpace(answer.text))
+		return text == "y" || text == "yes", nil
 	}
-	return false, nil
 }

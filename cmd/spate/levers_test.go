@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -17,10 +19,31 @@ func TestAQuestionIsAnsweredWithYesOrIsNot(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, "yes": true, "n\n": false, "\n": false, "": false, "yesterday\n": false} {
 		var asked bytes.Buffer
-		got, err := answeredYes(strings.NewReader(answer), &asked, "Stop all?")
+		got, err := answeredYes(t.Context(), strings.NewReader(answer), page{Writer: &asked}, "Stop all?")
 		if got != want || err != nil || asked.String() != "Stop all? [y/N] " {
 			t.Errorf("%q: %t, %v, asked %q", answer, got, err, asked.String())
 		}
+	}
+}
+
+func TestAQuestionThatNobodyAnswersEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	silent, typed := io.Pipe()
+	t.Cleanup(func() { typed.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var asked bytes.Buffer
+	if yes, err := answeredYes(ctx, silent, page{Writer: &asked}, "Stop all?"); yes || err != nil || asked.String() != "Stop all? [y/N] \n" {
+		t.Errorf("%t, %v, asked %q", yes, err, asked.String())
+	}
+}
+
+func TestAQuestionFitsIntoItsTerminal(t *testing.T) {
+	t.Parallel()
+	var asked bytes.Buffer
+	_, err := answeredYes(t.Context(), strings.NewReader("y\n"), page{Writer: &asked, width: 20}, "Stop all that are there?")
+	if must(t, err); asked.String() != "Stop all that are\n  there? [y/N] " {
+		t.Errorf("asked %q", asked.String())
 	}
 }
 
@@ -30,7 +53,7 @@ func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { file.Close() })
 	for _, p := range []program{{stdin: file}, {stdin: strings.NewReader("y\n")}} {
-		err := confirm(&p, "Stop all?")
+		err := confirm(t.Context(), &p, "Stop all?")
 		if wrong, ok := errors.AsType[*problem](err); !ok || !wrong.usage {
 			t.Errorf("error %v, want one of usage", err)
 		}
