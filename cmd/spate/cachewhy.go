@@ -132,13 +132,17 @@ func isCached(t cache.Testimony) bool {
 
 // notCached says why an output is not cached, or not wholly; nothing when all is well.
 func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftovers cache.Leftovers, forgotten []cache.Forgotten) []string {
+	reasons := takenBack(now, forgotten)
 	switch t.Disagreement(retention) {
 	case cache.WrongHit:
-		return []string{fmt.Sprintf("S3 has no live manifest of it, and yet %s it is there: S3's notification is on its way, or was lost. A run that counts on it finds "+
-			"out before it ends. `spate cache forget %s` puts it right.", saysSo(t), t.Key)}
+		if len(forgotten) > 0 && t.Ledger != job.Hit {
+			return append(reasons, "S3 and the ledger do not have it any more; the view follows within seconds, when a controller runs.")
+		}
+		return append(reasons, fmt.Sprintf("S3 has no live manifest of it, and yet %s it is there: S3's notification is on its way, or was lost. A run that counts on it finds "+
+			"out before it ends. `spate cache forget %s` puts it right.", saysSo(t), t.Key))
 	case cache.NotInLedger:
-		return []string{"S3 has it and the ledger does not: S3's notification is on its way, or was lost. Comparing the ledger with S3 finds it in time; " +
-			"`spate cache rebuild --from-s3` finds all such outputs now."}
+		return append(reasons, "S3 has it and the ledger does not: S3's notification is on its way, or was lost. Comparing the ledger with S3 finds it in time; " +
+			"`spate cache rebuild --from-s3` finds all such outputs now.")
 	case cache.NotInView:
 		return []string{"S3 and the ledger have it and the view does not: the follower has not come to it yet, or lost it. `spate cache rebuild` builds the view anew."}
 	case cache.LateExpiry:
@@ -146,14 +150,6 @@ func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftov
 	}
 	if t.S3 != job.Miss {
 		return []string{}
-	}
-	var reasons []string
-	for _, f := range forgotten {
-		text := fmt.Sprintf("%s took it back %s", f.By, ago(now, f.At))
-		if f.Reason != "" {
-			text += ": " + f.Reason
-		}
-		reasons = append(reasons, text+".")
 	}
 	switch {
 	case !t.Made.IsZero():
@@ -167,6 +163,19 @@ func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftov
 			countOf(leftovers.Files, "file"), at(leftovers.Newest)))
 	default:
 		reasons = append(reasons, "There is no trace of it: it was never made, or S3 has removed it after it expired.")
+	}
+	return reasons
+}
+
+// takenBack says who took an output back.
+func takenBack(now time.Time, forgotten []cache.Forgotten) []string {
+	var reasons []string
+	for _, f := range forgotten {
+		text := fmt.Sprintf("%s took it back %s", f.By, ago(now, f.At))
+		if f.Reason != "" {
+			text += ": " + f.Reason
+		}
+		reasons = append(reasons, text+".")
 	}
 	return reasons
 }
