@@ -99,6 +99,7 @@ func cacheTexts() map[string]func(w page) error {
 			return printVerification(w, 100*time.Millisecond, cache.Verification{Outputs: 3, Listed: 3, ViewAsked: true}, false)
 		},
 		"cache-forget": func(w page) error {
+			printForgotten(w, cacheForgetView{Silent: true, Outputs: []forgottenView{{Name: "a/c"}}})
 			printForgotten(w, cacheForgetView{Outputs: []forgottenView{{Name: "a/b", WasThere: true}, {Name: "a/c"}, {Name: "a/d", WasThere: true, MadeAnew: true}}})
 			return nil
 		},
@@ -139,6 +140,19 @@ func TestWhyAnOutputIsNotCachedIsSaidAsFarAsItCanBeKnown(t *testing.T) {
 				t.Errorf("said %q, want %q", got, row.want)
 			}
 		})
+	}
+}
+
+func TestForgettingAsksAboutWhatIsThere(t *testing.T) {
+	t.Parallel()
+	told := []cache.Testimony{{S3: job.Hit}, {S3: job.Hit}, {S3: job.Miss}}
+	for n, want := range map[int]string{
+		1: "Forget 1 output (a)? 1 is in S3; its job runs again when it is needed.",
+		3: "Forget 3 outputs (a, b, c)? 2 are in S3; their jobs run again when they are needed.",
+	} {
+		if got := (&cacheForgetCommand{}).question([]string{"a", "b", "c"}[:n], told[:n]); got != want {
+			t.Errorf("asked %q, want %q", got, want)
+		}
 	}
 }
 

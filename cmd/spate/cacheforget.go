@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"spate/cache"
@@ -54,7 +55,11 @@ func (c *cacheForgetCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 	}
-	view := cacheForgetView{Outputs: []forgottenView{}}
+	status, found, err := cache.ReadStatus(ctx, in.runs)
+	if err != nil {
+		return err
+	}
+	view := cacheForgetView{Outputs: []forgottenView{}, Silent: isSilent(time.Now(), status, found)}
 	for i, t := range told {
 		f, err := witnesses.Forget(ctx, in.runs, t, cmp.Or(c.By, asker()), c.Reason)
 		if errors.Is(err, cache.ErrMadeAnew) {
@@ -75,7 +80,7 @@ func (c *cacheForgetCommand) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-// find finds the outputs that are named.
+// find finds the outputs that are named, each once.
 func (c *cacheForgetCommand) find(ctx context.Context, in *installation) (names []string, keys []job.Key, err error) {
 	reader, err := in.reader()
 	if err != nil {
@@ -100,7 +105,9 @@ func (c *cacheForgetCommand) find(ctx context.Context, in *installation) (names 
 			}
 			key, name = found.Job.Key, ref
 		}
-		names, keys = append(names, name), append(keys, key)
+		if !slices.Contains(keys, key) {
+			names, keys = append(names, name), append(keys, key)
+		}
 	}
 	return names, keys, nil
 }
@@ -113,14 +120,15 @@ func (c *cacheForgetCommand) question(names []string, told []cache.Testimony) st
 			there++
 		}
 	}
-	return fmt.Sprintf("Forget %s (%s)? %s in S3; its job runs again when it is needed.",
-		countOf(len(told), "output"), someOf(names, shownNames), either(there, "1 is", "%d are"))
+	follows := either(there, "1 is in S3; its job runs again when it is needed", "%d are in S3; their jobs run again when they are needed")
+	return fmt.Sprintf("Forget %s (%s)? %s.", countOf(len(told), "output"), someOf(names, shownNames), follows)
 }
 
 // cacheForgetView is what was forgotten as programs read it.
 type cacheForgetView struct {
 	Outputs  []forgottenView `json:"outputs"`
 	MadeAnew int             `json:"made_anew"` // of these, the ones that stay
+	Silent   bool            `json:"controller_silent"`
 }
 
 type forgottenView struct {
@@ -140,6 +148,10 @@ func printForgotten(w page, v cacheForgetView) {
 		default:
 			w.paragraph("", o.Name+" was not there; what the ledger may have said of it is deleted.")
 		}
+	}
+	if v.Silent {
+		w.paragraph("", "No controller reports on the cache: the view answers as before until `spate serve` runs, and then forgets within seconds.")
+		return
 	}
 	w.paragraph("", "The view forgets within seconds. Runs under way that counted on it find out before they end.")
 }

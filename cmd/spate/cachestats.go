@@ -58,7 +58,7 @@ func (c *cacheStatsCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	now := time.Now()
-	view := cacheStatsView{Parked: parked, Silent: !found || now.Sub(status.At) > cache.StatusSilence, Hits: hits}
+	view := cacheStatsView{Parked: parked, Silent: isSilent(now, status, found), Hits: hits}
 	if found {
 		view.Status = &status
 	}
@@ -66,6 +66,11 @@ func (c *cacheStatsCommand) Run(ctx context.Context, p *program) error {
 		return printJSON(p.stdout, view)
 	}
 	return printCacheStats(pageOn(p.stdout), now, view)
+}
+
+// isSilent reports whether no controller has reported on the cache for a while.
+func isSilent(now time.Time, s cache.Status, found bool) bool {
+	return !found || now.Sub(s.At) > cache.StatusSilence
 }
 
 // cacheStatsView is how the cache does as programs read it.
