@@ -118,7 +118,7 @@ func (c *cacheRebuildCommand) ledger(ctx context.Context, p *program, in *instal
 	done, err := cache.RebuildLedger(ctx, cache.LedgerRebuildOptions{
 		Objects: in.objects, Ledger: ledger, Cursors: cache.NewTableRecords(in.runs), Retention: in.cfg.Cache.Retention, Fresh: c.Fresh, Log: zerolog.Nop(),
 	}, func(s cache.LedgerRebuild) {
-		line.bar(fmt.Sprintf("%s outputs listed, %s written; prefixes", grouped(s.Outputs), grouped(s.Written)), int64(s.Done), int64(s.Prefixes))
+		line.bar(fmt.Sprintf("%s listed, %s written; prefixes", grouped(s.Outputs)+" "+plural(int(s.Outputs), "output"), grouped(s.Written)), int64(s.Done), int64(s.Prefixes))
 	})
 	line.clear()
 	switch {

@@ -16,7 +16,7 @@ type cacheVerifyCommand struct {
 	configFlag
 	outputFlag
 	RunID  string `name:"run" help:"Verify the outputs of a run, by its id, the beginning of it, or its name, which is the newest run of that name." placeholder:"RUN" xor:"which"`
-	Sample int    `help:"Verify N outputs of the ledger and N that S3 lists, by chance; left out, 1000." placeholder:"N" xor:"which"`
+	Sample *int   `help:"Verify N outputs of the ledger and N that S3 lists, by chance; left out, 1000." placeholder:"N" xor:"which"`
 	All    bool   `help:"Verify all outputs." xor:"which"`
 }
 
@@ -32,8 +32,8 @@ func (c *cacheVerifyCommand) Help() string {
 
 // Validate checks the flags.
 func (c *cacheVerifyCommand) Validate() error {
-	if c.Sample < 0 {
-		return fmt.Errorf("--sample must be 1 or more, not %d", c.Sample)
+	if c.Sample != nil && *c.Sample < 1 {
+		return fmt.Errorf("--sample must be 1 or more, not %d", *c.Sample)
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (c *cacheVerifyCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer release()
-	options := cache.VerifyOptions{Sample: c.Sample}
+	options := cache.VerifyOptions{}
 	total := int64(0)
 	switch {
 	case c.RunID != "":
@@ -63,7 +63,9 @@ func (c *cacheVerifyCommand) Run(ctx context.Context, p *program) error {
 		if total, err = witnesses.Ledger.Items(ctx); err != nil {
 			return err
 		}
-	case c.Sample == 0:
+	case c.Sample != nil:
+		options.Sample = *c.Sample
+	default:
 		options.Sample = defaultSample
 	}
 	if options.Sample > 0 {
@@ -167,16 +169,21 @@ func printVerification(w page, d time.Duration, v cache.Verification, ofRun bool
 	}
 	for _, d := range []struct {
 		kind cache.Disagreement
-		name string
+		one  string
+		many string
 		text string
 	}{
-		{cache.WrongHit, "wrong hit", "view or ledger have the output, and S3 does not"},
-		{cache.LateExpiry, "late expiry", "the ledger promises the output for longer than S3's copy counts"},
-		{cache.NotInLedger, "not in ledger", "S3 has the output; its job would run again"},
-		{cache.NotInView, "not in view", "ledger and S3 have the output; its job would run again"},
+		{cache.WrongHit, "wrong hit", "wrong hits", "view or ledger have the output, and S3 does not"},
+		{cache.LateExpiry, "late expiry", "late expiries", "the ledger promises the output for longer than S3's copy counts"},
+		{cache.NotInLedger, "not in ledger", "not in ledger", "S3 has the output; its job would run again"},
+		{cache.NotInView, "not in view", "not in view", "ledger and S3 have the output; its job would run again"},
 	} {
 		if n := v.Counts[d.kind]; n > 0 {
-			w.paragraph("", fmt.Sprintf("%s %s: %s", grouped(n), d.name, d.text))
+			name := d.many
+			if n == 1 {
+				name = d.one
+			}
+			w.paragraph("", fmt.Sprintf("%s %s: %s", grouped(n), name, d.text))
 		}
 	}
 	fmt.Fprintln(w)

@@ -141,7 +141,7 @@ func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftov
 		return append(reasons, fmt.Sprintf("S3 has no live manifest of it, and yet %s it is there: S3's notification is on its way, or was lost. A run that counts on it finds "+
 			"out before it ends. `spate cache forget %s` puts it right.", saysSo(t), t.Key))
 	case cache.NotInLedger:
-		return append(reasons, "S3 has it and the ledger does not: S3's notification is on its way, or was lost. Comparing the ledger with S3 finds it in time; " +
+		return append(reasons, "S3 has it and the ledger does not: S3's notification is on its way, or was lost. Comparing the ledger with S3 finds it in time; "+
 			"`spate cache rebuild --from-s3` finds all such outputs now.")
 	case cache.NotInView:
 		return []string{"S3 and the ledger have it and the view does not: the follower has not come to it yet, or lost it. `spate cache rebuild` builds the view anew."}
