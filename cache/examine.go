@@ -11,7 +11,7 @@ import (
 
 // Intervals of what a session looks at beside the sequence.
 const (
-	recountInterval = 5 * time.Second // between counts of an epoch's outputs, however much Redis drops
+	recountInterval = 5 * time.Second // between counts of an epoch's outputs, however much Redis drops and however many answers are lost
 	weighInterval   = time.Minute     // between estimates of the memory they take
 )
 
@@ -82,7 +82,7 @@ func (s *session) recount(ctx context.Context, now time.Time) error {
 	if s.live == nil {
 		return nil
 	}
-	if s.live.certain() && (!s.pulse.dropped || now.Sub(s.pulse.counted) < recountInterval) {
+	if s.live.certain() && !s.pulse.dropped || now.Sub(s.pulse.counted) < recountInterval {
 		return nil
 	}
 	err := s.live.Verify(ctx)

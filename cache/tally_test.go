@@ -4,7 +4,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -133,5 +135,34 @@ func TestABucketThatIsGoneIsLost(t *testing.T) {
 	}
 	if err := h.session.live.Verify(t.Context()); !errors.Is(err, ErrLost) {
 		t.Fatalf("error is %v, want %v", err, ErrLost)
+	}
+}
+
+func TestOutputsAreCountedOnceInAWhileHoweverManyAnswersAreLost(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKeys(1, 50)...)
+	h.settle()
+	var pipelines atomic.Int64
+	h.faultyRedis().set(func(r *redisFaults) {
+		r.after = func(_ int, cmds []redis.Cmder) error {
+			if cmds[0].Name() == "scard" {
+				pipelines.Add(1)
+			}
+			return nil
+		}
+	})
+	const rounds = 30 // of a second each
+	for range rounds {
+		h.session.live.mu.Lock()
+		h.session.live.tally.most++ // as after an answer that was lost
+		h.session.live.mu.Unlock()
+		if err := h.follow(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each := (h.session.live.bits.buckets() + maxCommands - 1) / maxCommands
+	counts, most := int(pipelines.Load())/each, rounds/int(recountInterval/time.Second)+1
+	if counts == 0 || counts > most {
+		t.Errorf("outputs were counted %d times in %d seconds, want 1 to %d times", counts, rounds, most)
 	}
 }
