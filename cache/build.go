@@ -298,8 +298,9 @@ func (s *session) advanceBuild(ctx context.Context, now time.Time) error {
 	if s.request != nil {
 		s.request.Done, s.request.Epoch = now, s.live.Mark().Epoch
 	}
-	mark := s.Epochs.confirm(s.live.Mark())
-	s.Log.Info().Int64("epoch", mark.Epoch).Msg("epoch is live")
+	s.Epochs.keep(s.followed)
+	s.Epochs.confirm(s.live.Mark())
+	s.Log.Info().Int64("epoch", s.live.epoch).Msg("epoch is live")
 	return nil
 }
 

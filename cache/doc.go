@@ -22,7 +22,8 @@
 // # Epochs
 //
 // The view's content belongs to an epoch, a number that is part of every Redis key and never given twice. An epoch is
-// Building → Live → Suspect → Live | Retired; Building → Abandoned. Only Live answers.
+// Building → Live → Suspect → Live | Retired; Building → Abandoned. Only Live answers. An epoch that a process gave up does not
+// answer there again, though the runs table may call it live until that is written.
 //
 // In Redis an epoch has a sequence number, which grows with each batch of changes, in the same transaction, and once a
 // second without any. Whoever reads the view reads the sequence before and after, on the same connection, and compares

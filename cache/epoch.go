@@ -148,11 +148,12 @@ type Epochs struct {
 	records Records
 	log     zerolog.Logger
 
-	mu     sync.Mutex
-	mark   Mark // kept while suspect, so that what comes back must not be older
-	state  State
-	until  time.Time // all changes of the ledger before it are in the epoch
-	loaded time.Time
+	mu      sync.Mutex
+	mark    Mark // kept while suspect, so that what comes back must not be older
+	state   State
+	until   time.Time // all changes of the ledger before it are in the epoch
+	loaded  time.Time
+	retired int64 // the highest epoch that this process gave up: none up to it answers again, whatever the runs table says
 }
 
 // NewEpochs remembers nothing yet.
@@ -195,21 +196,39 @@ func (e *Epochs) Current(ctx context.Context, now time.Time) (Mark, bool) {
 		return Mark{}, false
 	}
 	e.keep(record.Followed)
-	return e.confirm(record.mark()), true
+	return e.confirm(record.mark())
 }
 
-// confirm takes an epoch for live, and remembers the highest sequence of it that was ever seen.
-func (e *Epochs) confirm(mark Mark) Mark {
+// confirm takes an epoch for live, unless it was retired, and remembers the highest sequence of it that was ever seen. It
+// returns what is remembered, and whether that answers.
+func (e *Epochs) confirm(mark Mark) (Mark, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if mark.Epoch < e.mark.Epoch {
-		return e.mark // epochs are never given twice: an older one comes from a slow reader
+	if mark.Epoch < e.mark.Epoch || mark.Epoch <= e.retired {
+		return e.mark, e.state == StateLive // epochs are never given twice: an older one comes from a slow reader
 	}
 	if mark.Epoch == e.mark.Epoch {
 		mark.Sequence = max(mark.Sequence, e.mark.Sequence)
 	}
 	e.mark, e.state = mark, StateLive
-	return mark
+	return mark, true
+}
+
+// retire gives an epoch up for good, and all before it.
+func (e *Epochs) retire(epoch int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.retired = max(e.retired, epoch)
+	if e.mark.Epoch <= e.retired {
+		e.state = StateRetired
+	}
+}
+
+// gone reports whether an epoch was retired.
+func (e *Epochs) gone(epoch int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return epoch <= e.retired
 }
 
 // keep remembers that the live epoch has all changes up to a time.

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"spate/internal/table"
+	"spate/job"
 )
 
 // states writes what a record says of epochs 1 to 4.
@@ -61,16 +63,16 @@ func TestWhatIsRememberedOfAnEpochNeverGoesBack(t *testing.T) {
 	if !e.doubt(2) || e.doubt(2) {
 		t.Error("an epoch becomes suspect once")
 	}
-	if got := e.confirm(Mark{Epoch: 2, Sequence: 5}); got != (Mark{Epoch: 2, Sequence: 10}) {
+	if got, _ := e.confirm(Mark{Epoch: 2, Sequence: 5}); got != (Mark{Epoch: 2, Sequence: 10}) {
 		t.Errorf("after a confirmation from an older record the mark is %v", got)
 	}
-	if got := e.confirm(Mark{Epoch: 1, Sequence: 99}); got != (Mark{Epoch: 2, Sequence: 10}) {
+	if got, _ := e.confirm(Mark{Epoch: 1, Sequence: 99}); got != (Mark{Epoch: 2, Sequence: 10}) {
 		t.Errorf("after a confirmation of an older epoch the mark is %v", got)
 	}
 	if e.doubt(1) || e.State() != StateLive {
 		t.Error("doubt of an older epoch is not about this one")
 	}
-	if got := e.confirm(Mark{Epoch: 3, Sequence: 1}); got != (Mark{Epoch: 3, Sequence: 1}) {
+	if got, _ := e.confirm(Mark{Epoch: 3, Sequence: 1}); got != (Mark{Epoch: 3, Sequence: 1}) {
 		t.Errorf("after a newer epoch the mark is %v", got)
 	}
 }
@@ -98,4 +100,78 @@ func TestTheEpochRecordIsWrittenByOneFollowerAtATime(t *testing.T) {
 	if err != nil || !found || record.Live != 1 || record.Follower != "first" || record.Version != 3 {
 		t.Errorf("record is %+v, found %v, error %v", record, found, err)
 	}
+}
+
+// savingRecords calls back before an epoch record is written, as long as there is something to call.
+type savingRecords struct {
+	Records
+	before func() error
+}
+
+func (r *savingRecords) SaveEpoch(ctx context.Context, record Record) error {
+	if r.before != nil {
+		if err := r.before(); err != nil {
+			return err
+		}
+	}
+	return r.Records.SaveEpoch(ctx, record)
+}
+
+func TestALookUpBeforeTheRecordSaysThatAnEpochIsRetiredDoesNotReviveIt(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKeys(1, 50)...)
+	h.settle()
+	records := &savingRecords{Records: h.records}
+	h.session.records = records
+	looked := false
+	records.before = func() error {
+		if !looked {
+			looked = true
+			if mark, answers := h.Epochs.Current(t.Context(), h.now.Add(2*reloadInterval)); answers {
+				t.Errorf("epoch %d answers while it is being retired", mark.Epoch)
+			}
+		}
+		return nil
+	}
+	if err := h.session.lose(t.Context(), errors.New("its count is wrong")); err != nil || !looked {
+		t.Fatalf("error is %v, looked %v", err, looked)
+	}
+	h.faults.set(func(f *faults) { f.scan = func(int32) error { return throttled } }) // no other goes live
+	h.session.cleared = h.now.Add(time.Hour)                                          // and its keys stay
+	if err := h.Ledger.Write(t.Context(), nil, testKeys(1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		_ = h.follow()
+	}
+	if got := h.view(testKey(1))[0]; got == job.Hit {
+		t.Error("a retired epoch answers with an output that was removed since")
+	}
+	h.faults.set(func(f *faults) { f.scan = nil })
+	h.settle()
+	all(t, h.view(testKeys(2, 50)...), job.Hit)
+	all(t, h.view(testKey(1)), job.Miss)
+}
+
+func TestAnEpochThatIsRetiredIsSaidToBeSoOnceTheRecordCanBeWritten(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKeys(1, 50)...)
+	h.settle()
+	epoch := h.liveEpoch()
+	records := &savingRecords{Records: h.records, before: func() error { return errTimeout }}
+	h.session.records = records
+	if err := h.session.lose(t.Context(), errors.New("its count is wrong")); !errors.Is(err, errTimeout) {
+		t.Fatalf("error is %v, want %v", err, errTimeout)
+	}
+	records.before = nil
+	h.faults.set(func(f *faults) { f.scan = func(int32) error { return throttled } })
+	for range 5 {
+		_ = h.follow()
+	}
+	if live := h.liveEpoch(); live != 0 {
+		t.Errorf("the record calls epoch %d live, %d is retired", live, epoch)
+	}
+	all(t, h.process().askView(t.Context(), h.now, testKeys(1, 50)), job.Unknown)
+	h.faults.set(func(f *faults) { f.scan = nil })
+	h.settle()
 }

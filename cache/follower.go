@@ -156,7 +156,7 @@ func (f *Follower) open(ctx context.Context, now time.Time) (*session, error) {
 		next = next.abandon()
 	}
 	if s.live == nil {
-		f.Epochs.doubt(record.Live)
+		f.Epochs.retire(record.Live)
 		next = next.retire()
 	}
 	fresh := s.live == nil && s.build == nil
@@ -206,7 +206,7 @@ func (s *session) resume(ctx context.Context, record Record, checkpoints []Check
 	if err != nil {
 		return err
 	}
-	if record.Live != 0 {
+	if record.Live != 0 && !s.Epochs.gone(record.Live) {
 		s.live, err = s.View.Resume(ctx, record.mark())
 		if err != nil && !errors.Is(err, ErrLost) {
 			return err

@@ -63,6 +63,11 @@ func (s *session) close() {
 // apply. After an error other than [ErrSuperseded] and errMissed the next round goes on where this one stopped.
 func (s *session) round(ctx context.Context, now time.Time) (busy bool, err error) {
 	defer func() { s.report(now, err) }()
+	if s.live == nil && s.current.Live != 0 { // retired, but the record could not be written
+		if err := s.save(ctx, s.current.retire()); err != nil {
+			return false, err
+		}
+	}
 	s.takeRequest(ctx, now)
 	wanted := s.live == nil || s.live.crowded() || s.rebuild.Load() || s.request != nil && s.request.Done.IsZero()
 	if wanted && s.build == nil && !now.Before(s.buildAfter) {
@@ -91,7 +96,9 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 		return busy, err
 	}
 	s.followed = s.tail.until()
-	s.Epochs.keep(s.followed)
+	if s.live != nil { // else nobody writes what the record may still call live
+		s.Epochs.keep(s.followed)
+	}
 	if now.Sub(s.followed) > resumable { // reading on would end in records that were trimmed
 		err := fmt.Errorf("the stream is %s behind: %w", now.Sub(s.followed).Round(time.Minute), errMissed)
 		return false, s.missed(ctx, err)
@@ -119,7 +126,7 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 // missed retires the live epoch: the changes that it lacks cannot be had any more.
 func (s *session) missed(ctx context.Context, reason error) error {
 	if s.live != nil {
-		s.Epochs.doubt(s.live.epoch)
+		s.Epochs.retire(s.live.epoch)
 		s.live = nil
 	}
 	if err := s.save(ctx, s.current.abandon().retire()); err != nil {
@@ -197,7 +204,7 @@ func (s *session) writeLive(ctx context.Context, now time.Time, add, remove []jo
 
 // lose retires the live epoch.
 func (s *session) lose(ctx context.Context, reason error) error {
-	s.Epochs.doubt(s.live.epoch)
+	s.Epochs.retire(s.live.epoch) // before the record, which a look-up may read meanwhile
 	s.Log.Warn().Err(reason).Int64("epoch", s.live.epoch).Msg("epoch retired")
 	s.live = nil
 	return s.save(ctx, s.current.retire())
