@@ -165,7 +165,7 @@ func (p provisioner) bucket(ctx context.Context) error {
 		Bucket: &p.cfg.Bucket,
 		NotificationConfiguration: &s3types.NotificationConfiguration{QueueConfigurations: []s3types.QueueConfiguration{{
 			Id: aws.String("outputs"), QueueArn: &target,
-			Events: []s3types.Event{"s3:ObjectCreated:*", "s3:ObjectRemoved:*"},
+			Events: []s3types.Event{"s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"},
 			Filter: &s3types.NotificationConfigurationFilter{Key: &s3types.S3KeyFilter{FilterRules: []s3types.FilterRule{
 				{Name: s3types.FilterRuleNamePrefix, Value: aws.String("outputs/")},
 				{Name: s3types.FilterRuleNameSuffix, Value: aws.String("/_manifest.json")},
