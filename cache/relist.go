@@ -19,8 +19,7 @@ import (
 
 // Listing is what finds outputs in the bucket, of *objects.Store, whose contract it is.
 type Listing interface {
-	Objects
-	Head(ctx context.Context, key string) (objects.Info, error)
+	manifests
 	Pages(ctx context.Context, prefix, after string) iter.Seq2[[]objects.Info, error]
 }
 
@@ -70,7 +69,7 @@ type LedgerRebuild struct {
 const cursorsLast = 24 * time.Hour
 
 // RebuildLedger brings into the ledger what the bucket holds and the ledger lacks, or has with an older date: for a table
-// that was lost or restored, or after notifications were lost. It removes nothing: items whose output is gone are for the
+// that was lost or restored, or after notifications were lost. It removes only what it lists and then finds gone: other items whose output is gone are for the
 // [Reconciler], and expire. A try that ended early is gone on with, by the cursors that it left. progress, which may be nil, is
 // called now and then, never twice at the same time.
 //
@@ -80,7 +79,7 @@ const cursorsLast = 24 * time.Hour
 //
 // An output may be deleted between the look at it and the write, and its notification be handled before the write. So
 // what was written is looked at once more; what is gone then is removed, and what is deleted later is removed by its own
-// notification. Which outputs are between the two is kept in the cursor, so that a process that dies there is no exception.
+// notification. In the same way what was found gone is looked for once more, and is put back if it was made anew. Which outputs are between the two is kept in the cursor, so that a process that dies there is no exception.
 func RebuildLedger(ctx context.Context, o LedgerRebuildOptions, progress func(LedgerRebuild)) (LedgerRebuild, error) {
 	if err := o.validate(); err != nil {
 		return LedgerRebuild{}, err
@@ -266,59 +265,75 @@ func (r *relist) settle(ctx context.Context, c *Cursor) error {
 	return nil
 }
 
-// bring looks at outputs, writes the ledger, looks again, and returns those that have changed meanwhile. Those that are
-// not there leave the ledger.
+// bring brings outputs into the ledger, or out of it, counts what became of them, and returns those that have changed
+// meanwhile.
 func (r *relist) bring(ctx context.Context, keys []job.Key) (changed []job.Key, err error) {
-	now := time.Now()
-	seen := make([]seenOutput, len(keys))
-	if err := each(ctx, keys, func(i int) error {
-		seen[i] = look(ctx, r.Objects, now, keys[i], r.Retention)
-		return seen[i].err
-	}, func(i int) bool { return seen[i].result == resultPoison }); err != nil {
+	seen, again, err := bring(ctx, r.Objects, r.Ledger, r.Retention, keys)
+	if err != nil {
 		return nil, err
 	}
-	var puts []Output
-	var deletes, written []job.Key
 	sum := LedgerRebuild{}
 	for i, s := range seen {
-		switch s.result {
-		case resultPresent:
-			puts, written = append(puts, s.output), append(written, keys[i])
-			continue
-		case resultPoison:
+		switch {
+		case again[i]:
+			changed = append(changed, keys[i])
+		case s.result == resultPresent:
+			sum.Written++
+		case s.result == resultPoison:
 			sum.Unread++
 			r.Log.Warn().Err(s.err).Msg("manifest cannot be read; its output counts as absent")
 		default:
 			sum.Gone++
-		}
-		deletes = append(deletes, keys[i])
-	}
-	if err := r.Ledger.Write(ctx, puts, deletes); err != nil {
-		return nil, err
-	}
-	again := make([]bool, len(written))
-	err = each(ctx, written, func(i int) error {
-		info, err := r.Objects.Head(ctx, job.ManifestPath(written[i]))
-		again[i] = errors.Is(err, objects.ErrNotFound) || err == nil && !info.LastModified.Truncate(time.Second).Equal(puts[i].CreatedAt.Truncate(time.Second))
-		if again[i] {
-			return nil
-		}
-		return err
-	}, nil)
-	if err != nil {
-		return nil, err
-	}
-	for i, k := range written {
-		if again[i] {
-			changed = append(changed, k)
-		} else {
-			sum.Written++
 		}
 	}
 	r.add(func(all *LedgerRebuild) {
 		all.Written, all.Gone, all.Unread = all.Written+sum.Written, all.Gone+sum.Gone, all.Unread+sum.Unread
 	})
 	return changed, nil
+}
+
+// manifests are what bring looks at.
+type manifests interface {
+	Objects
+	Head(ctx context.Context, key string) (objects.Info, error)
+}
+
+// bring looks at outputs, writes the ledger, and looks again. Those that are not there leave the ledger. again says which
+// have changed meanwhile, be it that they went away or that they were made: what the ledger has of them may be wrong.
+func bring(ctx context.Context, store manifests, ledger *Ledger, retention time.Duration, keys []job.Key) (seen []seenOutput, again []bool, err error) {
+	now := time.Now()
+	seen, again = make([]seenOutput, len(keys)), make([]bool, len(keys))
+	if err := each(ctx, keys, func(i int) error {
+		seen[i] = look(ctx, store, now, keys[i], retention)
+		return seen[i].err
+	}, func(i int) bool { return seen[i].result == resultPoison }); err != nil {
+		return nil, nil, err
+	}
+	var puts []Output
+	var deletes []job.Key
+	for i, s := range seen {
+		if s.result == resultPresent {
+			puts = append(puts, s.output)
+		} else {
+			deletes = append(deletes, keys[i])
+		}
+	}
+	if err := ledger.Write(ctx, puts, deletes); err != nil {
+		return nil, nil, err
+	}
+	err = each(ctx, keys, func(i int) error {
+		info, err := store.Head(ctx, job.ManifestPath(keys[i]))
+		if errors.Is(err, objects.ErrNotFound) {
+			info, err = objects.Info{}, nil
+		}
+		was := seen[i].info
+		again[i] = info.ETag != was.ETag || !info.LastModified.Truncate(time.Second).Equal(was.LastModified.Truncate(time.Second))
+		return err
+	}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return seen, again, nil
 }
 
 // parallelLooks is how many objects of one prefix are looked at at the same time.

@@ -220,6 +220,36 @@ func TestARebuildFromTheBucketThatDiesBetweenTheWriteAndTheSecondLookIsPutRightB
 	}
 }
 
+func TestAnOutputThatIsMadeAnewWhileItIsTakenForGoneStays(t *testing.T) {
+	h := newHouse(t)
+	l := newListing(h.objects)
+	k := testKey(1)
+	h.objects.publish(k, start)
+	looks := 0
+	l.get = func(string) {
+		if looks++; looks == 1 { // the first look found nothing; a worker is done, and its notification is handled
+			h.objects.publish(k, start)
+			h.put(k)
+		}
+	}
+	h.objects.fail = func(string) error { // deleted after it was listed
+		if looks == 0 {
+			h.objects.objects = map[string]fakeObject{}
+		}
+		return nil
+	}
+	got, err := h.relist(l, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !h.ledgerHas(k) {
+		t.Error("the ledger lacks an output that S3 has")
+	}
+	if looks != 2 || got.Gone != 0 || got.Written != 1 {
+		t.Errorf("%d looks, result is %+v", looks, got)
+	}
+}
+
 func TestABucketThatIsMissingIsNoProofThatOutputsAre(t *testing.T) {
 	h := newHouse(t)
 	l := newListing(h.objects)

@@ -258,6 +258,7 @@ func (u *Updater) write(ctx context.Context, keys []job.Key, looks []seenOutput,
 type seenOutput struct {
 	result string
 	output Output
+	info   objects.Info // of the manifest; zero when there is none
 	err    error
 }
 
@@ -276,13 +277,13 @@ func look(ctx context.Context, store Objects, now time.Time, key job.Key, retent
 	}
 	manifest, err := job.ParseManifest(data, key)
 	if err != nil {
-		return seenOutput{result: resultPoison, err: fmt.Errorf("manifest of %s: %w", key.Short(), err)}
+		return seenOutput{result: resultPoison, info: info, err: fmt.Errorf("manifest of %s: %w", key.Short(), err)}
 	}
 	expires := info.LastModified.Add(retention)
 	if !expires.After(now) {
-		return seenOutput{result: resultExpired}
+		return seenOutput{result: resultExpired, info: info}
 	}
-	return seenOutput{result: resultPresent, output: Output{
+	return seenOutput{result: resultPresent, info: info, output: Output{
 		Key: key, CreatedAt: info.LastModified, ExpiresAt: expires, Bytes: manifest.Bytes(), Run: manifest.Run,
 	}}
 }

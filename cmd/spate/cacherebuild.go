@@ -27,7 +27,7 @@ func (c *cacheRebuildCommand) Help() string {
 		"The controller does so by itself when Redis has lost something; so this is for a view that is found wrong (`spate cache verify`). Ctrl-C leaves it " +
 		"going on.\n\n" +
 		"With --from-s3 it lists all outputs in the bucket instead, and writes those into the ledger that it lacks: after a ledger was lost or restored, or notifications " +
-		"were lost. That runs here, with these credentials; it removes nothing, and after an interruption within a day the same command goes on where it " +
+		"were lost. That runs here, with these credentials; it removes only what it lists and then finds gone, and after an interruption within a day the same command goes on where it " +
 		"stopped. Of 10 million outputs it takes 40,000 LIST requests ($0.20) and as many reads of the ledger as there are outputs ($1.25)."
 }
 
