@@ -43,8 +43,8 @@ var ErrMadeAnew = errors.New("it was made anew meanwhile")
 // Manifest first: from then on S3 denies the output, and whoever looks there, as the updater does, cannot put it back. An
 // updater that had read the manifest just before may write its item just after this deleted it: S3 tells of the removal,
 // and the updater looks again and deletes it. Until then the cache has a wrong hit, for as long as a notification takes. A
-// worker that makes the output anew between the two deletions is seen by one more look; one that does so after that look
-// loses its item, and the output counts as absent until the ledger is next compared with S3.
+// worker that makes the output anew meanwhile is seen by a look before the item is deleted, or by one afterwards, which puts the
+// item back: both end with [ErrMadeAnew].
 func (w Witnesses) Forget(ctx context.Context, records *table.Table, told Testimony, by, reason string) (Forgotten, error) {
 	now := time.Now().UTC()
 	f := Forgotten{Key: told.Key.String(), By: by, Reason: reason, At: now, Made: told.Made, ExpiresAt: now.Add(keepForgotten).Unix()}
@@ -63,19 +63,37 @@ func (w Witnesses) Forget(ctx context.Context, records *table.Table, told Testim
 	}
 	release := w.Ledger.Exclusive(told.Key)
 	defer release()
-	switch info, err := w.S3.Head(ctx, job.ManifestPath(told.Key)); {
-	case err == nil && info.LastModified.Add(w.Retention).After(now):
-		return f, fmt.Errorf("forget output %s: %w", told.Key.Short(), ErrMadeAnew)
-	case err != nil && !errors.Is(err, objects.ErrNotFound):
-		return f, fmt.Errorf("forget output %s: %w", told.Key.Short(), err)
-	}
-	if err := w.Ledger.bury(ctx, now, told.Key); err != nil {
-		return f, fmt.Errorf("forget output %s: %w", told.Key.Short(), err)
-	}
-	if err := w.Ledger.Write(ctx, nil, []job.Key{told.Key}); err != nil {
+	if err := w.bury(ctx, now, told.Key); err != nil {
 		return f, fmt.Errorf("forget output %s: %w", told.Key.Short(), err)
 	}
 	return f, nil
+}
+
+// bury takes an output out of the ledger that S3 does not have. One that is there after all, or comes meanwhile, stays, or is
+// put back: [ErrMadeAnew]. The caller holds the key.
+func (w Witnesses) bury(ctx context.Context, now time.Time, key job.Key) error {
+	switch seen := look(ctx, w.S3, now, key, w.Retention); seen.result {
+	case resultPresent:
+		return ErrMadeAnew
+	case resultFailed:
+		return seen.err
+	}
+	if err := w.Ledger.bury(ctx, now, key); err != nil {
+		return err
+	}
+	for range settleTries {
+		seen, again, err := bring(ctx, w.S3, w.Ledger, w.Retention, []job.Key{key})
+		switch {
+		case err != nil:
+			return err
+		case again[0]:
+		case seen[0].result == resultPresent:
+			return ErrMadeAnew
+		default:
+			return nil
+		}
+	}
+	return errors.New("it changes each time it is looked at")
 }
 
 // ReadForgotten reads who took an output back, the newest last.

@@ -95,7 +95,7 @@ func TestWhatIsUnderWayIsNoDisagreement(t *testing.T) {
 	key := testKey(1)
 	h.put(key)
 	w.S3 = s3
-	s3.onHead = func() { // the ledger hears of it between the two looks
+	s3.onLook = func() { // the ledger hears of it between the two looks
 		if err := h.Ledger.Write(t.Context(), nil, []job.Key{key}); err != nil {
 			t.Error(err)
 		}

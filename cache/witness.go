@@ -15,7 +15,7 @@ import (
 
 // Bucket is what Witnesses use of *objects.Store, whose contract it is.
 type Bucket interface {
-	Head(ctx context.Context, key string) (objects.Info, error)
+	manifests
 	Delete(ctx context.Context, key string, c objects.Condition) error
 	Pages(ctx context.Context, prefix, after string) iter.Seq2[[]objects.Info, error]
 	Check(ctx context.Context) error // an error when there is no such bucket

@@ -21,13 +21,13 @@ import (
 type shelf struct {
 	mu      sync.Mutex
 	objects map[string]objects.Info
-	onHead  func() // before each Head
+	onLook  func() // before each look at an object
 	err     error
 }
 
 func (s *shelf) Head(_ context.Context, key string) (objects.Info, error) {
-	if s.onHead != nil {
-		s.onHead()
+	if s.onLook != nil {
+		s.onLook()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,6 +39,19 @@ func (s *shelf) Head(_ context.Context, key string) (objects.Info, error) {
 		return objects.Info{}, objects.ErrNotFound
 	}
 	return info, nil
+}
+
+func (s *shelf) Get(ctx context.Context, key string) ([]byte, objects.Info, error) {
+	info, err := s.Head(ctx, key)
+	if err != nil {
+		return nil, objects.Info{}, err
+	}
+	output, ok := job.ParseManifestPath(key)
+	if !ok {
+		return nil, info, nil
+	}
+	data, err := (&job.Manifest{V: job.MessageVersion, Key: output, Attempt: "a", Run: "run"}).Encode()
+	return data, info, err
 }
 
 func (s *shelf) Delete(_ context.Context, key string, c objects.Condition) error {
@@ -171,13 +184,13 @@ func TestAForgottenOutputIsGoneFromManifestAndLedgerAndItIsKnownWhoDidIt(t *test
 
 	for i, want := range []error{nil, ErrMadeAnew, nil, ErrMadeAnew} {
 		if keys[i] == meanwhile { // between the two deletions
-			s3.onHead = func() { s3.put(job.ManifestPath(meanwhile), "another", time.Now()) }
+			s3.onLook = func() { s3.put(job.ManifestPath(meanwhile), "another", time.Now()) }
 		}
 		if _, err := w.Forget(t.Context(), runs, told[i], "me", "wrong"); !errors.Is(err, want) || want == nil && err != nil {
 			t.Errorf("forgetting %d: error %v, want %v", i, err, want)
 		}
 	}
-	s3.onHead = nil
+	s3.onLook = nil
 	told, err = w.Ask(t.Context(), start, keys...)
 	if err != nil {
 		t.Fatal(err)
@@ -194,5 +207,49 @@ func TestAForgottenOutputIsGoneFromManifestAndLedgerAndItIsKnownWhoDidIt(t *test
 	who, err := ReadForgotten(t.Context(), runs, there)
 	if err != nil || len(who) != 1 || who[0].By != "me" || who[0].Reason != "wrong" || !who[0].Made.Equal(start) || who[0].ExpiresAt == 0 {
 		t.Errorf("forgotten by %+v, error %v", who, err)
+	}
+}
+
+func TestAnOutputThatIsMadeWhileItIsForgottenStaysWhicheverLookFindsIt(t *testing.T) {
+	h := newHouse(t)
+	w, s3 := h.witnesses()
+	runs := table.New(h.clients.DynamoDB, runsTable)
+	for made := range 4 { // by the look that it precedes; 0: before all of them, while a person reads the question
+		k := testKey(made)
+		told, err := w.Ask(t.Context(), start, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		looks := 0
+		s3.onLook = func() {
+			if looks++; looks == max(1, made) { // and the updater is told of it
+				s3.put(job.ManifestPath(k), "etag", start)
+				h.put(k)
+			}
+		}
+		if made == 0 {
+			s3.onLook()
+		}
+		if _, err := w.Forget(t.Context(), runs, told[0], "me", ""); !errors.Is(err, ErrMadeAnew) {
+			t.Errorf("made before look %d: error %v, want %v", made, err, ErrMadeAnew)
+		}
+		if looks < made || !h.ledgerHas(k) {
+			t.Errorf("made before look %d of %d: in the ledger: %v, want true", made, looks, h.ledgerHas(k))
+		}
+		s3.onLook = nil
+	}
+}
+
+func TestAMissingBucketIsNoProofForThoseWhoForget(t *testing.T) {
+	h := newHouse(t)
+	w, s3 := h.witnesses()
+	k := testKey(1)
+	h.put(k)
+	s3.err = &objects.NoBucketError{Bucket: testBucket}
+	if _, err := w.Forget(t.Context(), table.New(h.clients.DynamoDB, runsTable), Testimony{Key: k}, "me", ""); !errors.Is(err, s3.err) {
+		t.Errorf("error is %v, want %v", err, s3.err)
+	}
+	if !h.ledgerHas(k) {
+		t.Error("an output was forgotten")
 	}
 }

@@ -20,7 +20,7 @@ func Witnesses(cfg *config.Config, clients *awsclient.Clients) (w cache.Witnesse
 	if err != nil {
 		return cache.Witnesses{}, nil, fmt.Errorf("redis.url: %w", err)
 	}
-	ledger, err := cache.NewLedger(cache.LedgerOptions{Client: clients.DynamoDB, Table: cfg.Tables.Outputs})
+	ledger, err := cache.NewLedger(cache.LedgerOptions{Client: clients.DynamoDB, Table: cfg.Tables.Outputs, Retention: cfg.Cache.Retention})
 	if err != nil {
 		return cache.Witnesses{}, nil, errors.Join(err, client.Close())
 	}
