@@ -78,13 +78,16 @@ func (c *Cache) Used(keys []job.Key) { c.Refresher.Offer(keys) }
 
 // Forget retracts an output whose manifest is gone from S3: from the ledger at once, from the view as soon as the
 // follower sees it, even when the view alone had it. It looks once more: an output that was made anew meanwhile stays. One
-// that the ledger does not hold is no error.
+// that the ledger does not hold is no error. A bucket that is missing is one: it proves nothing.
 func (c *Cache) Forget(ctx context.Context, key job.Key) error {
 	release := c.Ledger.Exclusive(key)
 	defer release()
 	c.Updater.retracted(key)
 	now := time.Now()
-	if c.Updater.look(ctx, now, key).result != resultPresent {
+	switch look := c.Updater.look(ctx, now, key); {
+	case isBucketGone(look.err):
+		return fmt.Errorf("forget output %s: %w", key.Short(), look.err)
+	case look.result != resultPresent:
 		if err := c.Ledger.bury(ctx, now, key); err != nil {
 			return fmt.Errorf("forget output %s: %w", key.Short(), err)
 		}
@@ -92,7 +95,7 @@ func (c *Cache) Forget(ctx context.Context, key job.Key) error {
 	seen := map[job.Key]seenOutput{}
 	// It looks again: what was made anew meanwhile is written over that.
 	err := c.Updater.update(ctx, now, []job.Key{key}, seen)
-	if seen[key].result == resultFailed { // better a miss than to wait for S3
+	if s := seen[key]; s.result == resultFailed && !isBucketGone(s.err) { // better a miss than to wait for S3
 		err = c.Ledger.Write(ctx, nil, []job.Key{key})
 	}
 	if err != nil {

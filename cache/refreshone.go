@@ -30,7 +30,7 @@ const (
 func (r *Refresher) refresh(ctx context.Context, now time.Time, key job.Key) (result string, err error) {
 	path := job.ManifestPath(key)
 	data, info, err := r.Objects.Get(ctx, path)
-	if errors.Is(err, objects.ErrNotFound) {
+	if isGone(err) {
 		return settled(refreshGone, r.settle(ctx, key, Output{}, ""))
 	}
 	if err != nil {
@@ -128,8 +128,11 @@ func (r *Refresher) settle(ctx context.Context, key job.Key, output Output, etag
 	release := r.Ledger.Exclusive(key)
 	defer release()
 	info, err := r.Objects.Head(ctx, job.ManifestPath(key))
+	if errors.Is(err, objects.ErrNotFound) { // or the bucket is, which a HEAD does not tell
+		_, info, err = r.Objects.Get(ctx, job.ManifestPath(key))
+	}
 	switch {
-	case errors.Is(err, objects.ErrNotFound):
+	case isGone(err):
 		if err := r.Ledger.Write(ctx, nil, []job.Key{key}); err != nil {
 			return fmt.Errorf("forget output %s: %w", key.Short(), err)
 		}

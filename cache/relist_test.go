@@ -259,6 +259,15 @@ func TestABucketThatIsMissingIsNoProofThatOutputsAre(t *testing.T) {
 	if s := h.Updater.look(t.Context(), time.Now(), testKey(2)); s.result != resultFailed {
 		t.Errorf("a look says %q, want %q", s.result, resultFailed)
 	}
+	if result, err := h.Refresher.refresh(t.Context(), time.Now(), testKey(2)); result != refreshFailed || err == nil {
+		t.Errorf("a refresh says %q, error %v", result, err)
+	}
+	if err := h.Forget(t.Context(), testKey(2)); err == nil {
+		t.Error("it is forgotten without an error")
+	}
+	if err := h.Refresher.settle(t.Context(), testKey(2), Output{}, ""); err == nil { // of a HEAD S3 says no more than that it is not there
+		t.Error("a refresh settles without an error")
+	}
 	l.pages = func(string) error { return &objects.NoBucketError{Bucket: testBucket} }
 	if _, err := h.relist(l, nil); err == nil {
 		t.Error("no error")

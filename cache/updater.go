@@ -267,9 +267,19 @@ func (u *Updater) look(ctx context.Context, now time.Time, key job.Key) seenOutp
 	return look(ctx, u.Objects, now, key, u.Retention)
 }
 
+// isGone reports whether an error of a Get is proof that there is no object. Of a missing bucket all seem to be missing.
+func isGone(err error) bool {
+	return errors.Is(err, objects.ErrNotFound) && !isBucketGone(err)
+}
+
+func isBucketGone(err error) bool {
+	_, none := errors.AsType[*objects.NoBucketError](err)
+	return none
+}
+
 func look(ctx context.Context, store Objects, now time.Time, key job.Key, retention time.Duration) seenOutput {
 	data, info, err := store.Get(ctx, job.ManifestPath(key))
-	if _, none := errors.AsType[*objects.NoBucketError](err); errors.Is(err, objects.ErrNotFound) && !none {
+	if isGone(err) {
 		return seenOutput{result: resultAbsent}
 	}
 	if err != nil {
