@@ -52,6 +52,8 @@
 //   - An updater that stands still between its look at S3 and its write, and another controller that handles the next
 //     change meanwhile: the first looks again after a write that took long, and writes what has changed; if it dies before
 //     that, its message comes again and is looked at again, whatever its sequencer. The wrong item stands until then.
+//   - A write that timed out here and takes effect in DynamoDB after a later one: the later one. Where it is a put over a
+//     deletion, the item is wrong until the end of a run that counts on it, or a sample, finds that S3 does not have it.
 //   - A put that the updater is about to write and a retraction: who comes first holds the key, from its look at S3 until the
 //     ledger is written, so that the other sees its effect; and writes of one key are sent one after another, also when the
 //     first's caller has left. No lock spans two processes: there the notification of the later change puts it right.
