@@ -195,6 +195,12 @@ func (r *Reconciler) complain(what string, err error) {
 	r.Log.Warn().Err(err).Msg(what)
 }
 
+// yield waits for something ordinary, of which nobody needs to hear.
+func (r *Reconciler) yield(ctx context.Context, what string, err error, failures int) error {
+	r.Log.Debug().Err(err).Msg(what)
+	return sleep(ctx, livePause+backoff(failures))
+}
+
 // hold notes why something has to wait, and waits.
 func (r *Reconciler) hold(ctx context.Context, what string, err error, failures int) error {
 	if ctx.Err() != nil {

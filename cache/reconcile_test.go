@@ -160,8 +160,8 @@ func TestAPassThatAnEpochsEndCutsShortIsThrownAway(t *testing.T) {
 		for began := time.Now(); leader.Reconciler.Status().Discarded == 0 && time.Since(began) < time.Minute; {
 			time.Sleep(time.Second)
 		}
-		if s := leader.Reconciler.Status(); s.Discarded != 1 || s.Passes != passes {
-			t.Errorf("status is %+v, %d passes before; want one thrown away", s, passes)
+		if s := leader.Reconciler.Status(); s.Discarded != 1 || s.Passes != passes || s.Error != "" {
+			t.Errorf("status is %+v, %d passes before; want one thrown away, and nothing said of it", s, passes)
 		}
 		time.Sleep(2 * passEvery)
 		if s := leader.Reconciler.Status(); s.Passes == passes || s.Found != (Differences{}) {
