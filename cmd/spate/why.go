@@ -18,7 +18,7 @@ import (
 type whyCommand struct {
 	configFlag
 	outputFlag
-	Ref     string `arg:"" name:"job" help:"Job, by its id, its key or at least 8 digits of it."`
+	Ref     string `arg:"" name:"job" help:"Job, by its id, its key or at least 8 digits of it, or as RUN/JOB."`
 	RunID   string `name:"run" help:"Run to look in (default: the newest that has the job, of the 20 newest)." placeholder:"RUN"`
 	Against string `help:"Run, or key, to compare with (default: the run of the same name before)." placeholder:"RUN|KEY"`
 }
@@ -40,7 +40,11 @@ func (c *whyCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	now := time.Now()
-	e, err := reader.Why(ctx, now, c.Ref, report.WhyOptions{Run: c.RunID, Against: c.Against, Retention: in.cfg.Cache.Retention})
+	run, name := c.RunID, c.Ref
+	if run == "" {
+		run, name = splitJob(c.Ref)
+	}
+	e, err := reader.Why(ctx, now, name, report.WhyOptions{Run: run, Against: c.Against, Retention: in.cfg.Cache.Retention})
 	if err != nil {
 		return err
 	}
