@@ -82,7 +82,7 @@ func (c *cacheWhyCommand) look(ctx context.Context, now time.Time, in *installat
 	e, err := reader.Why(ctx, now, name, report.WhyOptions{Run: run, Retention: in.cfg.Cache.Retention})
 	if err != nil {
 		if v.Key, _ = job.ParseKey(c.Ref); v.Key.IsZero() || !isMissing(err) {
-			return nil, err
+			return nil, noSuchKey(c.Ref, err)
 		}
 		e = &report.Explanation{Key: v.Key}
 	}
@@ -264,6 +264,20 @@ func left(d time.Duration) string {
 		return countOf(int((d+day-1)/day), "day")
 	}
 	return strings.TrimSuffix(inWords(d.Truncate(time.Minute)), "0s")
+}
+
+// noSuchKey says what to write where a key may have been meant and was not found. Other errors pass.
+func noSuchKey(ref string, err error) error {
+	switch {
+	case !isMissing(err) || strings.Trim(ref, "0123456789abcdef") != "" || len(ref) >= 2*job.KeySize:
+		return err
+	case len(ref) < report.MinKeyDigits:
+		return &problem{what: err.Error(), err: err, todo: fmt.Sprintf("If a key is meant: at least %d of its digits are needed.", report.MinKeyDigits)}
+	}
+	return &problem{
+		what: fmt.Sprintf("no output's key begins with %s in the %d newest runs, nor is there such a job", ref, report.RunsSearched), err: err,
+		todo: fmt.Sprintf("Of an output that they do not have, give all %d digits.", 2*job.KeySize),
+	}
 }
 
 // isMissing reports whether an error is about a run or job that there is not.
