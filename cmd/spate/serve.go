@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/redis/go-redis/v9"
+
 	"spate/cache"
 	"spate/controller"
 	"spate/internal/config"
@@ -39,6 +41,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 		return fmt.Errorf("find host name: %w", err)
 	}
 	log := telemetry.Logger(p.stderr, c.LogLevel).With().Str("environment", in.cfg.Environment).Logger()
+	redis.SetLogger(telemetry.Printer{Log: log})
 	contact, cancel := context.WithTimeout(ctx, contactTimeout)
 	defer cancel()
 	server, err := controller.New(contact, controller.Options{

@@ -2,6 +2,7 @@
 package telemetry
 
 import (
+	"context"
 	"io"
 	"os"
 	"time"
@@ -29,6 +30,12 @@ func Logger(out io.Writer, level string) zerolog.Logger {
 func onlyForPrograms() []string {
 	return []string{"environment", "loop", "wanted", "have", "launch", "limit", "progress"}
 }
+
+// Printer gives what a library prints to a logger, at debug level: whoever called the library tells of its errors.
+type Printer struct{ Log zerolog.Logger }
+
+// Printf logs one line.
+func (p Printer) Printf(_ context.Context, format string, v ...any) { p.Log.Debug().Msgf(format, v...) }
 
 // Registry is a metrics registry with Go's own and the process's metrics.
 func Registry() *prometheus.Registry {
