@@ -89,6 +89,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		if time.Since(began) > time.Minute {
 			failures = 0
 		}
+		f.fail(err)
 		f.Log.Warn().Err(err).Msg("following the ledger begins again")
 		if err := sleep(ctx, backoff(failures)); err != nil {
 			return err
@@ -104,6 +105,7 @@ func (f *Follower) follow(ctx context.Context) error {
 	}
 	defer s.close()
 	wait, failures := f.PollInterval, 0
+	var warned time.Time
 	for {
 		began := time.Now()
 		busy, err := s.round(ctx, began)
@@ -111,7 +113,10 @@ func (f *Follower) follow(ctx context.Context) error {
 		case ctx.Err() != nil, errors.Is(err, ErrSuperseded), errors.Is(err, errMissed):
 			return err
 		case err != nil:
-			f.Log.Warn().Err(err).Msg("the view falls behind")
+			if began.Sub(warned) >= warnEvery {
+				warned = began
+				f.Log.Warn().Err(err).Msg("the view falls behind")
+			}
 			wait = f.PollInterval + backoff(failures)
 			failures++
 		case busy:
@@ -124,6 +129,9 @@ func (f *Follower) follow(ctx context.Context) error {
 		}
 	}
 }
+
+// warnEvery is how often the log tells of what goes on failing.
+const warnEvery = time.Minute
 
 // resumable is how long after the last checkpoint a stream still holds all that came since, with a margin under the 24
 // hours that DynamoDB Streams keeps records.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"spate/internal/table"
@@ -482,4 +484,26 @@ func TestTheLoopsCarryAnOutputFromItsNotificationToAHitAndEndWithTheirContext(t 
 	if err := loops.Wait(); !errors.Is(err, context.Canceled) {
 		t.Errorf("loops ended with %v, want %v", err, context.Canceled)
 	}
+}
+
+// lostRecords cannot be read.
+type lostRecords struct{ Records }
+
+func (lostRecords) LoadEpoch(context.Context) (Record, bool, error) {
+	return Record{}, false, errors.New("nothing answers")
+}
+
+func TestAFollowerThatCannotBeginSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		f := &Follower{FollowerOptions: FollowerOptions{Records: lostRecords{}, Log: zerolog.Nop()}}
+		ended := make(chan error)
+		go func() { ended <- f.Run(ctx) }()
+		synctest.Wait()
+		if s := f.Status(); !strings.Contains(s.Error, "nothing answers") {
+			t.Errorf("status is %+v, want the error", s)
+		}
+		cancel()
+		<-ended
+	})
 }

@@ -76,6 +76,13 @@ func (s *session) report(now time.Time, err error) {
 	s.Metrics.lag(lag)
 }
 
+// fail says that a session ended, or did not begin, and why. The next one takes it back.
+func (f *Follower) fail(err error) {
+	f.reports.mu.Lock()
+	defer f.reports.mu.Unlock()
+	f.reports.follow.Error = err.Error()
+}
+
 // count adds up what was written.
 func (f *Follower) count(added, removed int) {
 	f.reports.mu.Lock()

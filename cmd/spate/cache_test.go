@@ -76,6 +76,8 @@ func cacheTexts() map[string]func(w page) error {
 			w.paragraph("", cacheLine(s))
 			s.State = cache.StateSuspect
 			w.paragraph("", cacheLine(s))
+			s.State, s.Follower.Error = cache.StateBuilding, "Redis does not answer"
+			w.paragraph("", cacheLine(s))
 			return nil
 		},
 		"cache-verify": func(w page) error {
@@ -152,6 +154,27 @@ func TestForgettingAsksAboutWhatIsThere(t *testing.T) {
 	} {
 		if got := (&cacheForgetCommand{}).question([]string{"a", "b", "c"}[:n], told[:n]); got != want {
 			t.Errorf("asked %q, want %q", got, want)
+		}
+	}
+}
+
+func TestARebuildThatDoesNotGoOnSaysWhy(t *testing.T) {
+	t.Parallel()
+	fresh, old := cache.RebuildRequest{At: noon.Add(-time.Second)}, cache.RebuildRequest{At: noon.Add(-time.Minute)}
+	broken := cache.Status{At: noon, Follower: cache.FollowerStatus{Error: "no answer from Redis"}}
+	for _, row := range []struct {
+		request cache.RebuildRequest
+		status  cache.Status
+		want    string
+	}{
+		{fresh, cache.Status{}, ""}, {fresh, broken, ""},
+		{old, cache.Status{}, "no controller reports on the cache; is `spate serve` running?"},
+		{old, broken, "no answer from Redis"},
+		{old, cache.Status{At: noon, Build: cache.BuildStatus{Building: true, Error: "Redis is full"}}, "Redis is full"},
+		{old, cache.Status{At: noon, Build: cache.BuildStatus{Error: "of an earlier one"}}, ""},
+	} {
+		if got := waitsFor(noon, row.request, row.status); got != row.want {
+			t.Errorf("%+v waits for %q, want %q", row.status, got, row.want)
 		}
 	}
 }

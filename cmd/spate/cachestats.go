@@ -127,6 +127,8 @@ func printCacheStatus(w page, now time.Time, s cache.Status) {
 func cacheLine(s cache.Status) string {
 	text := "Output cache: "
 	switch {
+	case obstacle(s) != "":
+		text += "the view does not answer: " + obstacle(s) + "; the ledger answers instead"
 	case s.State == cache.StateLive && s.Follower.Behind:
 		text += "too far behind the ledger, which answers instead"
 	case s.State == cache.StateLive:
@@ -134,7 +136,7 @@ func cacheLine(s cache.Status) string {
 	default:
 		text += string(s.State) + "; the ledger answers instead"
 	}
-	if s.Build.Building {
+	if s.Build.Building && obstacle(s) == "" {
 		text += fmt.Sprintf("; epoch %d is being built, %.0f%%", s.Build.Epoch, 100*s.Build.Share)
 	}
 	if n := len(cache.Wrong(s.Findings)); n > 0 {
@@ -143,9 +145,22 @@ func cacheLine(s cache.Status) string {
 	return text + " (`spate cache stats`)"
 }
 
+// obstacle is what keeps the view from answering and from being built; "" when it answers, or nothing does.
+func obstacle(s cache.Status) string {
+	if s.State == cache.StateLive && !s.Follower.Behind {
+		return ""
+	}
+	if s.Follower.Error == "" && s.Build.Building {
+		return s.Build.Error
+	}
+	return s.Follower.Error
+}
+
 // viewLine says whether the view answers, and with how much.
 func viewLine(s cache.Status) string {
-	switch {
+	switch cause := obstacle(s); {
+	case cause != "":
+		return "does not answer: " + cause + "; the ledger answers instead, one read a key"
 	case s.State == cache.StateLive && s.Follower.Behind:
 		return "does not answer: it is too far behind the ledger, which answers instead, one read a key"
 	case s.State == cache.StateLive:
@@ -184,7 +199,11 @@ func memoryLine(v cache.ViewStatus) string {
 func followerLine(s cache.Status) string {
 	f := s.Follower
 	if f.At.IsZero() {
-		return "has not looked at the ledger's stream yet"
+		text := "has not looked at the ledger's stream yet"
+		if f.Error != "" {
+			text += "; it waits for this: " + f.Error
+		}
+		return text
 	}
 	text := fmt.Sprintf("the view is %s behind the ledger; %s added and %s removed, from %s", lag(f.LagSeconds), grouped(f.Added), grouped(f.Removed), countOf(f.Shards, "shard"))
 	if f.Waiting > 0 {
