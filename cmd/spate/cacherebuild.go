@@ -62,7 +62,14 @@ func (c *cacheRebuildCommand) view(ctx context.Context, p *program, in *installa
 	}
 	if !c.NoWait {
 		line := progressOn(p.stderr)
+		said := ""
 		request, err = cache.AwaitRebuild(ctx, in.runs, request, func(s cache.Status) {
+			if why := waitsFor(time.Now(), request, s); why != said {
+				if said = why; why != "" {
+					line.clear()
+					pageOn(p.stderr).paragraph("", "It waits: "+why)
+				}
+			}
 			if b := s.Build; b.Building {
 				line.bar(fmt.Sprintf("epoch %d: outputs", b.Epoch), b.Scanned, b.Total)
 			} else {
@@ -84,6 +91,24 @@ func (c *cacheRebuildCommand) view(ctx context.Context, p *program, in *installa
 	}
 	w.paragraph("", fmt.Sprintf("The view was built anew in %s: epoch %d answers.", took(request.Done.Sub(request.At)), request.Epoch))
 	return nil
+}
+
+// patience is how long a rebuild may take to begin before it is said what it waits for.
+const patience = 5 * time.Second
+
+// waitsFor is what keeps a rebuild from going on, as far as the last status tells; "" when nothing is known to.
+func waitsFor(now time.Time, r cache.RebuildRequest, s cache.Status) string {
+	switch {
+	case now.Sub(r.At) < patience:
+		return ""
+	case isSilent(now, s, true):
+		return "no controller reports on the cache; is `spate serve` running?"
+	case s.Follower.Error != "":
+		return s.Follower.Error
+	case s.Build.Building:
+		return s.Build.Error
+	}
+	return ""
 }
 
 // notRebuilt says of a request that was not answered that it stays.
