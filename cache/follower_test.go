@@ -504,6 +504,8 @@ func TestAFollowerThatCannotBeginSaysWhy(t *testing.T) {
 			t.Errorf("status is %+v, want the error", s)
 		}
 		cancel()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v, want its context's error", err)
+		}
 	})
 }

@@ -123,8 +123,11 @@ func TestWhyAnOutputIsNotCachedIsSaidAsFarAsItCanBeKnown(t *testing.T) {
 		{"wrong hit", cache.Testimony{View: job.Hit, Ledger: job.Miss, S3: job.Miss}, cache.Leftovers{}, nil, "and yet the view says it is there"},
 		{"wrong hit of both", cache.Testimony{View: job.Hit, Ledger: job.Hit, S3: job.Miss}, cache.Leftovers{}, nil, "and yet view and ledger say it is there"},
 		{
-			"taken back, and still in the view", cache.Testimony{View: job.Hit, Ledger: job.Miss, S3: job.Miss}, cache.Leftovers{},
-			[]cache.Forgotten{{By: "kim@desk", At: noon.Add(-time.Second)}}, "kim@desk took it back 1s ago. S3 and the ledger do not have it any more; the view follows",
+			"taken back, and still in the view",
+			cache.Testimony{View: job.Hit, Ledger: job.Miss, S3: job.Miss},
+			cache.Leftovers{},
+			[]cache.Forgotten{{By: "kim@desk", At: noon.Add(-time.Second)}},
+			"kim@desk took it back 1s ago. S3 and the ledger do not have it any more; the view follows",
 		},
 		{"not in the ledger", cache.Testimony{View: job.Miss, Ledger: job.Miss, S3: job.Hit, Made: noon}, cache.Leftovers{}, nil, "S3 has it and the ledger does not"},
 		{"not in the view", cache.Testimony{View: job.Miss, Ledger: job.Hit, S3: job.Hit, Made: noon, Item: item}, cache.Leftovers{}, nil, "S3 and the ledger have it and the view does not"},
@@ -167,7 +170,8 @@ func TestARebuildThatDoesNotGoOnSaysWhy(t *testing.T) {
 		status  cache.Status
 		want    string
 	}{
-		{fresh, cache.Status{}, ""}, {fresh, broken, ""},
+		{fresh, cache.Status{}, ""},
+		{fresh, broken, ""},
 		{old, cache.Status{}, "no controller reports on the cache; is `spate serve` running?"},
 		{old, broken, "no answer from Redis"},
 		{old, cache.Status{At: noon, Build: cache.BuildStatus{Building: true, Error: "Redis is full"}}, "Redis is full"},
