@@ -51,17 +51,22 @@ func (o *LedgerRebuildOptions) validate() error {
 	return nil
 }
 
-// LedgerRebuild is how far the rebuild of a ledger has come.
+// maxUnreadKeys is how many unreadable manifests a rebuild names.
+const maxUnreadKeys = 100
+
+// LedgerRebuild is how far the rebuild of a ledger has come. What a try counts that goes on with an earlier one is the rest.
 type LedgerRebuild struct {
-	Prefixes int       `json:"prefixes"` // of the bucket, of which outputs lie below 256
-	Done     int       `json:"done"`     // prefixes that are listed to their end
-	Objects  int64     `json:"objects"`  // listed
-	Outputs  int64     `json:"outputs"`  // whose manifest is there and not older than the retention
-	Written  int64     `json:"written"`  // outputs that the ledger lacked, or had with an older date
-	Gone     int64     `json:"gone"`     // outputs that went away between being listed and being written
-	Unread   int64     `json:"unread"`   // outputs whose manifest cannot be read: they count as absent
-	Resumed  bool      `json:"resumed"`  // goes on with an earlier try
-	Began    time.Time `json:"began"`    // the earlier try, where it is gone on with
+	Prefixes int   `json:"prefixes"` // of the bucket, of which outputs lie below 256
+	Done     int   `json:"done"`     // prefixes that are listed to their end
+	Objects  int64 `json:"objects"`  // listed
+	Outputs  int64 `json:"outputs"`  // whose manifest is there and not older than the retention
+	Written  int64 `json:"written"`  // outputs that the ledger lacked, or had with an older date
+	Gone     int64 `json:"gone"`     // outputs that went away between being listed and being written
+	Unread   int64 `json:"unread"`   // outputs whose manifest cannot be read: they count as absent
+	// UnreadKeys are at most maxUnreadKeys of them.
+	UnreadKeys []job.Key `json:"unread_keys,omitempty"`
+	Resumed    bool      `json:"resumed"` // goes on with an earlier try
+	Began      time.Time `json:"began"`   // the earlier try, where it is gone on with
 }
 
 // cursorsLast is for how long a rebuild that was interrupted can be gone on with: what changed in the part that it had
@@ -281,6 +286,7 @@ func (r *relist) bring(ctx context.Context, keys []job.Key) (changed []job.Key, 
 			sum.Written++
 		case s.result == resultPoison:
 			sum.Unread++
+			sum.UnreadKeys = append(sum.UnreadKeys, keys[i])
 			r.Log.Warn().Err(s.err).Msg("manifest cannot be read; its output counts as absent")
 		default:
 			sum.Gone++
@@ -288,6 +294,7 @@ func (r *relist) bring(ctx context.Context, keys []job.Key) (changed []job.Key, 
 	}
 	r.add(func(all *LedgerRebuild) {
 		all.Written, all.Gone, all.Unread = all.Written+sum.Written, all.Gone+sum.Gone, all.Unread+sum.Unread
+		all.UnreadKeys = append(all.UnreadKeys, sum.UnreadKeys[:min(len(sum.UnreadKeys), maxUnreadKeys-len(all.UnreadKeys))]...)
 	})
 	return changed, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -64,6 +65,9 @@ func TestALostLedgerIsRebuiltFromTheBucket(t *testing.T) {
 	}
 	if got.Prefixes != 256 || got.Done != 256 || got.Objects != 211 || got.Outputs != 101 || got.Written != 70 || got.Gone != 0 || got.Unread != 1 {
 		t.Errorf("result is %+v", got)
+	}
+	if !slices.Equal(got.UnreadKeys, []job.Key{testKey(200)}) {
+		t.Errorf("unreadable are %v", got.UnreadKeys)
 	}
 	have, err := h.Ledger.Get(t.Context(), now, testKeys(0, 201)...)
 	if err != nil {

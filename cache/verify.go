@@ -37,12 +37,14 @@ const (
 
 // Verification is how far view, ledger and S3 agree.
 type Verification struct {
-	Outputs   int64                  `json:"outputs"`    // about which all three were asked
-	Listed    int64                  `json:"listed"`     // that S3 lists, about which the ledger was asked
-	ViewAsked bool                   `json:"view_asked"` // false: Redis could not be asked, or no epoch is live
-	Passing   int64                  `json:"passing"`    // disagreements that were gone a few seconds later
-	Counts    map[Disagreement]int64 `json:"counts"`     // of those that stayed
-	Examples  []Example              `json:"examples"`   // at most maxExamples, wrong hits first
+	Outputs   int64                  `json:"outputs"`              // about which all three were asked
+	Listed    int64                  `json:"listed"`               // that S3 lists, about which the ledger was asked
+	ViewAsked bool                   `json:"view_asked"`           // false: Redis could not be asked about all of them, or no epoch is live
+	ViewError string                 `json:"view_error,omitempty"` // why Redis was not asked any more
+	ViewUntil int64                  `json:"view_until,omitempty"` // how many outputs it had been asked about by then
+	Passing   int64                  `json:"passing"`              // disagreements that were gone a few seconds later
+	Counts    map[Disagreement]int64 `json:"counts"`               // of those that stayed
+	Examples  []Example              `json:"examples"`             // at most maxExamples, wrong hits first
 }
 
 // Example is an output about which the three disagree.
@@ -299,6 +301,7 @@ func (v *verification) ask(ctx context.Context, keys []job.Key) ([]Testimony, er
 	told, err := v.Ask(ctx, time.Now(), keys...)
 	if _, away := err.(*ViewError); away { //nolint:errorlint // Ask does not wrap it
 		v.View, v.result.ViewAsked = nil, false
+		v.result.ViewError, v.result.ViewUntil = err.Error(), v.result.Outputs
 		return told, nil
 	}
 	if err == nil && v.View != nil && slices.ContainsFunc(told, func(t Testimony) bool { return t.View != job.Unknown }) {

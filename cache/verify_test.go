@@ -2,10 +2,12 @@ package cache
 
 import (
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"spate/job"
 )
@@ -102,6 +104,23 @@ func TestWhatIsUnderWayIsNoDisagreement(t *testing.T) {
 	}
 	got, err := w.Verify(t.Context(), VerifyOptions{Settle: time.Millisecond})
 	if err != nil || got.Passing != 1 || len(got.Counts) > 0 || len(got.Examples) > 0 {
+		t.Errorf("verified %+v, error %v", got, err)
+	}
+}
+
+func TestAVerificationSaysWhyAndSinceWhenRedisWasNotAsked(t *testing.T) {
+	h := newHouse(t)
+	w, _ := h.witnesses()
+	h.put(testKeys(0, verifyBatch+10)...)
+	h.settle()
+	client := redis.NewClient(&redis.Options{Addr: h.redis.Options().Addr, DisableIdentity: true})
+	w.View = NewView(client, "spate")
+	got, err := w.Verify(t.Context(), VerifyOptions{Settle: time.Millisecond, Progress: func(phase Phase, n int64) {
+		if phase == PhaseOutputs && n == verifyBatch {
+			_ = client.Close()
+		}
+	}})
+	if err != nil || got.ViewAsked || got.ViewUntil != verifyBatch || !strings.Contains(got.ViewError, "closed") || got.Outputs != verifyBatch+10 {
 		t.Errorf("verified %+v, error %v", got, err)
 	}
 }

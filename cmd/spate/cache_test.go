@@ -22,7 +22,7 @@ func someCache() cache.Status {
 		Updater:  cache.UpdaterStatus{LagSeconds: 1.3, Handled: 12_400, Foreign: 3, WritesPerSecond: 2000, WritesLimit: 2000},
 		Reconcile: cache.ReconcileStatus{
 			PassBegan: noon.Add(-8 * time.Minute), PassEnded: noon.Add(-9 * time.Minute), Scanned: 4_000_000, Passes: 17, ListEnded: noon.Add(-40 * time.Minute),
-			Sampled: 10_400, Missing: 1, Found: cache.Differences{ViewLacks: 2, LedgerExtra: 1},
+			Sampled: 10_400, Missing: 1, Failed: 7, Found: cache.Differences{ViewLacks: 2, LedgerExtra: 1},
 		},
 		Refresh:  cache.RefreshStatus{Refreshed: 812, Waiting: 40, Urgent: 1, ObjectsPerSecond: 100, LastAt: noon.Add(-time.Second)},
 		Findings: []cache.Finding{}, Checked: noon.Add(-20 * time.Minute),
@@ -99,6 +99,17 @@ func cacheTexts() map[string]func(w page) error {
 		},
 		"cache-verify-all": func(w page) error {
 			return printVerification(w, 100*time.Millisecond, cache.Verification{Outputs: 3, Listed: 3, ViewAsked: true}, false)
+		},
+		"cache-verify-no-redis": func(w page) error {
+			return printVerification(w, time.Minute, cache.Verification{Outputs: 12_000, ViewUntil: 1500, ViewError: "ask view: dial tcp 10.0.0.7:6379: i/o timeout"})
+		},
+		"cache-rebuild-s3": func(w page) error {
+			printLedgerRebuild(w, noon, 3*time.Minute, cache.LedgerRebuild{Objects: 30_412, Outputs: 10_000, Written: 12, Unread: 1, UnreadKeys: []job.Key{{7}}, Gone: 1})
+			return nil
+		},
+		"cache-rebuild-s3-resumed": func(w page) error {
+			printLedgerRebuild(w, noon, time.Minute, cache.LedgerRebuild{Resumed: true, Began: noon.Add(-time.Hour), Objects: 412, Outputs: 100, Unread: 103, UnreadKeys: []job.Key{{7}, {8}}})
+			return nil
 		},
 		"cache-forget": func(w page) error {
 			printForgotten(w, cacheForgetView{Silent: true, Outputs: []forgottenView{{Name: "a/c"}}})

@@ -157,13 +157,19 @@ func (c *cacheRebuildCommand) ledger(ctx context.Context, p *program, in *instal
 	case c.json():
 		return printJSON(p.stdout, done)
 	}
-	w := pageOn(p.stdout)
-	resumed := ""
+	printLedgerRebuild(pageOn(p.stdout), time.Now(), time.Since(began), done)
+	return nil
+}
+
+// printLedgerRebuild says what became of the ledger.
+func printLedgerRebuild(w page, now time.Time, d time.Duration, done cache.LedgerRebuild) {
+	outputs := grouped(done.Outputs) + " " + plural(int(done.Outputs), "output")
 	if done.Resumed {
-		resumed = ", going on with what was begun " + ago(time.Now(), done.Began)
+		w.paragraph("", fmt.Sprintf("The rest of S3, of a rebuild begun %s, holds %s in %s objects, looked through in %s. What was looked through before is not counted.",
+			ago(now, done.Began), outputs, grouped(done.Objects), took(d)))
+	} else {
+		w.paragraph("", fmt.Sprintf("S3 holds %s in %s objects, looked through in %s.", outputs, grouped(done.Objects), took(d)))
 	}
-	w.paragraph("", fmt.Sprintf("S3 holds %s in %s objects, looked through in %s%s.",
-		grouped(done.Outputs)+" "+plural(int(done.Outputs), "output"), grouped(done.Objects), took(time.Since(began)), resumed))
 	if done.Written > 0 {
 		w.paragraph("", fmt.Sprintf("The ledger lacked %s, or had %s with an older date, and has %[2]s now; the view follows.",
 			grouped(done.Written), pronoun(done.Written)))
@@ -171,12 +177,17 @@ func (c *cacheRebuildCommand) ledger(ctx context.Context, p *program, in *instal
 		w.paragraph("", "The ledger has them all.")
 	}
 	if done.Unread > 0 {
-		w.paragraph("", fmt.Sprintf("%s cannot be read, and count as absent.", countOf(int(done.Unread), "manifest")))
+		w.paragraph("", either(int(done.Unread), "1 manifest cannot be read, and counts as absent:", "%d manifests cannot be read, and count as absent:"))
+		for _, k := range done.UnreadKeys {
+			w.paragraph("  ", k.String())
+		}
+		if n := done.Unread - int64(len(done.UnreadKeys)); n > 0 {
+			w.paragraph("  ", fmt.Sprintf("… and %s more", grouped(n)))
+		}
 	}
 	if done.Gone > 0 {
 		w.paragraph("", fmt.Sprintf("%s went away meanwhile.", countOf(int(done.Gone), "output")))
 	}
-	return nil
 }
 
 func pronoun(n int64) string {

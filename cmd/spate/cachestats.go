@@ -266,7 +266,7 @@ func reconcileLine(now time.Time, r cache.ReconcileStatus) string {
 		text += fmt.Sprintf("; %s of %s samples not in S3", grouped(r.Missing), grouped(r.Sampled))
 	}
 	if r.Failed > 0 {
-		text += fmt.Sprintf("; %s not put right yet", grouped(r.Failed))
+		text += fmt.Sprintf("; %s; a later pass tries again", either(int(r.Failed), "1 correction failed", "%d corrections failed"))
 	}
 	if r.Error != "" {
 		text += fmt.Sprintf("; it had to wait %s: %s", ago(now, r.ErrorAt), r.Error)

@@ -151,8 +151,14 @@ func printVerification(w page, d time.Duration, v cache.Verification, ofRun bool
 		text += fmt.Sprintf(", the ledger about %s that S3 lists", grouped(v.Listed))
 	}
 	w.paragraph("", strings.ToUpper(text[:1])+text[1:]+", in "+took(d)+".")
-	if !v.ViewAsked && v.Outputs > 0 {
-		w.paragraph("", "The view was not asked: Redis cannot be reached from here, or no epoch is live.")
+	switch {
+	case v.ViewAsked || v.Outputs == 0:
+	case v.ViewUntil > 0:
+		w.paragraph("", fmt.Sprintf("The view was asked no more after %s: %s.", grouped(v.ViewUntil)+" "+plural(int(v.ViewUntil), "output"), v.ViewError))
+	case v.ViewError != "":
+		w.paragraph("", fmt.Sprintf("The view was not asked: %s.", v.ViewError))
+	default:
+		w.paragraph("", "The view was not asked: no epoch is live that could answer.")
 	}
 	if v.Passing > 0 {
 		w.paragraph("", either(int(v.Passing), "1 difference was gone a few seconds later: it was under way.", "%d differences were gone a few seconds later: they were under way."))
