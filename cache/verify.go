@@ -22,6 +22,7 @@ type VerifyOptions struct {
 	Keys     iter.Seq2[job.Key, error]  // these and no others; nil: those of the ledger, and those that S3 lists
 	Sample   int                        // of the ledger's, and as many of those that S3 lists, by chance; 0: all
 	Settle   time.Duration              // after which those that disagree are asked again; default 3 s, as what is under way arrives within about one
+	Remember int                        // how many that disagree are remembered to be asked again; default 1 million, about 100 MB
 	Progress func(phase Phase, n int64) // called now and then with how many have been done in a phase, never twice at once; may be nil
 }
 
@@ -44,6 +45,7 @@ type Verification struct {
 	ViewUntil int64                  `json:"view_until,omitempty"` // how many outputs it had been asked about by then
 	Passing   int64                  `json:"passing"`              // disagreements that were gone a few seconds later
 	Counts    map[Disagreement]int64 `json:"counts"`               // of those that stayed
+	Beyond    int64                  `json:"beyond,omitempty"`     // disagreements past the first VerifyOptions.Remember: not asked again, and not counted
 	Examples  []Example              `json:"examples"`             // at most maxExamples, wrong hits first
 }
 
@@ -61,8 +63,10 @@ type Example struct {
 
 const (
 	maxExamples = 100
-	verifyBatch = 500
-	settleTime  = 3 * time.Second
+	// maxRemembered bounds the memory that a lost ledger of millions of outputs takes.
+	maxRemembered = 1_000_000
+	verifyBatch   = 500
+	settleTime    = 3 * time.Second
 	// samplePlaces is in how many places of the ledger a sample is taken.
 	samplePlaces = 16
 )
@@ -85,6 +89,9 @@ func (w Witnesses) Verify(ctx context.Context, o VerifyOptions) (Verification, e
 	if o.Settle == 0 {
 		o.Settle = settleTime
 	}
+	if o.Remember == 0 {
+		o.Remember = maxRemembered
+	}
 	v := &verification{Witnesses: w, options: o, result: Verification{Counts: map[Disagreement]int64{}, Examples: []Example{}}}
 	steps := []func(context.Context) error{v.ledgers, v.listed, v.again}
 	if o.Keys != nil {
@@ -96,6 +103,15 @@ func (w Witnesses) Verify(ctx context.Context, o VerifyOptions) (Verification, e
 		}
 	}
 	return v.result, nil
+}
+
+// remember has a key asked again, if there is room.
+func (v *verification) remember(k job.Key) {
+	if len(v.differ) == v.options.Remember {
+		v.result.Beyond++
+		return
+	}
+	v.differ = append(v.differ, k)
 }
 
 // ledgers asks about the outputs of the ledger.
@@ -255,7 +271,7 @@ func (l *lister) count(keys []job.Key, items map[job.Key]Output) {
 	defer l.mu.Unlock()
 	for _, k := range keys {
 		if _, ok := items[k]; !ok {
-			l.differ = append(l.differ, k)
+			l.remember(k)
 		}
 	}
 	l.result.Listed += int64(len(keys))
@@ -272,7 +288,7 @@ func (v *verification) each(ctx context.Context, keys iter.Seq2[job.Key, error])
 		}
 		for _, t := range told {
 			if t.Disagreement(v.Retention) != "" {
-				v.differ = append(v.differ, t.Key)
+				v.remember(t.Key)
 			}
 		}
 		v.result.Outputs += int64(len(batch))

@@ -48,6 +48,9 @@ func TestAVerificationFindsWhatThePartsDisagreeAbout(t *testing.T) {
 		"some": {VerifyOptions{Keys: eachOf(inAll[0], wrong[0], testKey(99))}, Verification{
 			Outputs: 3, ViewAsked: true, Counts: map[Disagreement]int64{WrongHit: 1},
 		}},
+		"more than is remembered": {VerifyOptions{Remember: 4}, Verification{
+			Outputs: 33, Listed: 37, ViewAsked: true, Counts: map[Disagreement]int64{WrongHit: 3, NotInLedger: 1}, Beyond: 6,
+		}},
 		"none": {VerifyOptions{Keys: eachOf()}, Verification{Counts: map[Disagreement]int64{}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -101,7 +101,13 @@ func cacheTexts() map[string]func(w page) error {
 			return printVerification(w, 100*time.Millisecond, cache.Verification{Outputs: 3, Listed: 3, ViewAsked: true}, false)
 		},
 		"cache-verify-no-redis": func(w page) error {
-			return printVerification(w, time.Minute, cache.Verification{Outputs: 12_000, ViewUntil: 1500, ViewError: "ask view: dial tcp 10.0.0.7:6379: i/o timeout"})
+			return printVerification(w, time.Minute, cache.Verification{Outputs: 12_000, ViewUntil: 1500, ViewError: "ask view: dial tcp 10.0.0.7:6379: i/o timeout"}, false)
+		},
+		"cache-verify-lost": func(w page) error {
+			return printVerification(w, time.Hour, cache.Verification{
+				Outputs: 1, Listed: 10_000_000, ViewAsked: true, Counts: map[cache.Disagreement]int64{cache.NotInLedger: 1_000_000}, Beyond: 8_999_999,
+				Examples: []cache.Example{{Key: job.Key{7}, Disagree: cache.NotInLedger, View: "hit", Ledger: "miss", S3: "hit"}},
+			}, false)
 		},
 		"cache-rebuild-s3": func(w page) error {
 			printLedgerRebuild(w, noon, 3*time.Minute, cache.LedgerRebuild{Objects: 30_412, Outputs: 10_000, Written: 12, Unread: 1, UnreadKeys: []job.Key{{7}}, Gone: 1})

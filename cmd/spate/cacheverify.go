@@ -163,8 +163,12 @@ func printVerification(w page, d time.Duration, v cache.Verification, ofRun bool
 	if v.Passing > 0 {
 		w.paragraph("", either(int(v.Passing), "1 difference was gone a few seconds later: it was under way.", "%d differences were gone a few seconds later: they were under way."))
 	}
+	if v.Beyond > 0 {
+		w.paragraph("", fmt.Sprintf("There are so many differences that %s of them were not asked again, and are not counted below. "+
+			"If the ledger was lost: `spate cache rebuild --from-s3`.", grouped(v.Beyond)))
+	}
 	same := len(v.Counts) == 0
-	if same {
+	if same && v.Beyond == 0 {
 		w.paragraph("", "They say the same.")
 	}
 	if v.ViewAsked && !ofRun {
