@@ -83,6 +83,8 @@ type Reconciler struct {
 
 	suspects suspects
 
+	viewAgain time.Time // until then the walk does not ask the view; the walk's alone
+
 	mu     sync.Mutex
 	status ReconcileStatus
 }
@@ -179,13 +181,18 @@ func (r *Reconciler) Run(ctx context.Context) error {
 // steady is the live epoch, once there is one and none is being built beside it.
 func (r *Reconciler) steady(ctx context.Context) (Mark, error) {
 	for {
-		if mark, live := r.Epochs.Current(ctx, time.Now()); live && !r.Follower.BuildStatus().Building {
+		if mark, is := r.isSteady(ctx); is {
 			return mark, nil
 		}
 		if err := sleep(ctx, livePause); err != nil {
 			return Mark{}, err
 		}
 	}
+}
+
+func (r *Reconciler) isSteady(ctx context.Context) (Mark, bool) {
+	mark, live := r.Epochs.Current(ctx, time.Now())
+	return mark, live && !r.Follower.BuildStatus().Building
 }
 
 // complain notes what went wrong.

@@ -108,6 +108,26 @@ func TestAnOutputOfWhichNobodyWasToldIsFoundInTheBucket(t *testing.T) {
 	})
 }
 
+func TestAnOutputOfWhichNobodyWasToldIsFoundInTheBucketThoughRedisIsAway(t *testing.T) {
+	reconciled(t, 30*24*time.Hour, 20, func(t *testing.T, w *world, leader *process) {
+		w.set(func() { w.loss = 1 })
+		time.Sleep(2 * staleAfter)
+		all(t, leader.askView(t.Context(), time.Now(), testKeys(0, 20)), job.Unknown)
+		silently(t, w, func() { w.publish(testKey(50)) })
+		for began := time.Now(); len(w.inLedger(testKeys(50, 51))) == 0; time.Sleep(passEvery) {
+			if time.Since(began) > time.Hour {
+				t.Fatalf("the ledger lacks it after an hour: %+v", leader.Reconciler.Status())
+			}
+		}
+		if s := leader.Reconciler.Status(); s.Found != (Differences{LedgerLacks: 1}) {
+			t.Errorf("status is %+v", s)
+		}
+		w.set(func() { w.loss = 0 })
+		time.Sleep(2 * time.Minute)
+		all(t, leader.askView(t.Context(), time.Now(), testKeys(50, 51)), job.Hit)
+	})
+}
+
 func TestAnOutputOfWhoseRemovalNobodyWasToldIsFoundMissing(t *testing.T) {
 	reconciled(t, 30*24*time.Hour, 20, func(t *testing.T, w *world, leader *process) {
 		silently(t, w, func() { w.remove(testKey(7)) })

@@ -17,7 +17,7 @@ const prefixes = 256
 
 // walk lists the bucket, prefix by prefix and for ever, and has those outputs looked at that the cache does not know of:
 // their notifications were lost. What the view has below a prefix and the listing did not is suspect: the next pass through
-// the ledger, which knows its key, looks for it in the bucket.
+// the ledger, which knows its key, looks for it in the bucket. Without a view the listing goes on, and asks the ledger.
 func (r *Reconciler) walk(ctx context.Context) error {
 	listed, began := 0, time.Now()
 	for prefix := rand.IntN(prefixes); ; prefix = (prefix + 1) % prefixes {
@@ -38,14 +38,25 @@ func (r *Reconciler) walk(ctx context.Context) error {
 	}
 }
 
+// viewPause is for how long the walk does without a view that did not answer: each try takes half a minute.
+const viewPause = 10 * time.Minute
+
+// viewOfWalk is the live epoch, if the walk may ask it.
+func (r *Reconciler) viewOfWalk(ctx context.Context) (Mark, bool) {
+	if time.Now().Before(r.viewAgain) {
+		return Mark{}, false
+	}
+	return r.isSteady(ctx)
+}
+
 // walkPrefix lists one prefix to its end, whatever fails on the way.
 func (r *Reconciler) walkPrefix(ctx context.Context, prefix int) error {
-	mark, err := r.steady(ctx) // without the view the ledger would have to be asked for everything
-	if err != nil {
-		return err
+	mark, live := r.viewOfWalk(ctx)
+	seen := &memory{left: -1} // there is nothing to compare it with
+	if live {
+		buckets := uint32(mark.Bits.buckets() / prefixes)
+		seen = r.remember(mark.Bits, uint32(prefix)*buckets, uint32(prefix+1)*buckets)
 	}
-	buckets := uint32(mark.Bits.buckets() / prefixes)
-	seen := r.remember(mark.Bits, uint32(prefix)*buckets, uint32(prefix+1)*buckets)
 	after := ""
 	for failures := 0; ; failures++ {
 		err := r.walkFrom(ctx, job.OutputsBelow(fmt.Sprintf("%02x", prefix)), &after, seen)
@@ -61,15 +72,12 @@ func (r *Reconciler) walkPrefix(ctx context.Context, prefix int) error {
 // suspect compares the view with what a listing has seen below a prefix. An output that was made since then is suspect for
 // nothing, which costs a HEAD.
 func (r *Reconciler) suspect(ctx context.Context, mark Mark, seen *memory) error {
-	now, err := r.steady(ctx)
-	if err != nil {
-		return err
-	}
-	if now.Epoch != mark.Epoch || seen.left < 0 {
+	now, live := r.viewOfWalk(ctx)
+	if !live || now.Epoch != mark.Epoch || seen.left < 0 {
 		return nil
 	}
 	var found []place
-	err = r.strangers(ctx, now, seen, func(places []place) error {
+	err := r.strangers(ctx, now, seen, func(places []place) error {
 		found = append(found, places...)
 		return nil
 	})
@@ -77,6 +85,7 @@ func (r *Reconciler) suspect(ctx context.Context, mark Mark, seen *memory) error
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
+		r.viewAgain = time.Now().Add(viewPause)
 		r.complain("the view could not be compared with the bucket", err)
 	default:
 		r.suspects.replace(mark.Epoch, seen.first, seen.first+uint32(len(seen.members)), found)
@@ -169,19 +178,21 @@ func (r *Reconciler) unknown(ctx context.Context, page []objects.Info) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	mark, err := r.steady(ctx) // without the view the ledger would have to be asked for all of them
-	if err != nil {
-		return err
-	}
-	answers := r.View.Lookup(ctx, mark, keys)
-	if answers.Err != nil {
-		return answers.Err
-	}
-	var open []job.Key
-	for i, p := range answers.Presence {
-		if p != job.Hit {
-			open = append(open, keys[i])
+	open := keys // without the view the ledger is asked for all of them, which takes longer
+	if mark, is := r.viewOfWalk(ctx); is {
+		open = nil
+		answers := r.View.Lookup(ctx, mark, keys)
+		if answers.Err != nil {
+			r.viewAgain = time.Now().Add(viewPause)
 		}
+		for i, p := range answers.Presence {
+			if p != job.Hit {
+				open = append(open, keys[i])
+			}
+		}
+	}
+	if err := pay(ctx, r.pace, float64(len(open))); err != nil {
+		return err
 	}
 	have, err := r.Ledger.Get(ctx, now, open...)
 	if err != nil {
