@@ -37,8 +37,8 @@ type ReconcilerOptions struct {
 	// outputs of three files in eleven hours.
 	PagesPerSecond float64
 
-	PassEvery time.Duration // from one pass's begin to the next's, at least; default 10 minutes
-	WalkEvery time.Duration // from one listing's begin to the next's, at least; default 1 hour, in which an empty bucket takes 256 requests
+	PassEvery time.Duration // from one pass's begin to the next's, at least; default 1 hour
+	WalkEvery time.Duration // from one listing's begin to the next's, at least; default 6 hours, in which an empty bucket takes 256 requests
 	Grace     time.Duration // how old an output must be before it counts as missing anywhere: it is on its way; default 10 minutes
 }
 
@@ -63,10 +63,10 @@ func (o *ReconcilerOptions) validate() error {
 		o.PagesPerSecond = 1
 	}
 	if o.PassEvery == 0 {
-		o.PassEvery = 10 * time.Minute
+		o.PassEvery = time.Hour
 	}
 	if o.WalkEvery == 0 {
-		o.WalkEvery = time.Hour
+		o.WalkEvery = 6 * time.Hour
 	}
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Minute
