@@ -47,7 +47,8 @@
 //
 //   - A lookup and a removal: once the notification of a deletion is handled, which is when the ledger's item is gone, a
 //     lookup may still say hit for three seconds: the stream's lag and the follower's poll. While the follower is away or
-//     cut off it is a minute, after which the view no longer answers. Hits of a run are verified against S3 before the run
+//     cut off it is a minute, after which the view no longer answers, until 30 reads in a row of each shard have found nothing
+//     more. Hits of a run are verified against S3 before the run
 //     counts as a success.
 //   - An updater that stands still between its look at S3 and its write, and another controller that handles the next
 //     change meanwhile: the first looks again after a write that took long, and writes what has changed; if it dies before

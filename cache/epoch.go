@@ -240,6 +240,15 @@ func (e *Epochs) keep(until time.Time) {
 	}
 }
 
+// takeBack is for when the live epoch proves to have the changes only up to an earlier time than was kept.
+func (e *Epochs) takeBack(until time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if until.Before(e.until) {
+		e.until = until
+	}
+}
+
 // seen remembers a sequence that a lookup read.
 func (e *Epochs) seen(epoch, sequence int64) {
 	e.mu.Lock()

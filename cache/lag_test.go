@@ -31,6 +31,9 @@ func TestAViewThatIsNotFollowedForAMinuteDoesNotAnswer(t *testing.T) {
 
 	h.faults.set(func(f *faults) { f.records = nil })
 	h.settle()
+	for range enoughEmptyFar {
+		_ = h.follow()
+	}
 	all(t, h.view(testKeys(0, 10)...), job.Hit)
 	if s := h.Follower.Status(); s.Behind || s.Error != "" || s.Shards == 0 || h.liveEpoch() != before {
 		t.Errorf("status is %+v, live epoch %d", s, h.liveEpoch())
@@ -87,7 +90,7 @@ func TestHowFarAShardHasBeenRead(t *testing.T) {
 	if !s.until.Equal(at.Add(-30 * time.Minute)) {
 		t.Errorf("after a record of half an hour ago: %s", at.Sub(s.until))
 	}
-	for range enoughEmpty - 1 {
+	for range enoughEmptyFar - 1 {
 		s.note(time.Time{}, at)
 	}
 	if !s.until.Equal(at.Add(-30 * time.Minute)) {
@@ -101,6 +104,23 @@ func TestHowFarAShardHasBeenRead(t *testing.T) {
 	s.note(time.Time{}, at.Add(3*time.Second))
 	if !s.until.Equal(at.Add(3 * time.Second)) {
 		t.Errorf("a record of just now does not take the tip away: %s", at.Sub(s.until))
+	}
+	s.note(at.Add(-2*time.Hour), at.Add(4*time.Second))
+	if !s.until.Equal(at.Add(-2 * time.Hour)) {
+		t.Errorf("a record of two hours ago was not read before: %s", at.Sub(s.until))
+	}
+
+	woken := at.Add(3 * time.Hour)
+	s = &shard{until: at, empty: 1000} // at the tip, until the process stood still
+	for range enoughEmptyFar - 1 {
+		s.note(time.Time{}, woken)
+	}
+	if !s.until.Equal(at) {
+		t.Errorf("after hours a few empty reads are no proof: %s", woken.Sub(s.until))
+	}
+	s.note(time.Time{}, woken)
+	if !s.until.Equal(woken) {
+		t.Errorf("after many empty reads: %s", woken.Sub(s.until))
 	}
 
 	tail := &tail{listed: at, shards: map[string]*shard{
@@ -125,6 +145,30 @@ func TestAStreamThatCannotBeReadBeforeItsRecordsAreTrimmedLeadsToANewEpoch(t *te
 	h.settle()
 	if h.liveEpoch() == before {
 		t.Fatal("the epoch that is about to lack changes is live")
+	}
+	all(t, h.view(testKeys(0, 10)...), job.Hit)
+}
+
+func TestAViewThatProvesToLackOlderChangesStopsToAnswer(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKeys(0, 10)...)
+	h.settle()
+	old := h.now.Add(-2 * time.Hour)
+	for _, s := range h.session.tail.shards {
+		if !s.done {
+			s.note(old, h.now) // a record from behind many empty pages
+		}
+	}
+	if err := h.session.noteFollowed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.now = h.now.Add(2 * reloadInterval)
+	all(t, h.view(testKeys(0, 10)...), job.Unknown)
+	all(t, h.process().askView(t.Context(), h.now, testKeys(0, 10)), job.Unknown)
+	for range enoughEmptyFar {
+		if err := h.follow(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	all(t, h.view(testKeys(0, 10)...), job.Hit)
 }

@@ -95,9 +95,8 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 	if err := s.applyWaiting(ctx, now); err != nil {
 		return busy, err
 	}
-	s.followed = s.tail.until()
-	if s.live != nil { // else nobody writes what the record may still call live
-		s.Epochs.keep(s.followed)
+	if err := s.noteFollowed(ctx); err != nil {
+		return busy, err
 	}
 	if now.Sub(s.followed) > resumable { // reading on would end in records that were trimmed
 		err := fmt.Errorf("the stream is %s behind: %w", now.Sub(s.followed).Round(time.Minute), errMissed)
@@ -121,6 +120,28 @@ func (s *session) round(ctx context.Context, now time.Time) (busy bool, err erro
 	s.clearDead(ctx, now)
 	s.Metrics.epoch(s.current)
 	return busy, pollErr
+}
+
+// noteFollowed takes over up to when the stream has been read. Where less has than was believed, the record says so before
+// the process does, whose look-ups else read the old one.
+func (s *session) noteFollowed(ctx context.Context) error {
+	until := s.tail.until()
+	back := until.Before(s.followed)
+	if back {
+		s.Log.Warn().Time("from", until).Time("believed", s.followed).Msg("the ledger's stream had changes that were taken to be read")
+		next := s.current
+		next.Followed = until
+		err := s.save(ctx, next)
+		s.Epochs.takeBack(until)
+		if err != nil {
+			return err
+		}
+	}
+	s.followed = until
+	if s.live != nil { // else nobody writes what the record may still call live
+		s.Epochs.keep(s.followed)
+	}
+	return nil
 }
 
 // missed retires the live epoch: the changes that it lacks cannot be had any more.

@@ -51,26 +51,35 @@ type shard struct {
 
 	until time.Time // all records of before have been read
 	empty int       // reads in a row that found nothing
+	far   bool      // the last read began more than staleAfter behind
 }
 
-// enoughEmpty is after how many empty reads in a row a shard is taken to be read to its tip: between two records there may
-// be some (Amazon DynamoDB API reference, "GetRecords").
-const enoughEmpty = 5
+// After how many empty reads in a row a shard is taken to be read to its tip: between two records there may be some (Amazon
+// DynamoDB API reference, "GetRecords"), and more where nobody has read for long.
+const (
+	enoughEmpty    = 5
+	enoughEmptyFar = 30 // while the shard is not known to have been read to staleAfter ago
+)
 
 // note takes down that a read found records, of which the newest was made at a time, or with the zero time that it found
-// none.
+// none. A record that is older than what was believed to be read takes that back.
 func (s *shard) note(newest, now time.Time) {
+	far := now.Sub(s.until) > staleAfter
+	if far && !s.far {
+		s.empty = 0 // what was seen at the tip says nothing of what came since
+	}
+	s.far = far
 	if newest.IsZero() {
-		if s.empty++; s.empty >= enoughEmpty {
+		s.empty++
+		if s.empty >= enoughEmptyFar || s.empty >= enoughEmpty && !far {
 			s.until = now
 		}
 		return
 	}
-	if newest.After(s.until) {
-		s.until = newest
-	}
 	if now.Sub(newest) > staleAfter { // far from the tip
-		s.empty = 0
+		s.empty, s.until = 0, newest
+	} else if newest.After(s.until) {
+		s.until = newest
 	}
 }
 
