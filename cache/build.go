@@ -53,12 +53,12 @@ func (b *BuildStatus) setShare() {
 }
 
 // build is an epoch being filled: scans of the ledger's segments and, at the same time, the changes from the stream.
-// A scan may write an output that was removed after it was scanned, so that removals are applied again once it has
-// ended. While a build is under way the stream's checkpoints stay where they were when it began, so that a session that
-// goes on with it reads all these removals again.
+// A scan may write an output that was removed after it was scanned, so that removals are applied again once that can
+// happen no more: see [removals]. While a build is under way the stream's checkpoints stay where they were when it began, so
+// that a session that goes on with it reads all these removals again.
 type build struct {
 	writer  *Writer
-	removed keySet
+	removed removals
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the scan has ended
 	err     error         // of the scan; to be read after done
@@ -66,13 +66,22 @@ type build struct {
 
 	mu       sync.Mutex
 	progress Progress // but for its sequence
+	ended    []int64  // pages of each segment that are in the epoch since this process builds; segmentDone at its end
 	waits    error    // why the scan does not go on at the moment
 }
 
 // startBuild scans into an epoch, from where the progress stands. It must begin after the stream's places are fixed.
 func startBuild(ctx context.Context, f *Follower, writer *Writer, from Progress, now time.Time) *build {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &build{writer: writer, removed: keySet{}, cancel: cancel, done: make(chan struct{}), progress: from.clone()}
+	b := &build{
+		writer: writer, removed: removals{most: maxRemoved}, cancel: cancel, done: make(chan struct{}),
+		progress: from.clone(), ended: make([]int64, len(from.Segments)),
+	}
+	for i, s := range from.Segments {
+		if s.Done {
+			b.ended[i] = segmentDone
+		}
+	}
 	pace := readPace(f.ReadUnitsPerSecond)
 	go func() {
 		defer close(b.done)
@@ -136,6 +145,9 @@ func (b *build) advance(segment int, page Page) {
 	defer b.mu.Unlock()
 	b.progress.Scanned += int64(len(page.Outputs))
 	b.progress.Segments[segment] = Segment{After: page.Last, Done: page.Last == ""}
+	if b.ended[segment]++; page.Last == "" {
+		b.ended[segment] = segmentDone
+	}
 	b.waits = nil
 }
 
@@ -172,8 +184,17 @@ func (p Progress) clone() Progress {
 
 // change applies changes from the stream.
 func (b *build) change(ctx context.Context, add, remove []job.Key) error {
-	b.removed.add(remove...)
+	if err := b.removed.note(remove); err != nil {
+		return err
+	}
 	return b.writer.Apply(ctx, add, remove)
+}
+
+// ripe are removals to be applied again.
+func (b *build) ripe() []job.Key {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.removed.ripe(b.ended)
 }
 
 // scanned reports whether the scan has ended, and how.
@@ -258,6 +279,7 @@ func (s *session) judgeBuild(ctx context.Context, now time.Time, reason error) e
 		return reason
 	}
 	s.build.stop()
+	s.Log.Warn().Err(reason).Int64("epoch", s.build.writer.epoch).Msg("build abandoned; another begins")
 	ended := s.build.status()
 	ended.Building, ended.Ended, ended.Error = false, now, reason.Error()
 	s.built, s.build = ended, nil
@@ -277,15 +299,17 @@ func (s *session) advanceBuild(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return s.judgeBuild(ctx, now, err)
 	}
-	if !scanned || now.Sub(s.followed) > staleAfter {
+	flips := scanned && now.Sub(s.followed) <= staleAfter
+	for keys := s.build.ripe(); len(keys) > 0; keys = s.build.ripe() {
+		if err := s.removeAgain(ctx, now, keys); err != nil {
+			return err
+		}
+		if !flips { // more of them the next time
+			return nil
+		}
+	}
+	if !flips {
 		return nil
-	}
-	add, remove, err := s.truth(ctx, now, s.build.removed.slice())
-	if err != nil {
-		return err
-	}
-	if err := s.build.writer.Apply(ctx, add, remove); err != nil {
-		return s.judgeBuild(ctx, now, err)
 	}
 	if err := s.save(ctx, s.current.flip(s.build.writer.Mark().Sequence)); err != nil {
 		return err
@@ -304,5 +328,20 @@ func (s *session) advanceBuild(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// removeAgain writes into the built epoch what the ledger says of outputs that were removed while it was scanned.
+func (s *session) removeAgain(ctx context.Context, now time.Time, keys []job.Key) error {
+	add, remove, err := s.truth(ctx, now, keys)
+	if err != nil {
+		return err
+	}
+	if err := s.build.writer.Apply(ctx, add, remove); err != nil {
+		return s.judgeBuild(ctx, now, err)
+	}
+	s.build.removed.forget(len(keys))
+	return nil
+}
+
 // final reports whether a write into an epoch failed for good.
-func final(err error) bool { return errors.Is(err, ErrLost) || errors.Is(err, ErrSuperseded) }
+func final(err error) bool {
+	return errors.Is(err, ErrLost) || errors.Is(err, ErrSuperseded) || errors.Is(err, errRestlessBuild)
+}

@@ -110,7 +110,7 @@ func TestARemovalThatABuildWasAboutToUndoIsNotLostWithItsProcess(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if n := len(h.session.build.removed); n != 5 {
+			if n := h.session.build.removed.len(); n != 5 {
 				t.Fatalf("%d removals were followed, want 5", n)
 			}
 			// a page that was read before the removals is written after them

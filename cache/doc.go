@@ -62,7 +62,7 @@
 //     does not answer it is forgotten, until any notification of it comes or the ledger is compared with S3. An expired item
 //     is written before the deletion, so that the stream tells the follower also of a key that the view alone has.
 //   - A scan that builds an epoch and a removal behind its back: the removal wins; removals during a build are applied
-//     again, from the ledger, before the epoch goes live. While a build is under way the stream's checkpoints stay where
+//     again, from the ledger, when the pages that were under way are written, and before the epoch goes live. While a build is under way the stream's checkpoints stay where
 //     it began: a process that goes on with it reads the removals again.
 //   - A pass of reconciliation and a change behind its back: the pass adds nothing without another look at the ledger. It
 //     drops what it did not read there, but not what the follower has changed since it began; if it drops something

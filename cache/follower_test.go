@@ -261,7 +261,7 @@ func TestAnOutputRemovedBehindTheScanIsNoHit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(h.session.build.removed); n != 5 {
+	if n := h.session.build.removed.len(); n != 5 {
 		t.Fatalf("%d removals were followed during the build, want 5", n)
 	}
 	close(release) // the scan writes what it read before the removals
