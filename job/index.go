@@ -3,38 +3,31 @@ package job
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"math/bits"
 )
 
-// Index finds numbered things by hash. It holds their numbers only, some eight bytes for each, so that a million of them
+// Index finds numbered things by hash. It holds their numbers only, some six bytes for each, so that a million of them
 // cost as little as they can; its owner has the things themselves and says which is meant. The zero Index is empty. It is
 // not safe for concurrent use.
 type Index struct {
-	slots []int32 // a number plus one; 0 is free. Their count is a power of two, and a quarter of them stays free.
+	slots []int32 // a number plus one; 0 is free. A quarter of them stays free.
 	used  int
 }
 
 // NewIndex makes an empty index with room for n things.
 func NewIndex(n int) *Index {
-	x := &Index{}
-	x.slots = make([]int32, slotsFor(n))
-	return x
+	return &Index{slots: make([]int32, slotsFor(n))}
 }
 
-func slotsFor(n int) int {
-	slots := 16
-	for n > slots/4*3 {
-		slots *= 2
-	}
-	return slots
-}
+// slotsFor leaves a third of the slots free.
+func slotsFor(n int) int { return max(16, n+n/2) }
 
 // Find returns the number of the thing with this hash for which is answers true; things may share a hash.
 func (x *Index) Find(hash uint64, is func(n int32) bool) (int32, bool) {
 	if x.used == 0 {
 		return 0, false
 	}
-	mask := uint64(len(x.slots) - 1)
-	for at := hash & mask; x.slots[at] != 0; at = (at + 1) & mask {
+	for at := x.first(hash); x.slots[at] != 0; at = x.next(at) {
 		if n := x.slots[at] - 1; is(n) {
 			return n, true
 		}
@@ -46,7 +39,7 @@ func (x *Index) Find(hash uint64, is func(n int32) bool) (int32, bool) {
 func (x *Index) Add(hash uint64, n int32, hashOf func(n int32) uint64) {
 	if x.used >= len(x.slots)/4*3 {
 		old := x.slots
-		x.slots = make([]int32, slotsFor(x.used+1))
+		x.slots = make([]int32, slotsFor(x.used+x.used/2))
 		for _, slot := range old {
 			if slot != 0 {
 				x.put(hashOf(slot-1), slot)
@@ -58,12 +51,25 @@ func (x *Index) Add(hash uint64, n int32, hashOf func(n int32) uint64) {
 }
 
 func (x *Index) put(hash uint64, slot int32) {
-	mask := uint64(len(x.slots) - 1)
-	at := hash & mask
+	at := x.first(hash)
 	for x.slots[at] != 0 {
-		at = (at + 1) & mask
+		at = x.next(at)
 	}
 	x.slots[at] = slot
+}
+
+// first is the slot at which the search for a hash begins: as far along the slots as the hash is along all hashes.
+func (x *Index) first(hash uint64) int {
+	at, _ := bits.Mul64(hash, uint64(len(x.slots)))
+	return int(at)
+}
+
+// next is the slot after one.
+func (x *Index) next(at int) int {
+	if at++; at < len(x.slots) {
+		return at
+	}
+	return 0
 }
 
 // Hash is a key's hash for an [Index]: eight of its bytes, which are as good as random.

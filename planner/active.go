@@ -16,7 +16,6 @@ type activeRun struct {
 	graph     *Graph
 	figures   figures
 	spool     *spool
-	firstJob  []int32          // by node: the number of the first job of that key
 	replaces  map[int32]string // by node that is computed again: the ETag of the output's manifest that counts as absent
 	catalogue job.Catalogue
 
@@ -28,9 +27,9 @@ type activeRun struct {
 
 	attempts map[int32]int       // by node, where it is not 1
 	failures map[int32][]Failure // by node, in order of attempts
-	sent     []uint32            // by node, of queued ones: when it was last sent or looked for, as a Unix time in seconds; else 0
+	sent     sparse[uint32]      // of queued ones: when it was last sent or looked for, as a Unix time in seconds; else 0
 	swept    int                 // the node that the next sweep begins with
-	flying   []bool              // by node: its job is on its way, and other runs may share that
+	flying   sparse[bool]        // by node: its job is on its way, and other runs may share that
 	unsent   []*outgoing         // written and not known to be sent
 	releases int                 // written so far
 	retried  int
@@ -39,7 +38,7 @@ type activeRun struct {
 
 	// confirmed tells, by node, whose output a worker or S3 itself has told of since this planner took the run up. What
 	// only the cache knows is looked for in S3 before the run ends.
-	confirmed []bool
+	confirmed sparse[bool]
 
 	cancelled string    // the request that it is being cancelled for; "" when another planner began to
 	heard     time.Time // when a word of its jobs last came; kept while it is being cancelled
@@ -56,7 +55,7 @@ type activeRun struct {
 // newActiveRun builds the graph from a spooled normalised manifest.
 func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	a := &activeRun{
-		Run: r, graph: NewGraph(s.len()), figures: newFigures(s.len()), spool: s,
+		Run: r, graph: NewGraph(s.len()), spool: s,
 		replaces: map[int32]string{}, attempts: map[int32]int{}, failures: map[int32][]Failure{},
 		generation: r.Generation, rekeyed: map[int32]int{}, standsIn: map[int32]bool{}, tasks: map[string]int{},
 	}
@@ -83,12 +82,10 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 			return nil, fmt.Errorf("read manifest of run %s, line %d: %w", r.ID, i+1, err)
 		}
 		if a.graph.Nodes() > nodes {
-			a.firstJob = append(a.firstJob, int32(i))
-			a.graph.Type(int32(nodes), a.figures.add(planned.Task, tasks))
+			a.graph.Type(int32(nodes), a.figures.taskNumber(planned.Task, tasks))
 			a.note(planned, int32(nodes))
 		}
 	}
-	a.confirmed, a.flying, a.sent = make([]bool, a.graph.Nodes()), make([]bool, a.graph.Nodes()), make([]uint32, a.graph.Nodes())
 	return a, nil
 }
 
@@ -107,7 +104,9 @@ func (a *activeRun) note(planned job.Planned, n int32) {
 }
 
 // planned reads the first job of a node.
-func (a *activeRun) planned(n int32) (job.Planned, error) { return a.spool.planned(int(a.firstJob[n])) }
+func (a *activeRun) planned(n int32) (job.Planned, error) {
+	return a.spool.planned(int(a.graph.FirstJob(n)))
+}
 
 func (a *activeRun) attempt(n int32) int { return max(1, a.attempts[n]) }
 

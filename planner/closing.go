@@ -39,7 +39,7 @@ func (l *loop) close(ctx context.Context, e ended) error {
 		}
 		for _, n := range e.found {
 			l.done(a, n)
-			a.confirmed[n] = true
+			a.confirmed.set(n, true)
 		}
 		return nil
 	}

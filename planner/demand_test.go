@@ -26,7 +26,7 @@ func demanding(t *testing.T, tasks ...string) (*Planner, *activeRun) {
 		if err := a.graph.Add(keyNamed(strconv.Itoa(i)), parents); err != nil {
 			t.Fatal(err)
 		}
-		a.graph.Type(int32(i), a.figures.add(task, known))
+		a.graph.Type(int32(i), a.figures.taskNumber(task, known))
 	}
 	a.graph.Start()
 	p.Wake = func() {}

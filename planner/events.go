@@ -52,17 +52,17 @@ func (p *Planner) succeeded(e job.Event) {
 			a.spared(n)
 		} else {
 			a.executed(n, e.Seconds, e.Bytes)
-			p.durations.saw(a.Pool, a.figures.taskOf(n), e.Seconds)
+			p.durations.saw(a.Pool, a.taskOf(n), e.Seconds)
 		}
 		p.done(a, n)
-		a.confirmed[n] = true
+		a.confirmed.set(n, true)
 	}
 }
 
 func (p *Planner) done(a *activeRun, n int32) {
 	p.recent.add(a.graph.Key(n), time.Now())
 	a.graph.Done(n)
-	a.sent[n] = 0
+	a.sent.set(n, 0)
 	delete(a.failures, n)
 	p.land(a, n)
 }
@@ -110,7 +110,7 @@ func (p *Planner) fail(a *activeRun, n int32, f Failure) {
 		p.back(a, n)
 		return
 	}
-	a.sent[n] = 0
+	a.sent.set(n, 0)
 	a.graph.Fail(n)
 	p.land(a, n)
 }
@@ -118,7 +118,7 @@ func (p *Planner) fail(a *activeRun, n int32, f Failure) {
 // back takes a job back that had been sent. Its flight ends even when it will be sent again: it may have to wait for a
 // parent, or never fly again, and other runs must not wait with it.
 func (p *Planner) back(a *activeRun, n int32) {
-	a.sent[n] = 0
+	a.sent.set(n, 0)
 	a.graph.Requeue(n)
 	p.land(a, n)
 }
@@ -154,7 +154,7 @@ func (p *Planner) parentLost(ctx context.Context, e job.Event) error {
 	}
 	// The worker has deleted the message. Were this planner to die now, the release log would say that it is out there: a
 	// release that was not sent says that it is not.
-	recall := release{Key: releaseKey(a.ID, a.releases), Jobs: []int32{a.firstJob[n]}, Attempts: []int32{int32(e.Attempt)}, Generation: a.generation, At: time.Now()}
+	recall := release{Key: releaseKey(a.ID, a.releases), Jobs: []int32{a.graph.FirstJob(n)}, Attempts: []int32{int32(e.Attempt)}, Generation: a.generation, At: time.Now()}
 	if err := p.store.saveRelease(ctx, a.ID, recall); err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (p *Planner) lose(a *activeRun, n int32) {
 	}
 	a.lost++
 	a.forgetFigures(n)
-	a.confirmed[n] = false
+	a.confirmed.set(n, false)
 	p.Log.Warn().Str("run", a.ID).Stringer("key", a.graph.Key(n)).Msg("an output proved gone; making it again")
 }
 
@@ -188,15 +188,15 @@ const (
 // sweep looks in S3 for jobs that have been silent for long, and sends those again that S3 denies and no queue holds.
 func (p *Planner) sweep(ctx context.Context, a *activeRun, now time.Time) error {
 	var nodes []int32
-	all := len(a.sent)
+	all := a.graph.Nodes()
 	for range all {
 		if len(nodes) == sweepMost {
 			break
 		}
-		n := a.swept
+		n := int32(a.swept)
 		a.swept = (a.swept + 1) % all
-		if at := a.sent[n]; at != 0 && now.Sub(time.Unix(int64(at), 0)) >= silence {
-			nodes = append(nodes, int32(n))
+		if at := a.sent.get(n); at != 0 && now.Sub(time.Unix(int64(at), 0)) >= silence {
+			nodes = append(nodes, n)
 		}
 	}
 	if len(nodes) == 0 {
@@ -212,12 +212,12 @@ func (p *Planner) sweep(ctx context.Context, a *activeRun, now time.Time) error 
 		switch {
 		case exist[i]:
 			p.done(a, n)
-			a.confirmed[n] = true
+			a.confirmed.set(n, true)
 		case !empty.IsZero() && now.Sub(empty) >= emptiness:
 			p.back(a, n)
 			again++
 		default:
-			a.sent[n] = uint32(now.Unix())
+			a.sent.set(n, uint32(now.Unix()))
 		}
 	}
 	if again > 0 {

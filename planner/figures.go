@@ -22,12 +22,11 @@ type TaskFigures struct {
 	SavedSeconds  float64 `dynamodbav:"saved_seconds" json:"saved_seconds"`   // that these had taken to compute, together
 }
 
-// figures keeps what each node's job took: 14 bytes a node.
+// figures keeps what each node's job took.
 type figures struct {
-	names   []string // of the task types
-	task    []uint16 // by node, its task type's place in names
-	seconds []float32
-	bytes   []int64 // of its output, where seconds is more than 0
+	names   []string // of the task types, as Graph.Type numbers them
+	seconds sparse[float32]
+	bytes   sparse[int64] // of its output, where seconds is more than 0
 }
 
 // What figures.seconds says where it is not a time.
@@ -37,36 +36,33 @@ const (
 	secondsFromBefore = -2 // an earlier planner was told, and has counted it in the run's record
 )
 
-func newFigures(nodes int) figures {
-	return figures{task: make([]uint16, 0, nodes), seconds: make([]float32, 0, nodes), bytes: make([]int64, 0, nodes)}
-}
-
-// add adds the next node and returns its task type's place in names.
-func (f *figures) add(task string, known map[string]uint16) uint16 {
+// taskNumber is a task type's place in names, at whose end a new one is put. known is by name the place of all.
+func (f *figures) taskNumber(task string, known map[string]uint16) uint16 {
 	i, ok := known[task]
 	if !ok {
 		i = uint16(len(f.names))
 		known[task] = i
 		f.names = append(f.names, task)
 	}
-	f.task, f.seconds, f.bytes = append(f.task, i), append(f.seconds, secondsUnknown), append(f.bytes, 0)
 	return i
 }
 
 // taskOf is a node's task type.
-func (f *figures) taskOf(n int32) string { return f.names[f.task[n]] }
+func (a *activeRun) taskOf(n int32) string { return a.figures.names[a.graph.TypeOf(n)] }
 
 // of is what a node's job took for this run, where that is known.
 func (f *figures) of(n int32) (seconds float64, bytes int64, ok bool) {
-	if f.seconds[n] <= 0 {
+	taken := f.seconds.get(n)
+	if taken <= 0 {
 		return 0, 0, false
 	}
-	return math.Round(float64(f.seconds[n])*1e6) / 1e6, f.bytes[n], true // 32 bits hold about seven digits
+	return math.Round(float64(taken)*1e6) / 1e6, f.bytes.get(n), true // 32 bits hold about seven digits
 }
 
 // remember notes what a node's job took.
 func (f *figures) remember(n int32, seconds float64, bytes int64) {
-	f.seconds[n], f.bytes[n] = max(float32(seconds), math.SmallestNonzeroFloat32), bytes
+	f.seconds.set(n, max(float32(seconds), math.SmallestNonzeroFloat32))
+	f.bytes.set(n, bytes)
 }
 
 // count changes a task type's figures in the run's record.
@@ -74,7 +70,7 @@ func (a *activeRun) count(n int32, change func(*TaskFigures)) {
 	if a.Tasks == nil {
 		a.Tasks = map[string]TaskFigures{}
 	}
-	task := a.figures.taskOf(n)
+	task := a.taskOf(n)
 	f := a.Tasks[task]
 	change(&f)
 	a.Tasks[task] = f
@@ -93,16 +89,16 @@ func (a *activeRun) executed(n int32, seconds float64, bytes int64) {
 
 // spared counts a job that this run had not to compute.
 func (a *activeRun) spared(n int32) {
-	a.figures.seconds[n] = secondsOfAnother
+	a.figures.seconds.set(n, secondsOfAnother)
 	a.count(n, func(f *TaskFigures) { f.Cached++ })
 }
 
 // forgetFigures is for an output that proved gone. What was computed stays counted.
 func (a *activeRun) forgetFigures(n int32) {
-	if a.figures.seconds[n] == secondsOfAnother {
+	if a.figures.seconds.get(n) == secondsOfAnother {
 		a.count(n, func(f *TaskFigures) { f.Cached-- })
 	}
-	a.figures.seconds[n] = secondsUnknown
+	a.figures.seconds.set(n, secondsUnknown)
 }
 
 // countCached counts the outputs that existed when the run was planned.
@@ -120,9 +116,9 @@ func (a *activeRun) carryOn(counted map[string]TaskFigures) {
 	a.Tasks = maps.Clone(counted)
 	for n := range int32(a.graph.Nodes()) {
 		if s := a.graph.State(n); s == job.Cached {
-			a.figures.seconds[n] = secondsOfAnother
+			a.figures.seconds.set(n, secondsOfAnother)
 		} else if s == job.Done {
-			a.figures.seconds[n] = secondsFromBefore
+			a.figures.seconds.set(n, secondsFromBefore)
 		}
 	}
 }
@@ -135,7 +131,7 @@ const learnMost = 20_000
 func (p *Planner) learn(ctx context.Context, a *activeRun) error {
 	var nodes []int32
 	for n := range int32(a.graph.Nodes()) {
-		s := a.figures.seconds[n]
+		s := a.figures.seconds.get(n)
 		if a.graph.State(n) == job.Done && (s == secondsUnknown || s == secondsFromBefore) && len(nodes) < learnMost {
 			nodes = append(nodes, n)
 		}
@@ -160,13 +156,13 @@ func (p *Planner) learn(ctx context.Context, a *activeRun) error {
 		return ctx.Err()
 	}
 	for i, n := range nodes {
-		m, before := manifests[i], a.figures.seconds[n] == secondsFromBefore
+		m, before := manifests[i], a.figures.seconds.get(n) == secondsFromBefore
 		switch {
 		case m == nil:
 		case before && m.Run == a.ID:
 			a.figures.remember(n, m.Seconds, m.Bytes())
 		case before:
-			a.figures.seconds[n] = secondsOfAnother
+			a.figures.seconds.set(n, secondsOfAnother)
 		case m.Run == a.ID:
 			a.executed(n, m.Seconds, m.Bytes())
 		default:

@@ -1,8 +1,10 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"spate/job"
 )
@@ -13,9 +15,10 @@ import (
 // A Graph is built by Add in the order of the normalised manifest, then Resolve for every node, then Start. It is not
 // safe for concurrent use.
 type Graph struct {
-	byKey *job.Index
-	nodes []node
-	jobs  []int32 // the node of each job of the manifest
+	byKey   *job.Index
+	nodes   []node
+	repeats []repeat        // in the order of the manifest; all other jobs are nodes, in that order
+	weights map[int32]int32 // jobs of a node's key, where there are several
 
 	parents  []int32 // of all nodes, in order
 	children []int32 // of all nodes, in order; made by Start
@@ -28,18 +31,20 @@ type Graph struct {
 	cancelled bool // no node becomes Waiting, Ready, Shared or Blocked any more
 }
 
-// node has no pointer, and where its parents and children end is where the next node's begin: there may be millions.
+// node has no pointer, and where its parents and children end is where the next node's begin: there may be millions, of 48
+// bytes each.
 type node struct {
 	key         job.Key
 	missing     int32 // parents without output
-	weight      int32 // jobs of this key
-	cause       int32 // of Blocked: the failed node
 	firstParent int32
 	firstChild  int32
 	kind        uint16 // what Type calls it, and 1; 0: nothing
 	state       job.State
 	listed      bool // in Graph.ready
 }
+
+// repeat is a job of the manifest whose key one before it has.
+type repeat struct{ job, node int32 }
 
 // Tally counts nodes of one type.
 type Tally struct {
@@ -56,6 +61,9 @@ func (g *Graph) Type(n int32, kind uint16) {
 	g.nodes[n].kind = kind + 1
 	g.tally(n, 1)
 }
+
+// TypeOf is the type of a node for which Type was called.
+func (g *Graph) TypeOf(n int32) uint16 { return g.nodes[n].kind - 1 }
 
 // Tallies counts the nodes of each type. It belongs to the graph.
 func (g *Graph) Tallies() []Tally { return g.types }
@@ -79,19 +87,19 @@ func (g *Graph) tally(n int32, by int) {
 
 // NewGraph makes an empty graph; jobs is how many are expected.
 func NewGraph(jobs int) *Graph {
-	return &Graph{byKey: job.NewIndex(jobs), nodes: make([]node, 0, jobs), jobs: make([]int32, 0, jobs)}
+	return &Graph{byKey: job.NewIndex(jobs), nodes: make([]node, 0, jobs), weights: map[int32]int32{}}
 }
 
 // Add adds the next job of the manifest. Its parents must have been added before.
 func (g *Graph) Add(key job.Key, parents []job.Key) error {
 	if n, ok := g.Find(key); ok {
 		// Equal keys have equal parents.
-		g.nodes[n].weight++
-		g.jobs = append(g.jobs, n)
+		g.repeats = append(g.repeats, repeat{int32(g.Jobs()), n})
+		g.weights[n] = int32(g.Weight(n) + 1)
 		g.counts[job.Pending]++
 		return nil
 	}
-	n := node{key: key, weight: 1, firstParent: int32(len(g.parents))}
+	n := node{key: key, firstParent: int32(len(g.parents))}
 	for _, p := range parents {
 		at, ok := g.Find(p)
 		if !ok {
@@ -103,7 +111,6 @@ func (g *Graph) Add(key job.Key, parents []job.Key) error {
 		}
 	}
 	g.byKey.Add(key.Hash(), int32(len(g.nodes)), func(n int32) uint64 { return g.nodes[n].key.Hash() })
-	g.jobs = append(g.jobs, int32(len(g.nodes)))
 	g.nodes = append(g.nodes, n)
 	g.counts[job.Pending]++
 	g.byState[job.Pending]++
@@ -111,7 +118,7 @@ func (g *Graph) Add(key job.Key, parents []job.Key) error {
 }
 
 // Jobs is the number of jobs of the manifest; Nodes that of distinct keys.
-func (g *Graph) Jobs() int { return len(g.jobs) }
+func (g *Graph) Jobs() int { return len(g.nodes) + len(g.repeats) }
 
 // Nodes is the number of distinct keys.
 func (g *Graph) Nodes() int { return len(g.nodes) }
@@ -120,16 +127,51 @@ func (g *Graph) Nodes() int { return len(g.nodes) }
 func (g *Graph) Key(n int32) job.Key { return g.nodes[n].key }
 
 // Weight is how many jobs of the manifest have the node's key.
-func (g *Graph) Weight(n int32) int { return int(g.nodes[n].weight) }
+func (g *Graph) Weight(n int32) int { return max(1, int(g.weights[n])) }
 
 // State is a node's state.
 func (g *Graph) State(n int32) job.State { return g.nodes[n].state }
 
-// Cause is the failed node on whose account n is Blocked.
-func (g *Graph) Cause(n int32) int32 { return g.nodes[n].cause }
+// Causes are, by node, the failed nodes on whose account Blocked ones are Blocked. Of others it says nothing.
+func (g *Graph) Causes() []int32 {
+	causes := make([]int32, len(g.nodes))
+	for n := range g.nodes { // parents stand before their children
+		if g.nodes[n].state != job.Blocked {
+			continue
+		}
+		by := g.blockedBy(int32(n))
+		if g.nodes[by].state == job.Blocked {
+			by = causes[by]
+		}
+		causes[n] = by
+	}
+	return causes
+}
 
-// NodeOf is the node of a job of the manifest.
-func (g *Graph) NodeOf(jobNumber int) int32 { return g.jobs[jobNumber] }
+// blockedBy is the first of a node's parents that is Failed or Blocked; -1 when none is.
+func (g *Graph) blockedBy(n int32) int32 {
+	for _, p := range g.parentsOf(n) {
+		if s := g.nodes[p].state; s == job.Failed || s == job.Blocked {
+			return p
+		}
+	}
+	return -1
+}
+
+// NodeOf is the node of a job of the manifest; jobs are numbered from 0.
+func (g *Graph) NodeOf(jobNumber int) int32 {
+	before, repeated := slices.BinarySearchFunc(g.repeats, int32(jobNumber), func(r repeat, number int32) int { return cmp.Compare(r.job, number) })
+	if repeated {
+		return g.repeats[before].node
+	}
+	return int32(jobNumber - before)
+}
+
+// FirstJob is the number of the first job of the manifest that has the node's key.
+func (g *Graph) FirstJob(n int32) int32 {
+	before := sort.Search(len(g.repeats), func(i int) bool { return g.repeats[i].job-int32(i) > n })
+	return n + int32(before)
+}
 
 // Find returns the node of a key.
 func (g *Graph) Find(key job.Key) (int32, bool) {
@@ -176,19 +218,19 @@ func (g *Graph) Resolve(n int32, p job.Presence, released bool) {
 
 // Start moves every unresolved node to Waiting or Ready. No job may be added after it.
 func (g *Graph) Start() {
-	next := make([]int32, len(g.nodes)+1) // by node: where its next child goes
 	for _, p := range g.parents {
-		next[p+1]++
+		g.nodes[p].firstChild++
 	}
+	end := int32(0)
 	for i := range g.nodes {
-		next[i+1] += next[i]
-		g.nodes[i].firstChild = next[i]
+		end += g.nodes[i].firstChild
+		g.nodes[i].firstChild = end
 	}
 	g.children = make([]int32, len(g.parents))
-	for i := range g.nodes {
+	for i := range slices.Backward(g.nodes) { // a node's children are filled in from their end, so that it ends as their beginning
 		for _, p := range g.parentsOf(int32(i)) {
-			g.children[next[p]] = int32(i)
-			next[p]++
+			g.nodes[p].firstChild--
+			g.children[g.nodes[p].firstChild] = int32(i)
 			if !g.nodes[p].state.HasOutput() {
 				g.nodes[i].missing++
 			}
@@ -220,9 +262,9 @@ func (g *Graph) childrenOf(n int32) []int32 {
 }
 
 func (g *Graph) set(n int32, to job.State) {
-	at := &g.nodes[n]
-	g.counts[at.state] -= int(at.weight)
-	g.counts[to] += int(at.weight)
+	at, weight := &g.nodes[n], g.Weight(n)
+	g.counts[at.state] -= weight
+	g.counts[to] += weight
 	g.byState[at.state]--
 	g.byState[to]++
 	g.tally(n, -1)
@@ -246,41 +288,30 @@ func (g *Graph) place(queue []int32) {
 	for len(queue) > 0 {
 		n := queue[0]
 		queue = queue[1:]
-		at := &g.nodes[n]
-		wasBlocked, cause := at.state == job.Blocked, at.cause
-		switch at.state {
+		before := g.nodes[n].state
+		switch before {
 		case job.Pending, job.Cached, job.Queued, job.Done, job.Failed, job.Cancelled:
 			continue
 		case job.Waiting, job.Ready, job.Shared, job.Blocked:
 		}
 		to := g.placeOf(n)
-		if to != at.state {
+		if to != before {
 			g.set(n, to)
 		}
-		if isBlocked := to == job.Blocked; isBlocked != wasBlocked || isBlocked && at.cause != cause {
+		if (to == job.Blocked) != (before == job.Blocked) {
 			queue = append(queue, g.childrenOf(n)...)
 		}
 	}
 }
 
-// placeOf is where a node belongs that has neither an outcome nor a message on its way. It notes the cause of Blocked.
+// placeOf is where a node belongs that has neither an outcome nor a message on its way.
 func (g *Graph) placeOf(n int32) job.State {
 	at := &g.nodes[n]
-	if g.cancelled {
-		return job.Cancelled
-	}
-	for _, p := range g.parentsOf(n) {
-		switch g.nodes[p].state {
-		case job.Failed:
-			at.cause = p
-			return job.Blocked
-		case job.Blocked:
-			at.cause = g.nodes[p].cause
-			return job.Blocked
-		case job.Pending, job.Cached, job.Waiting, job.Ready, job.Shared, job.Queued, job.Done, job.Cancelled:
-		}
-	}
 	switch {
+	case g.cancelled:
+		return job.Cancelled
+	case g.blockedBy(n) >= 0:
+		return job.Blocked
 	case at.state == job.Shared:
 		return job.Shared
 	case at.missing > 0:
@@ -300,6 +331,9 @@ func (g *Graph) TakeReady(limit int) []int32 {
 		if g.nodes[n].state == job.Ready {
 			taken = append(taken, n)
 		}
+	}
+	if len(g.ready) == 0 {
+		g.ready = nil // it may have been a million long
 	}
 	return taken
 }

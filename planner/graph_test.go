@@ -79,7 +79,7 @@ type graphMachine struct {
 	graph  *Graph
 	oracle *oracle
 	weight []int
-	jobs   int
+	jobs   []int32 // the node of each
 	states []job.State
 }
 
@@ -100,14 +100,19 @@ func newGraphMachine(t *rapid.T) *graphMachine {
 				}
 			}
 		}
-		m.weight[n] = 1 + rapid.IntRange(0, 2).Draw(t, "twins")/2
-		for range m.weight[n] {
+		add := func(n int, parents []job.Key) {
 			if err := m.graph.Add(key(n), parents); err != nil {
 				t.Fatal(err)
 			}
-			m.jobs++
+			m.weight[n]++
+			m.jobs = append(m.jobs, int32(n))
+		}
+		add(n, parents)
+		if twin := rapid.IntRange(0, 2*n+1).Draw(t, "twin"); twin <= n { // of this job, or of one that came long before
+			add(twin, nil) // its parents are those of the first
 		}
 	}
+	m.checkNumbers(t)
 	for n := range nodes {
 		presence := rapid.SampledFrom([]job.Presence{job.Unknown, job.Miss, job.Miss, job.Hit}).Draw(t, "presence")
 		released := rapid.Bool().Draw(t, "released")
@@ -217,8 +222,8 @@ func (m *graphMachine) check(t *rapid.T) {
 			t.Fatalf("%d jobs are %s, want %d", got, state, counts[state])
 		}
 	}
-	if sum != m.jobs || m.graph.Jobs() != m.jobs {
-		t.Fatalf("counts add up to %d, Jobs is %d, want %d", sum, m.graph.Jobs(), m.jobs)
+	if sum != len(m.jobs) || m.graph.Jobs() != len(m.jobs) {
+		t.Fatalf("counts add up to %d, Jobs is %d, want %d", sum, m.graph.Jobs(), len(m.jobs))
 	}
 	if m.graph.Outstanding() != outstanding {
 		t.Fatalf("%d outstanding, want %d", m.graph.Outstanding(), outstanding)
@@ -231,11 +236,29 @@ func (m *graphMachine) check(t *rapid.T) {
 	}
 }
 
+// checkNumbers wants each job to be of its node, and each node to know its first job and how many it has.
+func (m *graphMachine) checkNumbers(t *rapid.T) {
+	for number, want := range m.jobs {
+		if got := m.graph.NodeOf(number); got != want {
+			t.Fatalf("job %d is of node %d, want %d; nodes of all: %v", number, got, want, m.jobs)
+		}
+	}
+	for n, want := range m.weight {
+		if got, first := m.graph.FirstJob(int32(n)), slices.Index(m.jobs, int32(n)); int(got) != first {
+			t.Fatalf("the first job of node %d is %d, want %d; nodes of all: %v", n, got, first, m.jobs)
+		}
+		if got := m.graph.Weight(int32(n)); got != want {
+			t.Fatalf("node %d has %d jobs, want %d", n, got, want)
+		}
+	}
+}
+
 // checkCause wants a blocked node's cause to be a failed ancestor, by way of blocked ones.
 func (m *graphMachine) checkCause(t *rapid.T, n int) {
-	cause := m.graph.Cause(int32(n))
+	causes := m.graph.Causes()
+	cause := causes[n]
 	for _, p := range m.oracle.parents[n] {
-		if m.states[p] == job.Failed && int(cause) == p || m.states[p] == job.Blocked && m.graph.Cause(int32(p)) == cause {
+		if m.states[p] == job.Failed && int(cause) == p || m.states[p] == job.Blocked && causes[p] == cause {
 			return
 		}
 	}

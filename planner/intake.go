@@ -524,7 +524,7 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) er
 	}
 	for i, n := range doubtful {
 		if exist[i] {
-			a.confirmed[n] = true
+			a.confirmed.set(n, true)
 			a.graph.Resolve(n, job.Hit, !a.standsIn[n])
 		}
 	}

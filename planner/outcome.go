@@ -52,7 +52,7 @@ type ended struct {
 func (p *Planner) finish(ctx context.Context, a *activeRun) ended {
 	var nodes []int32
 	for n := range int32(a.graph.Nodes()) {
-		if s := a.graph.State(n); s == job.Failed || s.HasOutput() && !a.confirmed[n] {
+		if s := a.graph.State(n); s == job.Failed || s.HasOutput() && !a.confirmed.get(n) {
 			nodes = append(nodes, n)
 		}
 	}
@@ -110,14 +110,14 @@ func (p *Planner) writeIndex(ctx context.Context, a *activeRun, compared *compar
 		return err
 	}
 	defer out.close()
-	w, in := out.writer(), a.spool.reader()
+	w, in, causes := out.writer(), a.spool.reader(), a.graph.Causes()
 	for i := range a.graph.Jobs() {
 		planned, err := in.planned(i)
 		if err != nil {
 			return err
 		}
 		n := a.graph.NodeOf(i)
-		result := a.result(planned, n, p.Objects.Bucket())
+		result := a.result(planned, n, causes[n], p.Objects.Bucket())
 		if compared != nil {
 			result.Original = planned.Original
 			result.Differences, result.Compared = compared.differences[n]
@@ -139,7 +139,8 @@ func (p *Planner) writeIndex(ctx context.Context, a *activeRun, compared *compar
 	return nil
 }
 
-func (a *activeRun) result(planned job.Planned, n int32, bucket string) Result {
+// result is a job's line of the index. cause is the failed node on whose account it is blocked, if it is.
+func (a *activeRun) result(planned job.Planned, n, cause int32, bucket string) Result {
 	r := Result{
 		ID: planned.ID, Task: planned.Task, Key: planned.Key, State: a.graph.State(n).String(), Labels: a.labels(planned), Forced: planned.Forced,
 		Substituted: planned.Substituted, SubstitutedBy: planned.SubstitutedBy,
@@ -153,7 +154,6 @@ func (a *activeRun) result(planned job.Planned, n int32, bucket string) Result {
 	case a.graph.State(n) == job.Cancelled:
 		r.Cause = "the run was cancelled"
 	case a.graph.State(n) == job.Blocked:
-		cause := a.graph.Cause(n)
 		if failed, err := a.planned(cause); err == nil {
 			r.Cause = fmt.Sprintf("job %s failed: %s", failed.ID, a.failureText(cause))
 		}

@@ -157,7 +157,7 @@ func (p *Preview) Key(n int32) job.Key { return p.active.graph.Key(n) }
 func (p *Preview) Jobs(n int32) int { return p.active.graph.Weight(n) }
 
 // Task is a node's task type.
-func (p *Preview) Task(n int32) string { return p.active.figures.taskOf(n) }
+func (p *Preview) Task(n int32) string { return p.active.taskOf(n) }
 
 // Presence says whether a node's output exists. Jobs run unless it is Hit.
 func (p *Preview) Presence(n int32) job.Presence {

@@ -49,7 +49,7 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error
 				continue
 			}
 			released = append(released, n)
-			batch.Jobs = append(batch.Jobs, a.firstJob[n])
+			batch.Jobs = append(batch.Jobs, a.graph.FirstJob(n))
 			batch.Attempts = append(batch.Attempts, int32(a.attempt(n)))
 		}
 		if len(released) == 0 {
@@ -78,7 +78,7 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error
 // share joins a node to the flight of its key when another run owns one, and else opens one. A node that replaces an
 // output flies alone: to other runs that output stands.
 func (p *Planner) share(a *activeRun, n int32) bool {
-	if a.replaces[n] != "" || a.flying[n] {
+	if a.replaces[n] != "" || a.flying.get(n) {
 		return false
 	}
 	if owner, ok := p.flightOf(a, a.graph.Key(n)); ok {
@@ -86,7 +86,7 @@ func (p *Planner) share(a *activeRun, n int32) bool {
 		a.graph.Share(n)
 		return true
 	}
-	a.flying[n] = true
+	a.flying.set(n, true)
 	return false
 }
 
@@ -96,7 +96,7 @@ func (p *Planner) flightOf(a *activeRun, key job.Key) (flight, bool) {
 		if other == a || other.Pool != a.Pool {
 			continue
 		}
-		if n, ok := other.graph.Find(key); ok && other.flying[n] {
+		if n, ok := other.graph.Find(key); ok && other.flying.get(n) {
 			return flight{other, n}, true
 		}
 	}
@@ -105,7 +105,7 @@ func (p *Planner) flightOf(a *activeRun, key job.Key) (flight, bool) {
 
 // land ends a node's flight and lets those who shared it go on by themselves.
 func (p *Planner) land(a *activeRun, n int32) {
-	a.flying[n] = false
+	a.flying.set(n, false)
 	p.part(flight{a, n})
 }
 
@@ -120,7 +120,7 @@ func (p *Planner) part(owner flight) {
 
 // detach ends a run's part in all flights: runs that shared its own go on by themselves.
 func (p *Planner) detach(a *activeRun) {
-	clear(a.flying)
+	a.flying = sparse[bool]{}
 	for owner, shared := range p.shared {
 		if owner.run == a {
 			p.part(owner)
@@ -152,7 +152,7 @@ func (p *Planner) send(ctx context.Context, a *activeRun, out *outgoing) error {
 		if out.taken[n] || !a.current(n, out.Attempts[i]) {
 			continue
 		}
-		planned, err := in.planned(int(a.firstJob[n]))
+		planned, err := in.planned(int(a.graph.FirstJob(n)))
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (p *Planner) send(ctx context.Context, a *activeRun, out *outgoing) error {
 	for i, n := range nodes {
 		if taken[i] {
 			out.taken[n] = true
-			a.sent[n] = uint32(now.Unix())
+			a.sent.set(n, uint32(now.Unix()))
 			p.metrics.released.WithLabelValues(a.Pool).Inc()
 		}
 	}

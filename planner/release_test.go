@@ -75,12 +75,12 @@ func flying(t *testing.T, runs ...string) (*Planner, []*activeRun) {
 	for i, id := range runs {
 		a := &activeRun{
 			Run:   &Run{ID: id, Pool: "pool", State: job.RunActive, Image: "x", Received: time.Unix(int64(i), 0)},
-			graph: NewGraph(0), attempts: map[int32]int{}, failures: map[int32][]Failure{}, sent: make([]uint32, 1), flying: make([]bool, 1), confirmed: make([]bool, 1),
+			graph: NewGraph(0), attempts: map[int32]int{}, failures: map[int32][]Failure{},
 		}
 		if err := a.graph.Add(keyNamed("deal"), nil); err != nil {
 			t.Fatal(err)
 		}
-		a.graph.Type(0, a.figures.add("price", map[string]uint16{}))
+		a.graph.Type(0, a.figures.taskNumber("price", map[string]uint16{}))
 		a.graph.Start()
 		p.active[id] = a
 		all = append(all, a)
@@ -131,7 +131,7 @@ func TestFlights(t *testing.T) {
 		t.Errorf("%d flights are still shared", len(p.shared))
 	}
 	for _, a := range runs {
-		if a.flying[0] {
+		if a.flying.get(0) {
 			t.Errorf("run %s's job is still flying", a.ID)
 		}
 	}

@@ -110,7 +110,7 @@ func (p *Planner) replay(a *activeRun, h *history) {
 				continue
 			}
 			a.graph.Release(n)
-			a.sent[n] = uint32(batch.At.Unix())
+			a.sent.set(n, uint32(batch.At.Unix()))
 			current = true
 		}
 		if !batch.Sent && current {

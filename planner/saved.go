@@ -17,7 +17,7 @@ const savedMost = 5000
 func (p *Planner) saved(ctx context.Context, a *activeRun) error {
 	var spared []int32
 	for n := range int32(a.graph.Nodes()) {
-		if a.graph.State(n).HasOutput() && a.figures.seconds[n] == secondsOfAnother {
+		if a.graph.State(n).HasOutput() && a.figures.seconds.get(n) == secondsOfAnother {
 			spared = append(spared, n)
 		}
 	}

@@ -93,12 +93,12 @@ func (s *story) begin(d *datadriven.TestData) error {
 
 // tell says where all jobs stand.
 func (s *story) tell() string {
-	in := map[job.State][]string{}
+	in, causes := map[job.State][]string{}, s.graph.Causes()
 	for number, name := range s.names {
 		n := s.graph.NodeOf(number)
 		state := s.graph.State(n)
 		if state == job.Blocked {
-			cause := slices.IndexFunc(s.names, func(name string) bool { return s.graph.NodeOf(s.jobs[name]) == s.graph.Cause(n) })
+			cause := slices.IndexFunc(s.names, func(name string) bool { return s.graph.NodeOf(s.jobs[name]) == causes[n] })
 			name += "(by " + s.names[cause] + ")"
 		}
 		in[state] = append(in[state], name)
