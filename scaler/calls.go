@@ -198,7 +198,6 @@ func (p *pool) launched(now time.Time, r *record, m *metrics) {
 	i := r.Intent
 	p.fleet.launched(now, i.Provider, r.definition, i.Tasks)
 	p.status.Launched += len(i.Tasks)
-	p.nextLook = earlier(p.nextLook, now.Add(lookEvery(len(p.fleet.members), false)))
 	add := func(outcome string, n int) {
 		if n > 0 {
 			m.launches.WithLabelValues(p.Name, i.Provider, outcome).Add(float64(n))

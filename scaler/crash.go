@@ -19,6 +19,7 @@ const (
 type crash struct {
 	definition string
 	launched   time.Time
+	ran        time.Duration // from its start to its end; 0: it never ran, or that is not known
 	words      string
 	remedy     string
 }
@@ -32,7 +33,7 @@ func (b *breakers) stopped(d departure) symptom {
 	says := d.symptom(b.idleTimeout)
 	switch says {
 	case symptomCrash:
-		b.crashes = append(b.crashes, crash{definition: d.definition, launched: d.created, words: d.words(), remedy: d.remedy()})
+		b.crashes = append(b.crashes, crash{definition: d.definition, launched: d.created, ran: d.run(), words: d.words(), remedy: d.remedy()})
 	case symptomWell:
 		if sameDefinition(d.definition, b.definition) && d.created.After(b.proof) {
 			b.proof = d.created
@@ -43,8 +44,8 @@ func (b *breakers) stopped(d departure) symptom {
 }
 
 // judge decides whether workers of the task definition are in a crash loop. It trips when at least five have crashed since
-// one is known to have worked, if these are no small share: at least as many as of those launched by then that run, and a
-// quarter of those that have not come so far. Of a large ramp a few always fail to start, and they are known before the
+// one is known to have worked, if these are no small share: at least as many as of those launched by then that have run for
+// longer, and a quarter of those that have not come so far. Of a large ramp a few always fail to start, and they are known before the
 // others have had the time to show that they work.
 func (b *breakers) judge(now time.Time, definition string, f *fleet) {
 	if definition != "" && !sameDefinition(definition, b.definition) {
@@ -64,17 +65,13 @@ func (b *breakers) judge(now time.Time, definition string, f *fleet) {
 	if loop < 0 && len(b.crashes) == 0 {
 		return
 	}
-	for _, m := range f.members {
-		if m.lived(now) && sameDefinition(m.definition, b.definition) && m.created.After(b.proof) {
-			b.proof = m.created
-		}
-	}
+	b.prove(now, f)
 	b.crashes = slices.DeleteFunc(b.crashes, func(c crash) bool { return disproved(c.launched, b.proof) })
 	if loop >= 0 {
 		b.loops(now, loop)
 		return
 	}
-	if len(b.crashes) >= crashesToTrip && b.many(f) {
+	if len(b.crashes) >= crashesToTrip && b.many(now, f) {
 		last := b.crashes[len(b.crashes)-1]
 		b.trip(now, Breaker{
 			Kind: LimitCrashLoop, TaskDefinition: b.definition, LastCrash: b.newestCrash(),
@@ -85,20 +82,40 @@ func (b *breakers) judge(now time.Time, definition string, f *fleet) {
 	}
 }
 
+// prove looks for workers of the task definition that have run long enough to show that they can.
+func (b *breakers) prove(now time.Time, f *fleet) {
+	for _, m := range f.members {
+		if m.lived(now) && sameDefinition(m.definition, b.definition) && m.created.After(b.proof) {
+			b.proof = m.created
+		}
+	}
+}
+
+// isProven reports whether some worker of the task definition is known to have worked, as far as this controller has seen.
+func (b *breakers) isProven(now time.Time, f *fleet) bool {
+	if b.proof.IsZero() {
+		b.prove(now, f)
+	}
+	return !b.proof.IsZero()
+}
+
 // many reports whether the crashes are more than a ramp's small share.
-func (b *breakers) many(f *fleet) bool {
-	newest := b.newestCrash()
+func (b *breakers) many(now time.Time, f *fleet) bool {
+	newest, longest := b.newestCrash(), time.Duration(0)
+	for _, c := range b.crashes {
+		longest = max(longest, c.ran)
+	}
 	pending, running := 0, 0
 	for _, m := range f.members {
 		if m.created.After(newest) || disproved(m.created, b.proof) || !sameDefinition(m.definition, b.definition) {
 			continue
 		}
-		switch m.status {
-		case memberPending:
+		switch {
+		case m.status == memberStopping:
+		case m.status == memberPending, now.Sub(m.started) < longest: // it may still crash as the others did
 			pending++
-		case memberRunning, memberListed:
+		default:
 			running++
-		case memberStopping:
 		}
 	}
 	return len(b.crashes) >= running && 4*len(b.crashes) >= pending

@@ -76,8 +76,10 @@ type pool struct {
 	fell     time.Time       // when there were fewer outstanding jobs than before, or no worker running
 
 	looking    bool // a listing is under way
-	describing bool // descriptions are
+	describing bool // descriptions of what is listed are
+	watching   bool // descriptions between listings are
 	nextLook   time.Time
+	nextWatch  time.Time
 
 	size      WorkerSize // as last known
 	decisions decisionLog

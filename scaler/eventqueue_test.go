@@ -117,17 +117,18 @@ func TestEventsAreAppliedThenDeletedAndWhatIsNoneIsDroppedAndCounted(t *testing.
 			}
 		}
 
-		// Without events, tasks are looked at as often as before.
-		looks := func() int {
-			before := s.ecs.called("ListTasks")
+		// Without events, tasks are listed twice as often, and described between the listings.
+		looks := func() (listings, descriptions int) {
+			listings, descriptions = s.ecs.called("ListTasks"), s.ecs.called("DescribeTasks")
 			time.Sleep(10 * time.Minute)
-			return s.ecs.called("ListTasks") - before
+			return s.ecs.called("ListTasks") - listings, s.ecs.called("DescribeTasks") - descriptions
 		}
-		with := looks()
+		if listings, descriptions := looks(); listings > 20 || descriptions > 20 {
+			t.Errorf("in ten minutes %d listings and %d descriptions with events", listings, descriptions)
+		}
 		events.fail(errors.New("access denied"))
-		without := looks()
-		if with > 25 || without < 10*with {
-			t.Errorf("in ten minutes %d looks with events, %d without", with, without)
+		if listings, descriptions := looks(); listings < 36 || listings > 40 || descriptions < 10*listings/2 {
+			t.Errorf("in ten minutes %d listings and %d descriptions without events", listings, descriptions)
 		}
 		if limit := s.journal.status("rollup").Limit; !slices.Contains([]Limit{LimitNone, LimitMax}, limit) {
 			t.Errorf("that events fail holds the pool: %s: %+v", limit, s.journal.status("rollup"))

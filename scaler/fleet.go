@@ -113,6 +113,21 @@ func (f *fleet) wants() []string {
 	return wants
 }
 
+// watched names the tasks whose next change tells most, those first that were launched first, as many as one call describes:
+// all that are described after a listing and, until a worker has proven that those of its kind work, all that have not run for long.
+func (f *fleet) watched(now time.Time, proven bool) []string {
+	var watched []string
+	for arn, m := range f.members {
+		if !m.due.IsZero() || m.status == memberStopping || !proven && !m.lived(now) {
+			watched = append(watched, arn)
+		}
+	}
+	slices.SortFunc(watched, func(a, b string) int {
+		return cmp.Or(f.members[a].created.Compare(f.members[b].created), cmp.Compare(a, b))
+	})
+	return watched[:min(len(watched), maxDescribe)]
+}
+
 // lived reports whether the task has run long enough to show that workers of its kind can.
 func (m *member) lived(now time.Time) bool {
 	return m.status == memberRunning && !m.started.IsZero() && now.Sub(m.started) >= livedAfter

@@ -163,3 +163,82 @@ func TestADriftFromTheClustersCountIsToldAfterThreeLooks(t *testing.T) {
 		}
 	})
 }
+
+// A fleet of any size is listed every 15 seconds. What a small one's tasks do is known as soon as if it were listed each time.
+func TestStartsOfASmallFleetAreKnownWithinSecondsThoughItIsListedRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 40)
+		s.start()
+		began := time.Now()
+		s.until("40 workers", time.Minute, s.launchedIs(40))
+		took := s.until("all running", time.Minute, func() bool { return s.journal.status("rollup").Running == 40 })
+		if took > s.ecs.start+4*time.Second {
+			t.Errorf("known after %s, started after %s", took, s.ecs.start)
+		}
+		time.Sleep(10*time.Minute - time.Since(began))
+		synctest.Wait()
+		if n := s.ecs.called("ListTasks"); n < 38 || n > 41 {
+			t.Errorf("%d listings in ten minutes", n)
+		}
+		// While none is proven they are described every 2 s: for a minute and a half. Then all is known.
+		if n := s.ecs.called("DescribeTasks"); n > 60 {
+			t.Errorf("%d descriptions in ten minutes", n)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStoppedTasksOfASmallFleetAreKnownToBeGoneWithinSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeverStage(t, 30)
+		s.start()
+		s.until("all proven", 5*time.Minute, func() bool { return s.journal.status("rollup").Running == 30 && s.settled() })
+		time.Sleep(2 * time.Minute)
+		s.levers.pull(Pull{Lever: LeverKill})
+		s.until("all stopped", time.Minute, func() bool { return s.ecs.alive() == 0 })
+		if took := s.until("known", time.Minute, func() bool { return s.journal.status("rollup").Stopped == 30 }); took > 5*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		s.end()
+	})
+}
+
+// Pools that are watched take half of what looking may cost, so that listings of others are not late.
+func TestWatchingManyPoolsLeavesTheirListingsOnTime(t *testing.T) {
+	const pools, minutes = 60, 5
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 2)
+		s.ecs.start = time.Hour
+		var more []Pool
+		for n := range pools - 1 {
+			p := s.pool
+			p.Name, p.Family = fmt.Sprintf("pool-%d", n), fmt.Sprintf("spate-pool-%d", n)
+			more = append(more, p)
+		}
+		s.start(more...)
+		s.until("all launched", time.Minute, s.launchedIs(2*pools))
+		lists := s.ecs.called("ListTasks")
+		var oldest time.Duration
+		for range minutes * 60 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			for _, p := range more {
+				status := s.journal.status(p.Name)
+				oldest = max(oldest, status.At.Sub(status.Parts.Listing))
+			}
+		}
+		calls := float64(s.ecs.called("ListTasks")+s.ecs.called("DescribeTasks")) / (minutes * 60)
+		t.Logf("the oldest listing was %s old; %.1f calls a second", oldest, calls)
+		if lists = s.ecs.called("ListTasks") - lists; lists < pools*4*minutes*9/10 {
+			t.Errorf("%d listings of %d pools in %d minutes", lists, pools, minutes)
+		}
+		if oldest > 20*time.Second || calls > 10.5 {
+			t.Errorf("the oldest listing was %s old; %.1f calls a second", oldest, calls)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -106,6 +106,14 @@ func (d departure) ran(less time.Duration) bool {
 	return !d.started.IsZero() && !d.stopped.IsZero() && d.stopped.Sub(d.started) < less
 }
 
+// run is for how long the task ran; 0: not at all, or that is not known.
+func (d departure) run() time.Duration {
+	if d.started.IsZero() || d.stopped.IsZero() {
+		return 0
+	}
+	return max(0, d.stopped.Sub(d.started))
+}
+
 // Exit codes of processes that a signal ended (POSIX shells: 128 and the signal's number).
 const (
 	exitKilled     = 128 + 9

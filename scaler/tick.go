@@ -15,6 +15,7 @@ func (e *Engine) tick(now time.Time) error {
 		p.demand = e.o.Demand(p.Name)
 		e.markDrain(now, p)
 		e.lookAt(now, p)
+		e.watch(now, p)
 		e.age(now, p)
 	}
 	if err := e.plan(now); err != nil {

@@ -12,21 +12,21 @@ import (
 	"spate/internal/awsclient"
 )
 
-// lookEvery is how long after the beginning of a listing the next one begins: that of a large fleet costs dozens of calls,
-// so it comes every 15 seconds, while a small or new fleet is watched closely. With events that tell of each change at
-// once, listings are there for those that were lost.
-func lookEvery(members int, events bool) time.Duration {
-	switch {
-	case events:
+const (
+	// watchEvery is how often the tasks that are about to change are described, a call a pool.
+	watchEvery = 2 * time.Second
+	// lookAgain is when a listing that failed is begun again.
+	lookAgain = 5 * time.Second
+)
+
+// lookEvery is how long after the beginning of a listing the next one begins: that of a large fleet costs dozens of calls. With
+// events that tell of each change at once, listings are there for those that were lost.
+func lookEvery(events bool) time.Duration {
+	if events {
 		return 30 * time.Second
-	case members > 0 && members < 100:
-		return 2 * time.Second
 	}
 	return 15 * time.Second
 }
-
-// lookAgain is when a listing that failed is begun again.
-const lookAgain = 5 * time.Second
 
 // lookAt begins a listing of a pool's tasks when one is due.
 func (e *Engine) lookAt(now time.Time, p *pool) {
@@ -34,7 +34,7 @@ func (e *Engine) lookAt(now time.Time, p *pool) {
 		return
 	}
 	p.looking = true
-	p.nextLook = now.Add(lookEvery(len(p.fleet.members), e.hasEvents(now)))
+	p.nextLook = now.Add(lookEvery(e.hasEvents(now)))
 	e.ask(now, &inquiry{
 		list: &ecs.ListTasksInput{Cluster: &p.Cluster, Family: &p.Family, DesiredStatus: types.DesiredStatusRunning},
 		listed: func(now, at time.Time, arns []string, err error) error {
@@ -61,7 +61,7 @@ func (e *Engine) looked(now time.Time, p *pool, seen look) error {
 	}
 	first := !p.fleet.known
 	p.fleet.listing(now, seen.at, seen.arns)
-	e.describe(now, p)
+	e.describe(now, p, &p.describing, p.fleet.wants())
 	e.countIn(now, p.cluster)
 	if err := p.confirm(now); err != nil {
 		return err
@@ -72,24 +72,34 @@ func (e *Engine) looked(now time.Time, p *pool, seen look) error {
 	return e.settle(now)
 }
 
-// describe asks what has become of the tasks that are new, do not run yet or are not listed any more, unless such a
-// question is under way.
-func (e *Engine) describe(now time.Time, p *pool) {
-	wants := p.fleet.wants()
-	if p.describing || len(wants) == 0 {
+// watch asks between the listings what has become of the tasks that tell most, so that starts, and workers that crash, are known
+// within seconds. It takes only what listings leave: else pools that are watched would make others stale. Where events tell
+// of changes it is not needed.
+func (e *Engine) watch(now time.Time, p *pool) {
+	if now.Before(p.nextWatch) || e.hasEvents(now) || e.looks.Available(now) < lookRate().Burst/2 {
 		return
 	}
-	p.describing = true
+	p.nextWatch = now.Add(watchEvery)
+	e.describe(now, p, &p.watching, p.fleet.watched(now, p.breakers.isProven(now, p.fleet)))
+}
+
+// describe asks what has become of tasks, unless such a question is under way.
+func (e *Engine) describe(now time.Time, p *pool, asking *bool, tasks []string) {
+	if *asking || len(tasks) == 0 {
+		return
+	}
+	*asking = true
 	e.ask(now, &inquiry{
-		cluster: p.Cluster, describes: slices.Collect(slices.Chunk(wants, maxDescribe)),
+		cluster: p.Cluster, describes: slices.Collect(slices.Chunk(tasks, maxDescribe)),
 		described: func(now, at time.Time, tasks []types.Task, missing []string) {
 			for _, d := range p.fleet.descriptions(now, at, tasks, missing) {
 				p.depart(now, d)
 			}
 		},
 		over: func(now time.Time, err error) error {
-			p.describing = false
+			*asking = false
 			if err != nil {
+				p.nextWatch = later(p.nextWatch, p.nextLook)
 				p.log.Warn().Err(err).Msg("cannot describe workers; trying again after the next listing")
 				return nil
 			}
