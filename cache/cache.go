@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,8 +53,11 @@ type Cache struct {
 	records  Records
 	statuses StatusWriter
 	check    func(context.Context) []Finding
+	bucket   string
 	log      zerolog.Logger
 	metrics  *Metrics
+
+	inspected atomic.Pointer[inspection] // the last; nil before the first
 }
 
 // New checks the options and connects the parts. It starts nothing.
@@ -72,7 +76,7 @@ func New(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		View: NewView(o.Redis, o.Prefix), Ledger: ledger, records: o.Records, statuses: o.Statuses, check: o.Check, log: o.Log, metrics: metrics,
+		View: NewView(o.Redis, o.Prefix), Ledger: ledger, records: o.Records, statuses: o.Statuses, check: o.Check, bucket: o.Bucket, log: o.Log, metrics: metrics,
 	}
 	c.Epochs = NewEpochs(o.Records, o.Log)
 	c.Updater, err = NewUpdater(UpdaterOptions{
@@ -111,6 +115,9 @@ func (c *Cache) Run(ctx context.Context) error {
 	}
 	if c.statuses != nil {
 		loops["status"] = c.report
+		if c.check != nil {
+			loops["checks"] = c.inspect
+		}
 	}
 	for name, run := range loops {
 		group.Go(func() error {

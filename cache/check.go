@@ -32,12 +32,13 @@ type Check string
 
 // The checks.
 const (
-	CheckLifecycle Check = "lifecycle" // when S3 removes outputs
-	CheckExpiry    Check = "expiry"    // the ledger's time to live
-	CheckStream    Check = "stream"    // of the ledger
-	CheckEviction  Check = "eviction"  // by Redis
-	CheckMemory    Check = "memory"    // of Redis
-	CheckVersion   Check = "version"   // of Redis
+	CheckLifecycle     Check = "lifecycle"     // when S3 removes outputs
+	CheckNotifications Check = "notifications" // of the bucket, to the updater's queue
+	CheckExpiry        Check = "expiry"        // the ledger's time to live
+	CheckStream        Check = "stream"        // of the ledger
+	CheckEviction      Check = "eviction"      // by Redis
+	CheckMemory        Check = "memory"        // of Redis
+	CheckVersion       Check = "version"       // of Redis
 )
 
 // Severity is how much a finding matters.
@@ -48,8 +49,11 @@ const (
 	SeverityWrong   Severity = "wrong"   // answers can be wrong: a controller does not start
 	SeverityWarning Severity = "warning" // it costs time or money
 	SeverityRemark  Severity = "remark"  // worth knowing
-	SeverityUnread  Severity = "unread"  // it could not be looked at
+	SeverityUnread  Severity = "unread"  // it could not be read, and so was not checked
 )
+
+// IsNote reports whether a finding asks nobody to do something soon.
+func (f Finding) IsNote() bool { return f.Severity == SeverityRemark || f.Severity == SeverityUnread }
 
 // Wrong are the findings with which a controller does not start.
 func Wrong(findings []Finding) []Finding {
@@ -206,37 +210,64 @@ func viewBytes(outputs int64) int64 {
 	return outputs*bytesPerOutput + int64(bitsFor(outputs, defaultIntsetLimit).buckets())*bytesPerBucket
 }
 
-// judgeRedis looks at what Redis tells of itself, given how many outputs the view holds and how many it is to hold.
-func judgeRedis(r Server, held, expected int64) []Finding {
+// judgeRedis looks at what Redis tells of itself, given how many outputs the view holds and how many it is to hold; a
+// negative number is not known. What Redis does not tell was not checked, and silence is why.
+func judgeRedis(r Server, silence string, held, expected int64) []Finding {
 	var found []Finding
-	if major, minor, ok := versionOf(r.Version); ok && (major < 6 || major == 6 && minor < 2) {
+	untold := func(check Check, what, byHand string) {
+		found = append(found, Finding{check, SeverityUnread, fmt.Sprintf("Redis's %s could not be read: %s.", what, silence), byHand})
+	}
+	switch major, minor, ok := versionOf(r.Version); {
+	case r.Version == "":
+		untold(CheckVersion, "version", "It must be 6.2 or later, or Valkey: `redis-cli INFO server`, or the page of a managed Redis, shows it.")
+	case ok && (major < 6 || major == 6 && minor < 2):
 		found = append(found, Finding{
 			CheckVersion, SeverityWarning,
 			fmt.Sprintf("Redis %s does not know SMISMEMBER: the view cannot answer, and each lookup reads the ledger.", r.Version), "Use Redis 6.2 or later, or Valkey.",
 		})
 	}
 	// Policies that begin with volatile evict only keys with a time to live, of which the view has none.
-	if strings.HasPrefix(r.Eviction, "allkeys") {
+	switch {
+	case r.Eviction == "":
+		untold(CheckEviction, "maxmemory-policy", "It should be noeviction: `redis-cli CONFIG GET maxmemory-policy`, or the parameter group of a managed Redis, shows it.")
+	case strings.HasPrefix(r.Eviction, "allkeys"):
 		found = append(found, Finding{
 			CheckEviction, SeverityWarning,
 			fmt.Sprintf("Redis's maxmemory-policy is %s: when memory is short it drops parts of the view, whose jobs then run again.", r.Eviction),
-			"Set it to noeviction: `CONFIG SET maxmemory-policy noeviction`, or in the parameter group of a managed Redis.",
+			"Set it to noeviction: `redis-cli CONFIG SET maxmemory-policy noeviction`, or in the parameter group of a managed Redis.",
+		})
+	}
+	if expected < 0 {
+		return append(found, Finding{
+			CheckMemory, SeverityUnread, "Whether Redis has memory enough could not be checked: the ledger does not tell how many outputs there are.",
+			"Set cache.expected_outputs.",
 		})
 	}
 	room, whose := r.Max, "maxmemory"
 	if room == 0 {
 		room, whose = r.System, "the machine"
 	}
-	others := max(0, r.Used-viewBytes(held))
-	if need := others + 2*viewBytes(expected); room > 0 && need > room {
+	others := max(0, r.Used-viewBytes(max(0, held)))
+	switch need := others + 2*viewBytes(expected); {
+	case room > 0 && need > room:
 		found = append(found, Finding{
 			CheckMemory, SeverityWarning,
-			fmt.Sprintf("Redis has %s of memory (%s) and needs %s: %s for %d outputs, twice while the view is rebuilt, and %s for what else is in it.",
-				mebibytes(room), whose, mebibytes(need), mebibytes(viewBytes(expected)), expected, mebibytes(others)),
+			fmt.Sprintf("Redis has %s of memory (%s) and needs %s: %s for %s, twice while the view is rebuilt, and %s for what else is in it.",
+				mebibytes(room), whose, mebibytes(need), mebibytes(viewBytes(expected)), outputs(expected), mebibytes(others)),
 			fmt.Sprintf("Give it %s, or set cache.expected_outputs if fewer outputs are to be expected.", mebibytes(need)),
 		})
+	case room == 0 || r.Used == 0:
+		untold(CheckMemory, "memory", fmt.Sprintf("It needs %s for %s, beside what else is in it: `redis-cli INFO memory`, or the page of a managed Redis, shows how much it has.",
+			mebibytes(2*viewBytes(expected)), outputs(expected)))
 	}
 	return found
+}
+
+func outputs(n int64) string {
+	if n == 1 {
+		return "1 output"
+	}
+	return fmt.Sprintf("%d outputs", n)
 }
 
 // versionOf reads the first two parts of a version; false when it is none.
@@ -247,16 +278,14 @@ func versionOf(text string) (major, minor int, ok bool) {
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.0f MiB", math.Ceil(float64(n)/(1<<20))) }
 
-// unread is the finding that something could not be looked at.
-func unread(check Check, what, permission string, err error) Finding {
-	f := Finding{Check: check, Severity: SeverityUnread, Text: fmt.Sprintf("%s could not be checked: %v.", what, err)}
+// unread is the finding that something could not be read. byHand says how a person can look at it.
+func unread(check Check, what, permission, byHand string, err error) Finding {
+	f := Finding{check, SeverityUnread, fmt.Sprintf("%s could not be read: %s.", what, err), byHand}
 	if answer, ok := errors.AsType[smithy.APIError](err); ok {
-		f.Text = fmt.Sprintf("%s could not be checked: %s.", what, answer.ErrorCode())
+		f.Text = fmt.Sprintf("%s could not be read: %s.", what, answer.ErrorCode())
 		if strings.HasPrefix(answer.ErrorCode(), "AccessDenied") {
-			f.Fix = fmt.Sprintf("The controller's role needs %s for that.", permission)
+			f.Fix = fmt.Sprintf("The controller's role needs %s for that. %s", permission, byHand)
 		}
-	} else if strings.HasPrefix(err.Error(), "NOPERM") {
-		f.Fix = fmt.Sprintf("Redis's user needs %s for that.", permission)
 	}
 	return f
 }

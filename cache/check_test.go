@@ -3,8 +3,10 @@ package cache
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,6 +16,7 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 )
 
 // expiring is a lifecycle rule that removes what begins with a prefix after so many days.
@@ -114,29 +117,45 @@ func TestTheLedgerIsToExpireItemsAndToHaveAStream(t *testing.T) {
 
 func TestRedisIsToKeepWhatItIsGivenAndToHaveRoomForTwoViews(t *testing.T) {
 	const mib = 1 << 20
+	well := Server{Version: "7.2.4", Eviction: "noeviction", Used: mib, Max: 512 * mib}
+	but := func(change func(*Server)) Server {
+		s := well
+		change(&s)
+		return s
+	}
 	for _, row := range []struct {
 		name           string
 		server         Server
 		held, expected int64
 		want           []Check
+		severity       Severity
 		says           string
 	}{
-		{"all is well", Server{Version: "7.2.4", Eviction: "noeviction", Used: mib, Max: 512 * mib}, 0, 10_000_000, nil, ""},
-		{"nothing is told", Server{}, 0, 10_000_000, nil, ""},
-		{"evicts", Server{Eviction: "allkeys-lru"}, 0, 0, []Check{CheckEviction}, "maxmemory-policy is allkeys-lru"},
-		{"evicts what has a time to live", Server{Eviction: "volatile-ttl"}, 0, 0, nil, ""},
-		{"too old", Server{Version: "6.0.16"}, 0, 0, []Check{CheckVersion}, "SMISMEMBER"},
-		{"old enough", Server{Version: "6.2.0"}, 0, 0, nil, ""},
-		{"no room for two", Server{Used: mib, Max: 170 * mib}, 0, 10_000_000, []Check{CheckMemory}, "needs 179 MiB: 90 MiB for 10000000 outputs"},
-		{"the view that is there counts once", Server{Used: 94 * mib, Max: 190 * mib}, 10_000_000, 10_000_000, nil, ""},
-		{"beside others", Server{Used: 94 * mib, Max: 190 * mib}, 0, 10_000_000, []Check{CheckMemory}, "for what else is in it"},
-		{"on a small machine", Server{System: 100 * mib}, 0, 10_000_000, []Check{CheckMemory}, "100 MiB of memory (the machine)"},
+		{"all is well", well, 0, 10_000_000, nil, "", ""},
+		{"nothing is told", Server{}, 0, 10_000_000, []Check{CheckVersion, CheckEviction, CheckMemory}, SeverityUnread, "could not be read: it does not tell."},
+		{"no version is told", but(func(s *Server) { s.Version = "" }), 0, 0, []Check{CheckVersion}, SeverityUnread, "It must be 6.2 or later"},
+		{"no policy is told", but(func(s *Server) { s.Eviction = "" }), 0, 0, []Check{CheckEviction}, SeverityUnread, "It should be noeviction: `redis-cli CONFIG GET maxmemory-policy`"},
+		{"no bound of memory is told", but(func(s *Server) { s.Max = 0 }), 0, 10_000_000, []Check{CheckMemory}, SeverityUnread, "It needs 179 MiB for 10000000 outputs, beside what else is in it"},
+		{"no use of memory is told", but(func(s *Server) { s.Used = 0 }), 0, 0, []Check{CheckMemory}, SeverityUnread, "`redis-cli INFO memory`"},
+		{"the ledger tells no number", but(func(s *Server) { s.Max = 2 * mib }), unknownItems, unknownItems, []Check{CheckMemory}, SeverityUnread, "Set cache.expected_outputs"},
+		{"evicts", but(func(s *Server) { s.Eviction = "allkeys-lru" }), 0, 0, []Check{CheckEviction}, SeverityWarning, "maxmemory-policy is allkeys-lru"},
+		{"evicts what has a time to live", but(func(s *Server) { s.Eviction = "volatile-ttl" }), 0, 0, nil, "", ""},
+		{"too old", but(func(s *Server) { s.Version = "6.0.16" }), 0, 0, []Check{CheckVersion}, SeverityWarning, "SMISMEMBER"},
+		{"old enough", but(func(s *Server) { s.Version = "6.2.0" }), 0, 0, nil, "", ""},
+		{"another make", but(func(s *Server) { s.Version = "valkey 7.2.5" }), 0, 0, nil, "", ""},
+		{"no room for two", but(func(s *Server) { s.Max = 170 * mib }), 0, 10_000_000, []Check{CheckMemory}, SeverityWarning, "needs 179 MiB: 90 MiB for 10000000 outputs"},
+		{"the view that is there counts once", but(func(s *Server) { s.Used, s.Max = 94*mib, 190*mib }), 10_000_000, 10_000_000, nil, "", ""},
+		{"beside others", but(func(s *Server) { s.Used, s.Max = 94*mib, 190*mib }), 0, 10_000_000, []Check{CheckMemory}, SeverityWarning, "for what else is in it"},
+		{"on a small machine", but(func(s *Server) { s.Max, s.System = 0, 100*mib }), 0, 10_000_000, []Check{CheckMemory}, SeverityWarning, "100 MiB of memory (the machine)"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var got []Check
 			text := ""
-			for _, f := range judgeRedis(row.server, row.held, row.expected) {
+			for _, f := range judgeRedis(row.server, "it does not tell", row.held, row.expected) {
 				got, text = append(got, f.Check), text+f.String()
+				if f.Severity != row.severity || f.Fix == "" {
+					t.Errorf("found %+v, want it to be %s, and what to do", f, row.severity)
+				}
 			}
 			if diff := cmp.Diff(row.want, got); diff != "" || !strings.Contains(text, row.says) {
 				t.Errorf("(-want +got):\n%s%s", diff, text)
@@ -152,6 +171,10 @@ func (c closed) GetBucketLifecycleConfiguration(context.Context, *s3.GetBucketLi
 	return nil, c.err
 }
 
+func (c closed) GetBucketNotificationConfiguration(context.Context, *s3.GetBucketNotificationConfigurationInput, ...func(*s3.Options)) (*s3.GetBucketNotificationConfigurationOutput, error) {
+	return nil, c.err
+}
+
 func (c closed) DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error) {
 	return nil, c.err
 }
@@ -160,29 +183,44 @@ func (c closed) DescribeTimeToLive(context.Context, *dynamodb.DescribeTimeToLive
 	return nil, c.err
 }
 
-func TestWhatMayNotBeReadNamesThePermissionAndRefusesNothing(t *testing.T) {
+// addressed is a queue whose address is known.
+type addressed string
+
+func (a addressed) ARN(context.Context) (string, error) { return string(a), nil }
+
+func TestWhatMayNotBeReadNamesThePermissionAndHowToLookByHandAndRefusesNothing(t *testing.T) {
+	byHand := []string{
+		"They should remove outputs after 34 days or more: `aws s3api get-bucket-lifecycle-configuration --bucket data`.",
+		"It should tell the queue of s3:ObjectCreated:* and s3:ObjectRemoved:* below outputs/: `aws s3api get-bucket-notification-configuration --bucket data`.",
+		"It should be enabled for the attribute expires_at: `aws dynamodb describe-time-to-live --table-name outputs`.",
+		"It should be enabled with the view type NEW_AND_OLD_IMAGES: `aws dynamodb describe-table --table-name outputs`.",
+	}
 	for name, row := range map[string]struct {
-		err   error
-		fixes []string
+		err         error
+		permissions []string
 	}{
 		"denied": {&smithy.GenericAPIError{Code: "AccessDeniedException"}, []string{
-			"The controller's role needs s3:GetLifecycleConfiguration for that.",
-			"The controller's role needs dynamodb:DescribeTimeToLive for that.",
-			"The controller's role needs dynamodb:DescribeTable for that.",
+			"The controller's role needs s3:GetLifecycleConfiguration for that. ",
+			"The controller's role needs s3:GetBucketNotification for that. ",
+			"The controller's role needs dynamodb:DescribeTimeToLive for that. ",
+			"The controller's role needs dynamodb:DescribeTable for that. ",
 		}},
-		"away": {errors.New("no answer"), []string{"", "", ""}},
+		"away": {errors.New("no answer"), []string{"", "", "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := closed{row.err}
-			found := Inspector{S3: at, DynamoDB: at, Bucket: "data", OutputsTable: "outputs", Retention: retention}.Findings(t.Context())
-			var fixes []string
+			found := Inspector{S3: at, DynamoDB: at, Queue: addressed("arn:q"), Bucket: "data", OutputsTable: "outputs", Retention: 30 * 24 * time.Hour}.Findings(t.Context())
+			var want, fixes []string
+			for i, text := range byHand {
+				want = append(want, row.permissions[i]+text)
+			}
 			for _, f := range found {
-				if f.Severity != SeverityUnread {
+				if f.Severity != SeverityUnread || !strings.Contains(f.Text, "could not be read: ") {
 					t.Errorf("found %+v", f)
 				}
 				fixes = append(fixes, f.Fix)
 			}
-			if diff := cmp.Diff(row.fixes, fixes); diff != "" {
+			if diff := cmp.Diff(want, fixes); diff != "" {
 				t.Error(diff)
 			}
 			if err := Refusal(found); err != nil {
@@ -194,15 +232,70 @@ func TestWhatMayNotBeReadNamesThePermissionAndRefusesNothing(t *testing.T) {
 
 func TestARealRedisIsLookedAt(t *testing.T) {
 	client := openRedis(t)
+	var got []string
+	text := ""
+	look := func(client redis.UniversalClient) {
+		got, text = nil, ""
+		for _, f := range (Inspector{View: NewView(client, "spate")}).redis(t.Context(), 1<<40) {
+			got, text = append(got, string(f.Check)+" "+string(f.Severity)), f.Text
+		}
+	}
 	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
-		found := Inspector{View: NewView(client, "spate")}.redis(t.Context(), 0)
-		if len(found) != 0 {
-			t.Errorf("found %v of a Redis that tells nothing", found)
+		if look(client); len(got) != 3 {
+			t.Errorf("found %v of a Redis that tells nothing", got)
 		}
 		return
 	}
-	found := Inspector{View: NewView(client, "spate")}.redis(t.Context(), 1<<40)
-	if len(found) != 2 || found[0].Check != CheckEviction || found[1].Check != CheckMemory {
-		t.Errorf("found %v, want the policy, and too little memory for a million million outputs", found)
+	if look(client); !slices.Equal(got, []string{"eviction warning", "memory warning"}) {
+		t.Errorf("found %v, want the policy, and too little memory for a million million outputs", got)
 	}
+	if err := client.Do(t.Context(), "ACL", "SETUSER", "guest", "on", ">secret", "~*", "+@all", "-info").Err(); err != nil {
+		t.Fatal(err)
+	}
+	guest := redis.NewClient(&redis.Options{Addr: client.Options().Addr, Username: "guest", Password: "secret", MaxRetries: -1, DisableIdentity: true})
+	t.Cleanup(func() { _ = guest.Close() })
+	if look(guest); !slices.Equal(got, []string{"version unread", "eviction unread", "memory unread"}) || !strings.Contains(text, "`ACL SETUSER USER +info` allows") {
+		t.Errorf("found %v of a Redis whose user may not run INFO: %s", got, text)
+	}
+}
+
+func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToFindAndElseHourly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		looks, mended := 0, false
+		c := &Cache{check: func(context.Context) []Finding {
+			looks++
+			if mended {
+				return nil
+			}
+			return []Finding{{Check: CheckEviction, Severity: SeverityWarning}}
+		}}
+		ended := make(chan error, 1)
+		go func() { ended <- c.inspect(ctx) }()
+		for _, step := range []struct {
+			wait     time.Duration
+			mend     bool
+			looks    int
+			findings int
+		}{
+			{0, false, 1, 1},
+			{10 * time.Minute, false, 11, 1},
+			{time.Minute, true, 12, 0},
+			{59 * time.Minute, true, 12, 0},
+			{time.Minute, true, 13, 0},
+			{time.Hour, false, 14, 1},
+		} {
+			mended = step.mend
+			time.Sleep(step.wait)
+			synctest.Wait()
+			if got := len(c.inspected.Load().findings); looks != step.looks || got != step.findings {
+				t.Errorf("after %s more: %d looks, %d findings; want %d, %d", step.wait, looks, got, step.looks, step.findings)
+			}
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+	})
 }

@@ -118,15 +118,16 @@ type ReconcileStatus struct {
 	Ranges    int       `dynamodbav:"ranges" json:"ranges"`                  // passes that it takes to compare all of the view
 	Compared  time.Time `dynamodbav:"compared" json:"compared,omitzero"`     // when all of the view had been compared the last time
 
-	Listed    int64       `dynamodbav:"listed" json:"listed"`                  // objects of the bucket, since the process began
-	ListShare float64     `dynamodbav:"list_share" json:"list_share"`          // of the bucket that the walk under way has listed
-	ListEnded time.Time   `dynamodbav:"list_ended" json:"list_ended,omitzero"` // when all of the bucket had been listed the last time
-	Sampled   int64       `dynamodbav:"sampled" json:"sampled"`                // outputs of the ledger looked for in the bucket
-	Missing   int64       `dynamodbav:"missing" json:"missing"`                // of these, the ones that were not there
-	Found     Differences `dynamodbav:"found" json:"found"`                    // and put right
-	Failed    int64       `dynamodbav:"failed" json:"failed"`                  // corrections that could not be made; a later pass tries again
-	Error     string      `dynamodbav:"error" json:"error,omitzero"`           // the last reason why something had to wait
-	ErrorAt   time.Time   `dynamodbav:"error_at" json:"error_at,omitzero"`
+	Listed       int64       `dynamodbav:"listed" json:"listed"`                                  // objects of the bucket, since the process began
+	ListShare    float64     `dynamodbav:"list_share" json:"list_share"`                          // of the bucket that the walk under way has listed
+	ListEnded    time.Time   `dynamodbav:"list_ended" json:"list_ended,omitzero"`                 // when all of the bucket had been listed the last time
+	Sampled      int64       `dynamodbav:"sampled" json:"sampled"`                                // outputs of the ledger looked for in the bucket
+	Missing      int64       `dynamodbav:"missing" json:"missing"`                                // of these, the ones that were not there
+	Found        Differences `dynamodbav:"found" json:"found"`                                    // and put right
+	LedgerLacked time.Time   `dynamodbav:"ledger_lacked,omitempty" json:"ledger_lacked,omitzero"` // when the listing last found an output that the ledger did not have
+	Failed       int64       `dynamodbav:"failed" json:"failed"`                                  // corrections that could not be made; a later pass tries again
+	Error        string      `dynamodbav:"error" json:"error,omitzero"`                           // the last reason why something had to wait
+	ErrorAt      time.Time   `dynamodbav:"error_at" json:"error_at,omitzero"`
 }
 
 // Status tells how reconciling goes. It is safe for concurrent use.
@@ -158,6 +159,7 @@ func (r *Reconciler) found(kind string, n int) {
 			s.Found.ViewExpired += int64(n)
 		case ledgerLacks:
 			s.Found.LedgerLacks += int64(n)
+			s.LedgerLacked = time.Now()
 		case ledgerExtra:
 			s.Found.LedgerExtra += int64(n)
 		}

@@ -102,7 +102,7 @@ func TestAnOutputOfWhichNobodyWasToldIsFoundInTheBucket(t *testing.T) {
 		all(t, leader.askView(t.Context(), time.Now(), testKeys(50, 51)), job.Miss)
 		time.Sleep(2 * passEvery)
 		all(t, leader.askView(t.Context(), time.Now(), testKeys(50, 51)), job.Hit)
-		if s := leader.Reconciler.Status(); s.Found != (Differences{LedgerLacks: 1}) {
+		if s := leader.Reconciler.Status(); s.Found != (Differences{LedgerLacks: 1}) || s.LedgerLacked.IsZero() {
 			t.Errorf("status is %+v", s)
 		}
 	})

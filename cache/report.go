@@ -15,6 +15,7 @@ type FollowerStatus struct {
 	Waiting          int       `dynamodbav:"waiting" json:"waiting"`                       // changed keys that were read and are not in the view yet
 	Added            int64     `dynamodbav:"added" json:"added"`                           // keys, those that were there already among them
 	Removed          int64     `dynamodbav:"removed" json:"removed"`                       // keys, those that were not there among them
+	Changed          time.Time `dynamodbav:"changed,omitempty" json:"changed,omitzero"`    // when a change of the ledger was last brought to the view; zero: none since the process began
 	Error            string    `dynamodbav:"error" json:"error,omitzero"`                  // of the last round: the view waits for this
 	Requested        time.Time `dynamodbav:"requested" json:"requested,omitzero"`          // when a new epoch was asked for that is not live yet
 }
@@ -89,5 +90,8 @@ func (f *Follower) count(added, removed int) {
 	defer f.reports.mu.Unlock()
 	f.reports.follow.Added += int64(added)
 	f.reports.follow.Removed += int64(removed)
+	if added+removed > 0 {
+		f.reports.follow.Changed = time.Now()
+	}
 	f.Metrics.followed(added, removed)
 }

@@ -28,7 +28,7 @@ type Status struct {
 	Refresh   RefreshStatus   `dynamodbav:"refresh" json:"refresh"`
 
 	Findings []Finding `dynamodbav:"findings" json:"findings"`                  // about the services that the cache rests on
-	Checked  time.Time `dynamodbav:"checked,omitempty" json:"checked,omitzero"` // when these were last looked at
+	Checked  time.Time `dynamodbav:"checked,omitempty" json:"checked,omitzero"` // when these services were last looked at
 }
 
 // StatusEvery is how often a process that runs the cache's loops saves its status, and StatusSilence is after how long
@@ -41,37 +41,63 @@ const (
 // firstStatus is when the first status is saved: by then the parts have something to say.
 const firstStatus = 2 * time.Second
 
-// checkEvery is how often the services are looked at.
-const checkEvery = time.Hour
+// How often the services are looked at: seldom when all is well, and often while there is something to put right, so that a
+// mended setting is seen to be.
+const (
+	checkEvery   = time.Hour
+	recheckEvery = time.Minute
+)
 
 // StatusWriter keeps the last status that it was given.
 type StatusWriter interface {
 	SaveStatus(ctx context.Context, s Status) error
 }
 
-// report saves the cache's status until ctx ends, and looks at the services from time to time. What fails is logged.
+// inspection is a look at the services.
+type inspection struct {
+	at       time.Time
+	findings []Finding
+}
+
+// inspect looks at the services until ctx ends.
+func (c *Cache) inspect(ctx context.Context) error {
+	for {
+		found := c.check(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.inspected.Store(&inspection{time.Now(), found})
+		wait := checkEvery
+		if len(found) > 0 {
+			wait = recheckEvery
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// report saves the cache's status until ctx ends. What fails is logged.
 func (c *Cache) report(ctx context.Context) error {
 	since := time.Now()
-	var findings []Finding
-	var checked time.Time
+	var told []Finding
 	for wait := firstStatus; ; wait = StatusEvery {
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
-		now := time.Now()
-		if c.check != nil && now.Sub(checked) >= checkEvery {
-			found := c.check(ctx)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			c.logFindings(findings, found)
-			findings, checked = found, now
-			c.metrics.found(found)
-		}
 		status, err := c.status(ctx)
 		if err == nil {
+			status.At, status.Since = time.Now(), since
+			if i := c.inspected.Load(); i != nil {
+				status.Findings, status.Checked = i.findings, i.at
+			}
+			status.Findings = slices.Concat(status.Findings, judgeDelivery(c.bucket, since, status.Updater, status.Reconcile))
+			if !slices.Equal(told, status.Findings) {
+				c.logFindings(told, status.Findings)
+				c.metrics.found(status.Findings)
+				told = status.Findings
+			}
 			c.metrics.viewed(status.View)
-			status.At, status.Since, status.Findings, status.Checked = now, since, findings, checked
 			err = c.statuses.SaveStatus(ctx, status)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -110,7 +136,7 @@ func (c *Cache) logFindings(before, now []Finding) {
 		switch {
 		case f.Severity == SeverityWrong:
 			level = zerolog.ErrorLevel
-		case f.Severity == SeverityRemark, f.Severity == SeverityUnread && f.Fix == "":
+		case f.IsNote():
 			level = zerolog.InfoLevel
 		}
 		c.log.WithLevel(level).Str("check", string(f.Check)).Msg(f.String())

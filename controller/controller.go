@@ -117,7 +117,7 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 // inspector looks at what the cache rests on; at Redis only while the controller runs.
 func (c *Controller) inspector() cache.Inspector {
 	i := cache.Inspector{
-		S3: c.Clients.S3, DynamoDB: c.Clients.DynamoDB, Bucket: c.Config.Bucket, OutputsTable: c.Config.Tables.Outputs,
+		S3: c.Clients.S3, DynamoDB: c.Clients.DynamoDB, Queue: c.queues.outputs, Bucket: c.Config.Bucket, OutputsTable: c.Config.Tables.Outputs,
 		Retention: c.Config.Cache.Retention, ExpectedOutputs: c.Config.Cache.ExpectedOutputs,
 	}
 	if c.redis != nil {

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -370,6 +372,31 @@ func TestAnInstallationAsItIsProvisionedHasNothingToFind(t *testing.T) {
 	w := newWorld(t)
 	for _, f := range w.controller("one").inspector().Findings(t.Context()) {
 		t.Errorf("found: %s", f)
+	}
+}
+
+func TestABucketThatTellsNobodyOfOutputsIsFoundUntilItDoes(t *testing.T) {
+	w := newWorld(t)
+	c := w.controller("one")
+	was, err := w.clients.S3.GetBucketNotificationConfiguration(t.Context(), &s3.GetBucketNotificationConfigurationInput{Bucket: &w.cfg.Bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	configure := func(queues []s3types.QueueConfiguration) {
+		if _, err := w.clients.S3.PutBucketNotificationConfiguration(t.Context(), &s3.PutBucketNotificationConfigurationInput{
+			Bucket: &w.cfg.Bucket, NotificationConfiguration: &s3types.NotificationConfiguration{QueueConfigurations: queues},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure(nil)
+	found := c.inspector().Findings(t.Context())
+	if len(found) != 1 || found[0].Check != cache.CheckNotifications || !strings.Contains(found[0].Fix, "put-bucket-notification-configuration") {
+		t.Errorf("found %v", found)
+	}
+	configure(was.QueueConfigurations)
+	if found := c.inspector().Findings(t.Context()); len(found) != 0 {
+		t.Errorf("found %v when it was mended", found)
 	}
 }
 

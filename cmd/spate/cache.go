@@ -51,6 +51,14 @@ func grouped(n int64) string {
 	return b.String()
 }
 
+// many is a number of things, with its digits in groups.
+func many(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return grouped(n) + " " + what
+}
+
 // memory is bytes in the unit that leaves few digits.
 func memory(bytes int64) string {
 	const step = 1024

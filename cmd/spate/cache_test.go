@@ -18,7 +18,7 @@ func someCache() cache.Status {
 			Epoch: 7, BucketBits: 16, Outputs: 10_412_377, Bytes: 95_400_000, RedisVersion: "7.2.4", UsedBytes: 121_000_000, MaxBytes: 512 << 20,
 		},
 		Build:    cache.BuildStatus{Epoch: 7, Scanned: 10_400_000, Share: 1, Began: noon.Add(-3 * time.Hour), Ended: noon.Add(-3*time.Hour + 41*time.Second)},
-		Follower: cache.FollowerStatus{At: noon.Add(-2 * time.Second), LagSeconds: .8, Shards: 12, Added: 12_377, Removed: 41},
+		Follower: cache.FollowerStatus{At: noon.Add(-2 * time.Second), LagSeconds: .8, Shards: 12, Added: 12_377, Removed: 41, Changed: noon.Add(-3 * time.Second)},
 		Updater:  cache.UpdaterStatus{LagSeconds: 1.3, Handled: 12_400, Foreign: 3, WritesPerSecond: 2000, WritesLimit: 2000},
 		Reconcile: cache.ReconcileStatus{
 			PassBegan: noon.Add(-8 * time.Minute), PassEnded: noon.Add(-9 * time.Minute), Scanned: 4_000_000, Passes: 17, ListEnded: noon.Add(-40 * time.Minute),
@@ -39,12 +39,33 @@ func someHits() *report.HitRatios {
 	}
 }
 
+// statsOf is what a cache's status is shown as.
+func statsOf(s cache.Status, hits *report.HitRatios, parked ...cache.Parked) cacheStatsView {
+	v := cacheStatsView{Status: &s, Silent: isSilent(noon, s, true), Hits: hits, Parked: parked}
+	v.Verdict, v.Attention = s.Judge(noon, parked)
+	return v
+}
+
 // cacheTexts is what spate cache prints, by the name of its golden file.
 func cacheTexts() map[string]func(w page) error {
 	return map[string]func(w page) error{
 		"cache-stats": func(w page) error {
+			return printCacheStats(w, noon, statsOf(someCache(), someHits()))
+		},
+		"cache-stats-idle": func(w page) error {
 			s := someCache()
-			return printCacheStats(w, noon, cacheStatsView{Status: &s, Hits: someHits()})
+			s.Follower, s.Updater = cache.FollowerStatus{At: noon.Add(-2 * time.Second), LagSeconds: 1.1, Shards: 1}, cache.UpdaterStatus{WritesPerSecond: 2000, WritesLimit: 2000}
+			s.Refresh = cache.RefreshStatus{ObjectsPerSecond: 100}
+			s.View.Outputs, s.View.Bytes = 1, 0
+			s.Findings = []cache.Finding{{Check: cache.CheckMemory, Severity: cache.SeverityUnread, Text: "Redis's memory could not be read: it does not tell.", Fix: "It needs 12 MiB."}}
+			return printCacheStats(w, noon, statsOf(s, someHits()))
+		},
+		"cache-stats-attention": func(w page) error {
+			s := someCache()
+			s.Follower.Changed, s.Updater.LagSeconds, s.Updater.LastHandled = noon.Add(-3*time.Minute), 0, noon.Add(-4*time.Minute)
+			s.Updater.Failed = 12
+			s.Findings = []cache.Finding{{Check: cache.CheckEviction, Severity: cache.SeverityWarning, Text: "Redis's maxmemory-policy is allkeys-lru.", Fix: "Set it to noeviction."}}
+			return printCacheStats(w, noon, statsOf(s, &report.HitRatios{}, cache.Parked{At: noon.Add(-3 * time.Hour), ReceiveCount: 3, Reason: "parse notification"}))
 		},
 		"cache-stats-bad": func(w page) error {
 			s := someCache()
@@ -56,13 +77,14 @@ func cacheTexts() map[string]func(w page) error {
 			s.Refresh = cache.RefreshStatus{}
 			s.Findings = []cache.Finding{
 				{Check: cache.CheckLifecycle, Severity: cache.SeverityWrong, Text: `Lifecycle rule "r" of bucket spate-data removes outputs after 7 days; the cache says for 30 days that they are there.`, Fix: "Set its days to 34 or more."},
-				{Check: cache.CheckMemory, Severity: cache.SeverityUnread, Text: "The memory of Redis could not be checked: NOPERM."},
+				{Check: cache.CheckMemory, Severity: cache.SeverityUnread, Text: "Redis's memory could not be read: NOPERM."},
 			}
+			return printCacheStats(w, noon, statsOf(s, &report.HitRatios{}, cache.Parked{At: noon.Add(-3 * time.Hour), ReceiveCount: 3, Reason: "parse notification: neither S3's nor SNS's nor EventBridge's"}))
+		},
+		"cache-stats-silent": func(w page) error {
+			s := someCache()
 			s.At = noon.Add(-5 * time.Minute)
-			return printCacheStats(w, noon, cacheStatsView{
-				Status: &s, Silent: true, Hits: &report.HitRatios{},
-				Parked: []cache.Parked{{At: noon.Add(-3 * time.Hour), ReceiveCount: 3, Reason: "parse notification: neither S3's nor SNS's nor EventBridge's"}},
-			})
+			return printCacheStats(w, noon, statsOf(s, &report.HitRatios{}))
 		},
 		"cache-stats-new": func(w page) error {
 			return printCacheStats(w, noon, cacheStatsView{Silent: true, Hits: &report.HitRatios{}})

@@ -75,7 +75,10 @@ func (c *cacheForgetCommand) Run(ctx context.Context, p *program) error {
 		printForgotten(pageOn(p.stdout), view)
 	}
 	if err == nil && view.MadeAnew > 0 {
-		err = &problem{what: fmt.Sprintf("%s made anew meanwhile, and stays", either(view.MadeAnew, "1 output was", "%d outputs were")), todo: "The same command again forgets that one, too."}
+		err = &problem{
+			what: either(view.MadeAnew, "1 output was made anew meanwhile, and stays", "%d outputs were made anew meanwhile, and stay"),
+			todo: either(view.MadeAnew, "The same command again forgets that one, too.", "The same command again forgets those %d, too."),
+		}
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func (c *cacheRebuildCommand) ledger(ctx context.Context, p *program, in *instal
 	done, err := cache.RebuildLedger(ctx, cache.LedgerRebuildOptions{
 		Objects: in.objects, Ledger: ledger, Cursors: cache.NewTableRecords(in.runs), Retention: in.cfg.Cache.Retention, Fresh: c.Fresh, Log: zerolog.Nop(),
 	}, func(s cache.LedgerRebuild) {
-		line.bar(fmt.Sprintf("%s listed, %s written; prefixes", grouped(s.Outputs)+" "+plural(int(s.Outputs), "output"), grouped(s.Written)), int64(s.Done), int64(s.Prefixes))
+		line.bar(fmt.Sprintf("%s listed, %s written; prefixes", many(s.Outputs, "output"), grouped(s.Written)), int64(s.Done), int64(s.Prefixes))
 	})
 	line.clear()
 	switch {
@@ -163,12 +163,12 @@ func (c *cacheRebuildCommand) ledger(ctx context.Context, p *program, in *instal
 
 // printLedgerRebuild says what became of the ledger.
 func printLedgerRebuild(w page, now time.Time, d time.Duration, done cache.LedgerRebuild) {
-	outputs := grouped(done.Outputs) + " " + plural(int(done.Outputs), "output")
+	outputs := many(done.Outputs, "output")
 	if done.Resumed {
-		w.paragraph("", fmt.Sprintf("The rest of S3, of a rebuild begun %s, holds %s in %s objects, looked through in %s. What was looked through before is not counted.",
-			ago(now, done.Began), outputs, grouped(done.Objects), took(d)))
+		w.paragraph("", fmt.Sprintf("The rest of S3, of a rebuild begun %s, holds %s in %s, looked through in %s. What was looked through before is not counted.",
+			ago(now, done.Began), outputs, many(done.Objects, "object"), took(d)))
 	} else {
-		w.paragraph("", fmt.Sprintf("S3 holds %s in %s objects, looked through in %s.", outputs, grouped(done.Objects), took(d)))
+		w.paragraph("", fmt.Sprintf("S3 holds %s in %s, looked through in %s.", outputs, many(done.Objects, "object"), took(d)))
 	}
 	if done.Written > 0 {
 		w.paragraph("", fmt.Sprintf("The ledger lacked %s, or had %s with an older date, and has %[2]s now; the view follows.",
@@ -186,7 +186,7 @@ func printLedgerRebuild(w page, now time.Time, d time.Duration, done cache.Ledge
 		}
 	}
 	if done.Gone > 0 {
-		w.paragraph("", fmt.Sprintf("%s went away meanwhile.", countOf(int(done.Gone), "output")))
+		w.paragraph("", many(done.Gone, "output")+" went away meanwhile.")
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,9 +18,10 @@ type cacheStatsCommand struct {
 
 // Help tells more.
 func (c *cacheStatsCommand) Help() string {
-	return "What the controller that leads knows of the cache, which it saves every 5 seconds: the view with its outputs and memory, how far the view is behind " +
-		"the ledger and the ledger behind S3, and what is wrong with the services that all rest on, each with what mends it. And what the newest runs " +
-		"found in the cache, by run and by task type: a hit is an output that existed when it was needed.\n\n" +
+	return "How the cache does in a sentence, and then what the controller that leads knows of it, which it saves every 5 seconds: the view with its outputs and " +
+		"memory, how far the view is behind the ledger and the ledger behind S3, and what is wrong with the services that all rest on, each with what mends " +
+		"it. And what the newest runs found in the cache, by run and by task type: a hit is an output that existed when it was needed.\n\n" +
+		"The exit code is 0 however the cache does; of JSON, `verdict` is `well`, `attention`, `not_answering` or `unknown`.\n\n" +
 		"`spate cache verify` compares the three with one another."
 }
 
@@ -58,9 +58,10 @@ func (c *cacheStatsCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	now := time.Now()
-	view := cacheStatsView{Parked: parked, Silent: isSilent(now, status, found), Hits: hits}
+	view := cacheStatsView{Verdict: cache.VerdictUnknown, Attention: []string{}, Parked: parked, Silent: isSilent(now, status, found), Hits: hits}
 	if found {
 		view.Status = &status
+		view.Verdict, view.Attention = status.Judge(now, parked)
 	}
 	if c.json() {
 		return printJSON(p.stdout, view)
@@ -75,24 +76,21 @@ func isSilent(now time.Time, s cache.Status, found bool) bool {
 
 // cacheStatsView is how the cache does as programs read it.
 type cacheStatsView struct {
-	Status *cache.Status     `json:"status"` // null when no controller ever led
-	Silent bool              `json:"controller_silent"`
-	Parked []cache.Parked    `json:"parked"` // the newest messages that could not be handled
-	Hits   *report.HitRatios `json:"hits"`
+	Verdict   cache.Verdict     `json:"verdict"`
+	Attention []string          `json:"attention"` // what somebody should look at, as noun phrases
+	Status    *cache.Status     `json:"status"`    // null when no controller ever led
+	Silent    bool              `json:"controller_silent"`
+	Parked    []cache.Parked    `json:"parked"` // the newest messages that could not be handled
+	Hits      *report.HitRatios `json:"hits"`
 }
 
 // shownParked is how many parked messages are shown.
 const shownParked = 5
 
 func printCacheStats(w page, now time.Time, v cacheStatsView) error {
-	if v.Status == nil {
-		w.paragraph("", "No controller has reported on the cache yet: start one with `spate serve`.")
-	} else {
-		if v.Silent {
-			w.paragraph("", fmt.Sprintf("No controller has reported on the cache for %s: is `spate serve` running? What follows is what the last one knew.",
-				inWords(now.Sub(v.Status.At))))
-			fmt.Fprintln(w)
-		}
+	w.paragraph("", verdictLine(now, v))
+	if v.Status != nil {
+		fmt.Fprintln(w)
 		printCacheStatus(w, now, *v.Status)
 	}
 	if len(v.Parked) > 0 {
@@ -105,12 +103,57 @@ func printCacheStats(w page, now time.Time, v cacheStatsView) error {
 	return printHits(w, v.Hits)
 }
 
+// verdictLine is how the cache does in a sentence or two.
+func verdictLine(now time.Time, v cacheStatsView) string {
+	wanted := ""
+	if n := len(v.Attention); n > 0 {
+		wanted = fmt.Sprintf("%s: %s.", either(n, "1 thing wants attention", "%d things want attention"), strings.Join(v.Attention, "; "))
+	}
+	if v.Status == nil {
+		return "No controller has reported on the cache yet: start one with `spate serve`."
+	}
+	s := *v.Status
+	switch v.Verdict {
+	case cache.VerdictNotAnswering:
+		return strings.TrimSpace(fmt.Sprintf("The cache does not answer: %s; jobs are looked up in the ledger. %s", s.Obstacle(), strings.Replace(wanted, "thing", "more thing", 1)))
+	case cache.VerdictAttention:
+		return "The cache answers, but " + wanted
+	case cache.VerdictWell:
+		text := fmt.Sprintf("The cache is well: it has %s and is %s", many(s.View.Outputs, "output"), behind(s))
+		if n := notChecked(s); n > 0 {
+			text += "; " + either(n, "1 check could not be made", "%d checks could not be made")
+		}
+		return text + "."
+	case cache.VerdictUnknown:
+	}
+	return fmt.Sprintf("No controller has reported on the cache for %s: is `spate serve` running? What follows is what the last one knew.", inWords(now.Sub(s.At)))
+}
+
+// behind is how far the view is behind S3.
+func behind(s cache.Status) string {
+	if s.Updater.UpToDate() && s.Follower.UpToDate() {
+		return "up to date"
+	}
+	return lag(s.Updater.LagSeconds+s.Follower.LagSeconds) + " behind S3"
+}
+
+// notChecked is how many checks could not be made.
+func notChecked(s cache.Status) int {
+	n := 0
+	for _, f := range s.Findings {
+		if f.Severity == cache.SeverityUnread {
+			n++
+		}
+	}
+	return n
+}
+
 func printCacheStatus(w page, now time.Time, s cache.Status) {
 	for _, line := range []struct{ part, text string }{
 		{"view", viewLine(s)},
 		{"memory", memoryLine(s.View)},
-		{"updater", updaterLine(s.Updater)},
-		{"follower", followerLine(s)},
+		{"updater", updaterLine(now, s.Updater)},
+		{"follower", followerLine(now, s)},
 		{"build", buildLine(now, s.Build)},
 		{"reconcile", reconcileLine(now, s.Reconcile)},
 		{"refresh", refreshLine(now, s.Refresh)},
@@ -126,18 +169,14 @@ func printCacheStatus(w page, now time.Time, s cache.Status) {
 // cacheLine is the cache in one line among other things.
 func cacheLine(s cache.Status) string {
 	text := "Output cache: "
-	switch {
-	case obstacle(s) != "":
-		text += "the view does not answer: " + obstacle(s) + "; the ledger answers instead"
-	case s.State == cache.StateLive && s.Follower.Behind:
-		text += "too far behind the ledger, which answers instead"
-	case s.State == cache.StateLive:
-		text += fmt.Sprintf("live, %s, %s behind", grouped(s.View.Outputs)+" "+plural(int(s.View.Outputs), "output"), lag(s.Follower.LagSeconds))
-	default:
-		text += string(s.State) + "; the ledger answers instead"
+	cause := s.Obstacle()
+	if cause != "" {
+		text += "the view does not answer: " + cause + "; the ledger answers instead"
+	} else {
+		text += fmt.Sprintf("live, %s, %s", many(s.View.Outputs, "output"), behind(s))
 	}
-	if s.Build.Building && obstacle(s) == "" {
-		text += fmt.Sprintf("; epoch %d is being built, %.0f%%", s.Build.Epoch, 100*s.Build.Share)
+	if s.Build.Building && (cause == "" || s.Follower.Error == "" && s.Build.Error == "") {
+		text += fmt.Sprintf("; epoch %d is %.0f%% built", s.Build.Epoch, 100*s.Build.Share)
 	}
 	if n := len(cache.Wrong(s.Findings)); n > 0 {
 		text += fmt.Sprintf("; %s to put right", countOf(n, "finding"))
@@ -145,36 +184,16 @@ func cacheLine(s cache.Status) string {
 	return text + " (`spate cache stats`)"
 }
 
-// obstacle is what keeps the view from answering and from being built; "" when it answers, or nothing does.
-func obstacle(s cache.Status) string {
-	if s.State == cache.StateLive && !s.Follower.Behind {
-		return ""
-	}
-	if s.Follower.Error == "" && s.Build.Building {
-		return s.Build.Error
-	}
-	return s.Follower.Error
-}
-
 // viewLine says whether the view answers, and with how much.
 func viewLine(s cache.Status) string {
-	switch cause := obstacle(s); {
-	case cause != "":
+	if cause := s.Obstacle(); cause != "" {
 		return "does not answer: " + cause + "; the ledger answers instead, one read a key"
-	case s.State == cache.StateLive && s.Follower.Behind:
-		return "does not answer: it is too far behind the ledger, which answers instead, one read a key"
-	case s.State == cache.StateLive:
-		text := fmt.Sprintf("live: epoch %d", s.Epoch)
-		if s.View.Epoch == s.Epoch {
-			text += fmt.Sprintf(" with %s in %s buckets", grouped(s.View.Outputs)+" "+plural(int(s.View.Outputs), "output"), grouped(1<<s.View.BucketBits))
-		}
-		return text
-	case s.State == cache.StateSuspect:
-		return fmt.Sprintf("does not answer: epoch %d is suspect, as Redis is not what was written; the ledger answers instead, one read a key", s.Epoch)
-	case s.State == cache.StateBuilding:
-		return fmt.Sprintf("does not answer: epoch %d is being built; the ledger answers instead, one read a key", s.Building)
 	}
-	return "does not answer: there is no epoch; the ledger answers instead, one read a key"
+	text := fmt.Sprintf("live: epoch %d", s.Epoch)
+	if s.View.Epoch == s.Epoch {
+		text += fmt.Sprintf(" with %s in %s buckets", many(s.View.Outputs, "output"), grouped(1<<s.View.BucketBits))
+	}
+	return text
 }
 
 func memoryLine(v cache.ViewStatus) string {
@@ -190,13 +209,13 @@ func memoryLine(v cache.ViewStatus) string {
 		text += " of " + memory(v.MaxBytes)
 	}
 	if v.Evicted > 0 {
-		text += fmt.Sprintf("; it has evicted %s", countOf(int(v.Evicted), "key"))
+		text += "; it has evicted " + many(v.Evicted, "key")
 	}
 	return text
 }
 
 // followerLine says how far the view is behind the ledger.
-func followerLine(s cache.Status) string {
+func followerLine(now time.Time, s cache.Status) string {
 	f := s.Follower
 	if f.At.IsZero() {
 		text := "has not looked at the ledger's stream yet"
@@ -205,9 +224,15 @@ func followerLine(s cache.Status) string {
 		}
 		return text
 	}
-	text := fmt.Sprintf("the view is %s behind the ledger; %s added and %s removed, from %s", lag(f.LagSeconds), grouped(f.Added), grouped(f.Removed), countOf(f.Shards, "shard"))
+	text := fmt.Sprintf("the view is %s behind the ledger", lag(f.LagSeconds))
+	if f.UpToDate() {
+		text = "the view is up to date with the ledger" + lastChange(now, f.Changed)
+	}
+	if f.Added+f.Removed > 0 {
+		text += fmt.Sprintf("; %s added and %s removed, from %s", grouped(f.Added), grouped(f.Removed), countOf(f.Shards, "shard"))
+	}
 	if f.Waiting > 0 {
-		text += fmt.Sprintf("; %s wait", countOf(f.Waiting, "change"))
+		text += "; " + either(f.Waiting, "1 change waits", "%d changes wait")
 	}
 	if f.Behind {
 		text += fmt.Sprintf("; the stream drops what was not read in %s", inWords(toDuration(f.TrimmedInSeconds)))
@@ -218,10 +243,31 @@ func followerLine(s cache.Status) string {
 	return text
 }
 
+// lastChange says when there was something to do the last time.
+func lastChange(now, t time.Time) string {
+	if t.IsZero() {
+		return ": nothing has changed yet"
+	}
+	return ", the last change " + ago(now, t)
+}
+
 // updaterLine says how far the ledger is behind S3.
-func updaterLine(u cache.UpdaterStatus) string {
-	text := fmt.Sprintf("the ledger is %s behind S3; %s changes handled, %s foreign, %s failed, %s parked",
-		lag(u.LagSeconds), grouped(u.Handled), grouped(u.Foreign), grouped(u.Failed), grouped(u.Parked))
+func updaterLine(now time.Time, u cache.UpdaterStatus) string {
+	text := fmt.Sprintf("the ledger is %s behind S3", lag(u.LagSeconds))
+	if u.UpToDate() {
+		text = "the ledger is up to date with S3" + lastChange(now, u.LastHandled)
+	}
+	if u.Handled > 0 {
+		text += "; " + many(u.Handled, "change") + " handled"
+	}
+	for _, x := range []struct {
+		n    int64
+		what string
+	}{{u.Foreign, "of other objects"}, {u.Failed, "failed and came again"}, {u.Parked, "parked"}} {
+		if x.n > 0 {
+			text += ", " + grouped(x.n) + " " + x.what
+		}
+	}
 	if u.WritesPerSecond < u.WritesLimit {
 		text += fmt.Sprintf("; held to %.0f of %.0f writes a second, as the table throttles", u.WritesPerSecond, u.WritesLimit)
 	}
@@ -279,13 +325,16 @@ func refreshLine(now time.Time, r cache.RefreshStatus) string {
 	if r.ObjectsPerSecond == 0 {
 		return "off: outputs in use expire as others do (cache.refresh_objects_per_second)"
 	}
-	text := fmt.Sprintf("%s refreshed", grouped(r.Refreshed)+" "+plural(int(r.Refreshed), "output"))
+	text := many(r.Refreshed, "output") + " refreshed"
 	if !r.LastAt.IsZero() {
 		text += ", the last " + ago(now, r.LastAt)
 	}
-	parts := []string{text, fmt.Sprintf("%d wait", r.Waiting)}
+	parts := []string{text, either(r.Waiting, "1 waits", "%d wait")}
+	if r.Refreshed == 0 && r.Waiting == 0 {
+		parts = []string{"nothing to do yet"}
+	}
 	if r.Urgent > 0 {
-		parts[1] += fmt.Sprintf(", %d of them in their last quarter", r.Urgent)
+		parts[len(parts)-1] += fmt.Sprintf(", %d of them in the last quarter of their life", r.Urgent)
 	}
 	for _, x := range []struct {
 		n    int64
@@ -326,14 +375,18 @@ func lag(seconds float64) string {
 func printFindings(w page, now time.Time, s cache.Status) {
 	if len(s.Findings) == 0 {
 		if !s.Checked.IsZero() {
-			w.labelled("checks", fmt.Sprintf("S3, DynamoDB and Redis are set as they should be (%s)", ago(now, s.Checked)))
+			w.labelled("checks", fmt.Sprintf("S3, DynamoDB and Redis are set as they should be (looked at %s)", ago(now, s.Checked)))
 		}
 		return
 	}
 	fmt.Fprintln(w)
-	w.paragraph("", fmt.Sprintf("%s about the services, %s:", countOf(len(s.Findings), "finding"), ago(now, s.Checked)))
+	w.paragraph("", fmt.Sprintf("%s about the services, looked at %s:", countOf(len(s.Findings), "finding"), ago(now, s.Checked)))
 	for _, f := range s.Findings {
-		w.paragraph("  ", string(f.Severity)+": "+f.String())
+		word := string(f.Severity)
+		if f.IsNote() {
+			word = "note"
+		}
+		w.paragraph("  ", word+": "+f.String())
 	}
 }
 
@@ -348,7 +401,7 @@ func printHits(w page, h *report.HitRatios) error {
 		countOf(len(h.Runs), "run"), grouped(int64(h.All.Hits)), grouped(int64(h.All.Jobs)), share(h.All)))
 	body := make([][]string, 0, len(h.Runs))
 	for _, r := range h.Runs {
-		body = append(body, []string{r.Run.ID, strconv.Itoa(r.Jobs), strconv.Itoa(r.Hits.Hits), share(r.Hits)})
+		body = append(body, []string{r.Run.ID, grouped(int64(r.Jobs)), grouped(int64(r.Hits.Hits)), share(r.Hits)})
 	}
 	if err := w.rows([]string{"RUN", "JOBS", "HITS", "SHARE"}, body); err != nil {
 		return err
@@ -359,7 +412,7 @@ func printHits(w page, h *report.HitRatios) error {
 	fmt.Fprintln(w)
 	body = body[:0]
 	for _, t := range h.Tasks {
-		body = append(body, []string{t.Task, strconv.Itoa(t.Jobs), strconv.Itoa(t.Hits.Hits), share(t.Hits)})
+		body = append(body, []string{t.Task, grouped(int64(t.Jobs)), grouped(int64(t.Hits.Hits)), share(t.Hits)})
 	}
 	return w.rows([]string{"TASK", "JOBS", "HITS", "SHARE"}, body)
 }

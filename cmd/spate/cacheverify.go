@@ -146,7 +146,7 @@ func printVerification(w page, d time.Duration, v cache.Verification, ofRun bool
 	if !v.ViewAsked {
 		asked = "ledger and S3"
 	}
-	text := fmt.Sprintf("%s asked about %s", asked, grouped(v.Outputs)+" "+plural(int(v.Outputs), "output"))
+	text := fmt.Sprintf("%s asked about %s", asked, many(v.Outputs, "output"))
 	if v.Listed > 0 {
 		text += fmt.Sprintf(", the ledger about %s that S3 lists", grouped(v.Listed))
 	}
@@ -154,7 +154,7 @@ func printVerification(w page, d time.Duration, v cache.Verification, ofRun bool
 	switch {
 	case v.ViewAsked || v.Outputs == 0:
 	case v.ViewUntil > 0:
-		w.paragraph("", fmt.Sprintf("The view was asked no more after %s: %s.", grouped(v.ViewUntil)+" "+plural(int(v.ViewUntil), "output"), v.ViewError))
+		w.paragraph("", fmt.Sprintf("The view was asked no more after %s: %s.", many(v.ViewUntil, "output"), v.ViewError))
 	case v.ViewError != "":
 		w.paragraph("", fmt.Sprintf("The view was not asked: %s.", v.ViewError))
 	default:

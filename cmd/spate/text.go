@@ -117,10 +117,10 @@ func (p page) labelled(label, text string) {
 	fmt.Fprintln(p, label+gap[min(labelColumns-1, utf8.RuneCountInString(label)):]+lines)
 }
 
-// wordsOf splits text at single spaces, but not inside of a command of this program or of the AWS CLI between backquotes.
+// wordsOf splits text at single spaces, but not inside of a command of this program, the AWS CLI or redis-cli between backquotes.
 func wordsOf(text string) []string {
 	const kept = "\x00"
-	command := regexp.MustCompile("`(" + programName + "|aws) [^`]*`")
+	command := regexp.MustCompile("`(" + programName + "|aws|redis-cli) [^`]*`")
 	words := strings.Split(command.ReplaceAllStringFunc(text, func(c string) string { return strings.ReplaceAll(c, " ", kept) }), " ")
 	for i, word := range words {
 		words[i] = strings.ReplaceAll(word, kept, " ")

@@ -58,6 +58,16 @@ func At(client *sqs.Client, url string) *Queue { return &Queue{client: client, u
 // URL is the queue's URL.
 func (q *Queue) URL() string { return q.url }
 
+// ARN asks for the queue's Amazon Resource Name.
+func (q *Queue) ARN(ctx context.Context) (string, error) {
+	const name = types.QueueAttributeNameQueueArn
+	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: []types.QueueAttributeName{name}})
+	if err != nil {
+		return "", fmt.Errorf("get ARN of %s: %w", q.url, err)
+	}
+	return out.Attributes[string(name)], nil
+}
+
 // Message is a message as received.
 type Message struct {
 	ID           string // stays the same when the message comes again
