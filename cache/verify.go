@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"spate/internal/objects"
 	"spate/job"
@@ -19,11 +21,14 @@ import (
 
 // VerifyOptions say which outputs to verify. The zero value is all.
 type VerifyOptions struct {
-	Keys     iter.Seq2[job.Key, error]  // these and no others; nil: those of the ledger, and those that S3 lists
-	Sample   int                        // of the ledger's, and as many of those that S3 lists, by chance; 0: all
-	Settle   time.Duration              // after which those that disagree are asked again; default 3 s, as what is under way arrives within about one
-	Remember int                        // how many that disagree are remembered to be asked again; default 1 million, about 100 MB
-	Progress func(phase Phase, n int64) // called now and then with how many have been done in a phase, never twice at once; may be nil
+	Keys     iter.Seq2[job.Key, error] // these and no others; nil: those of the ledger, and those that S3 lists
+	Sample   int                       // of the ledger's, and as many of those that S3 lists, by chance; 0: all
+	Settle   time.Duration             // after which those that disagree are asked again; default 3 s, as what is under way arrives within about one
+	Remember int                       // how many that disagree are remembered to be asked again; default 1 million, about 100 MB
+	// HeadsPerSecond bounds the requests for manifests; default 5500, which one prefix of S3 serves (Amazon S3 user guide). The
+	// outputs' 256 prefixes leave workers and planner theirs.
+	HeadsPerSecond int
+	Progress       func(phase Phase, n int64) // called now and then with how many have been done in a phase, never twice at once; may be nil
 }
 
 // Phase is what is being verified.
@@ -65,18 +70,24 @@ const (
 	maxExamples = 100
 	// maxRemembered bounds the memory that a lost ledger of millions of outputs takes.
 	maxRemembered = 1_000_000
-	verifyBatch   = 500
-	settleTime    = 3 * time.Second
+	// Outputs are asked about so many at a time, and so many batches at the same time: while one waits for the ledger another
+	// waits for S3.
+	verifyBatch     = 200
+	parallelBatches = 4
+	headsPerSecond  = 5500
+	settleTime      = 3 * time.Second
 	// samplePlaces is in how many places of the ledger a sample is taken.
 	samplePlaces = 16
 )
 
 // verification is one under way.
 type verification struct {
-	Witnesses
 	options VerifyOptions
-	result  Verification
-	differ  []job.Key // to be asked again
+
+	mu        sync.Mutex
+	Witnesses // without the view once Redis did not answer
+	result    Verification
+	differ    []job.Key // to be asked again
 }
 
 // Verify compares what view, ledger and S3 say. Outputs about which they disagree are asked again a few seconds later, and
@@ -92,6 +103,10 @@ func (w Witnesses) Verify(ctx context.Context, o VerifyOptions) (Verification, e
 	if o.Remember == 0 {
 		o.Remember = maxRemembered
 	}
+	if o.HeadsPerSecond == 0 {
+		o.HeadsPerSecond = headsPerSecond
+	}
+	w.heads = rate.NewLimiter(rate.Limit(o.HeadsPerSecond), max(1, o.HeadsPerSecond/10))
 	v := &verification{Witnesses: w, options: o, result: Verification{Counts: map[Disagreement]int64{}, Examples: []Example{}}}
 	steps := []func(context.Context) error{v.ledgers, v.listed, v.again}
 	if o.Keys != nil {
@@ -278,52 +293,66 @@ func (l *lister) count(keys []job.Key, items map[job.Key]Output) {
 	l.options.Progress(PhaseListed, l.result.Listed)
 }
 
-// each asks about keys, in batches.
+// each asks about keys.
 func (v *verification) each(ctx context.Context, keys iter.Seq2[job.Key, error]) error {
-	batch := make([]job.Key, 0, verifyBatch)
-	ask := func() error {
-		told, err := v.ask(ctx, batch)
-		if err != nil {
-			return err
-		}
+	return v.batches(ctx, keys, func(told []Testimony) {
 		for _, t := range told {
 			if t.Disagreement(v.Retention) != "" {
 				v.remember(t.Key)
 			}
 		}
-		v.result.Outputs += int64(len(batch))
-		batch = batch[:0]
+		v.result.Outputs += int64(len(told))
 		v.options.Progress(PhaseOutputs, v.result.Outputs)
-		return nil
+	})
+}
+
+// batches asks about keys, some batches at the same time, and has what was told taken by one at a time, in any order.
+func (v *verification) batches(ctx context.Context, keys iter.Seq2[job.Key, error], take func([]Testimony)) error {
+	asks, ctx := errgroup.WithContext(ctx)
+	asks.SetLimit(parallelBatches)
+	ask := func(batch []job.Key) {
+		asks.Go(func() error { return v.ask(ctx, batch, take) })
 	}
+	var batch []job.Key
 	for key, err := range keys {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
-			return err
+			return cmp.Or(asks.Wait(), err) // an ask that failed has ended the context
 		}
 		if batch = append(batch, key); len(batch) == verifyBatch {
-			if err := ask(); err != nil {
-				return err
-			}
+			ask(batch)
+			batch = nil
 		}
 	}
-	if len(batch) == 0 {
-		return nil
+	if len(batch) > 0 {
+		ask(batch)
 	}
-	return ask()
+	return asks.Wait()
 }
 
 // ask asks all three. A Redis that does not answer is asked no more.
-func (v *verification) ask(ctx context.Context, keys []job.Key) ([]Testimony, error) {
-	told, err := v.Ask(ctx, time.Now(), keys...)
-	if _, away := err.(*ViewError); away { //nolint:errorlint // Ask does not wrap it
+func (v *verification) ask(ctx context.Context, keys []job.Key, take func([]Testimony)) error {
+	v.mu.Lock()
+	w := v.Witnesses
+	v.mu.Unlock()
+	told, err := w.Ask(ctx, time.Now(), keys...)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, away := err.(*ViewError) //nolint:errorlint // Ask does not wrap it
+	switch {
+	case err != nil && !away:
+		return err
+	case v.View == nil: // never asked, or given up by another batch
+	case away:
 		v.View, v.result.ViewAsked = nil, false
 		v.result.ViewError, v.result.ViewUntil = err.Error(), v.result.Outputs
-		return told, nil
-	}
-	if err == nil && v.View != nil && slices.ContainsFunc(told, func(t Testimony) bool { return t.View != job.Unknown }) {
+	case slices.ContainsFunc(told, func(t Testimony) bool { return t.View != job.Unknown }):
 		v.result.ViewAsked = true
 	}
-	return told, err
+	take(told)
+	return nil
 }
 
 // again asks once more about what was not agreed upon, and counts.
@@ -335,11 +364,14 @@ func (v *verification) again(ctx context.Context) error {
 		return err
 	}
 	done := int64(0)
-	for batch := range slices.Chunk(distinct(v.differ), verifyBatch) {
-		told, err := v.ask(ctx, batch)
-		if err != nil {
-			return err
+	keys := func(yield func(job.Key, error) bool) {
+		for _, k := range distinct(v.differ) {
+			if !yield(k, nil) {
+				return
+			}
 		}
+	}
+	return v.batches(ctx, keys, func(told []Testimony) {
 		for _, t := range told {
 			d := t.Disagreement(v.Retention)
 			if d == "" {
@@ -349,10 +381,9 @@ func (v *verification) again(ctx context.Context) error {
 			v.result.Counts[d]++
 			v.result.note(t, d)
 		}
-		done += int64(len(batch))
+		done += int64(len(told))
 		v.options.Progress(PhaseAgain, done)
-	}
-	return nil
+	})
 }
 
 // note keeps an example, a wrong hit rather than another.

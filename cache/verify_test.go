@@ -1,14 +1,17 @@
 package cache
 
 import (
+	"context"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
+	"spate/internal/objects"
 	"spate/job"
 )
 
@@ -114,7 +117,8 @@ func TestWhatIsUnderWayIsNoDisagreement(t *testing.T) {
 func TestAVerificationSaysWhyAndSinceWhenRedisWasNotAsked(t *testing.T) {
 	h := newHouse(t)
 	w, _ := h.witnesses()
-	h.put(testKeys(0, verifyBatch+10)...)
+	const batches = 2 * parallelBatches
+	h.put(testKeys(0, batches*verifyBatch)...)
 	h.settle()
 	client := redis.NewClient(&redis.Options{Addr: h.redis.Options().Addr, DisableIdentity: true})
 	w.View = NewView(client, "spate")
@@ -123,7 +127,62 @@ func TestAVerificationSaysWhyAndSinceWhenRedisWasNotAsked(t *testing.T) {
 			_ = client.Close()
 		}
 	}})
-	if err != nil || got.ViewAsked || got.ViewUntil != verifyBatch || !strings.Contains(got.ViewError, "closed") || got.Outputs != verifyBatch+10 {
+	if err != nil || got.ViewAsked || !strings.Contains(got.ViewError, "closed") || got.Outputs != batches*verifyBatch {
 		t.Errorf("verified %+v, error %v", got, err)
+	}
+	if got.ViewUntil < verifyBatch || got.ViewUntil > parallelBatches*verifyBatch { // others were being asked when Redis went
+		t.Errorf("the view is said to have been asked until output %d", got.ViewUntil)
+	}
+}
+
+// crowd is a bucket whose first HEAD requests wait until as many have come as are wanted.
+type crowd struct {
+	Bucket
+	wanted            int64
+	all               chan struct{}
+	came, within, max atomic.Int64
+}
+
+func (c *crowd) Head(ctx context.Context, key string) (objects.Info, error) {
+	within := c.within.Add(1)
+	defer c.within.Add(-1)
+	for most := c.max.Load(); within > most && !c.max.CompareAndSwap(most, within); most = c.max.Load() {
+	}
+	if c.came.Add(1) == c.wanted {
+		close(c.all)
+	}
+	select {
+	case <-c.all:
+	case <-ctx.Done():
+		return objects.Info{}, ctx.Err()
+	}
+	return c.Bucket.Head(ctx, key)
+}
+
+func TestAVerificationAsksForSixtyFourManifestsAtOnceAndNoMore(t *testing.T) {
+	h := newHouse(t)
+	w, s3 := h.witnesses()
+	c := &crowd{Bucket: s3, wanted: 64, all: make(chan struct{})}
+	w.S3 = c
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	got, err := w.Verify(ctx, VerifyOptions{Keys: eachOf(testKeys(0, 10*verifyBatch)...), Settle: time.Millisecond})
+	if err != nil || got.Outputs != 10*verifyBatch {
+		t.Errorf("verified %+v, error %v", got, err)
+	}
+	if n := c.max.Load(); n != 64 {
+		t.Errorf("%d at once", n)
+	}
+}
+
+func TestAVerificationKeepsToItsRate(t *testing.T) {
+	h := newHouse(t)
+	w, _ := h.witnesses()
+	began := time.Now()
+	if _, err := w.Verify(t.Context(), VerifyOptions{Keys: eachOf(testKeys(0, 30)...), HeadsPerSecond: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(began); d < 190*time.Millisecond { // a tenth of a second's at once, the others after it
+		t.Errorf("30 outputs at 100 a second took %s", d)
 	}
 }

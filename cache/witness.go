@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"spate/internal/objects"
 	"spate/job"
@@ -29,6 +30,8 @@ type Witnesses struct {
 	Ledger    *Ledger
 	S3        Bucket
 	Retention time.Duration // outputs older than this count as absent
+
+	heads *rate.Limiter // of requests to S3; nil: none
 }
 
 // Testimony is what each part says of one output. Unknown: it could not tell, or was not asked.
@@ -71,8 +74,8 @@ func (t Testimony) Disagreement(retention time.Duration) Disagreement {
 	return ""
 }
 
-// parallelHeads is how many manifests are asked for at once.
-const parallelHeads = 32
+// parallelHeads is how many manifests are asked for at once; a verification asks about some batches at the same time.
+const parallelHeads = 64 / parallelBatches
 
 // Ask asks all parts for keys, in order: first the view, then the ledger, then S3, so that what is made meanwhile looks
 // like something that the earlier ones lack, and not like a wrong hit. The error says what went wrong; a [ViewError] only
@@ -143,6 +146,11 @@ func (w Witnesses) askS3(ctx context.Context, now time.Time, told []Testimony) e
 	heads.SetLimit(parallelHeads)
 	for i := range told {
 		heads.Go(func() error {
+			if w.heads != nil {
+				if err := w.heads.Wait(ctx); err != nil {
+					return fmt.Errorf("wait for a turn: %w", err)
+				}
+			}
 			t := &told[i]
 			info, err := w.S3.Head(ctx, job.ManifestPath(t.Key))
 			if errors.Is(err, objects.ErrNotFound) {
