@@ -25,6 +25,7 @@ func (r *Reconciler) compare(ctx context.Context) error {
 			return err
 		}
 		began := time.Now()
+		r.passBegan = began
 		err = r.pass(ctx, mark, &turn)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -41,8 +42,8 @@ func (r *Reconciler) compare(ctx context.Context) error {
 			failures++
 			continue
 		}
-		failures = 0
-		if err := sleep(ctx, r.PassEvery-time.Since(began)); err != nil {
+		failures, r.passTook = 0, time.Since(began)
+		if err := sleep(ctx, r.PassEvery-r.passTook); err != nil {
 			return err
 		}
 	}
@@ -220,6 +221,7 @@ func (r *Reconciler) page(ctx context.Context, epoch int64, page Page, m *memory
 			lacking = append(lacking, k)
 		}
 	}
+	r.foresee(time.Now(), page)
 	if err := r.heal(ctx, epoch, lacking, expired); err != nil {
 		return err
 	}

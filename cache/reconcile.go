@@ -82,6 +82,10 @@ type Reconciler struct {
 	lists *rate.Limiter // of pages
 
 	suspects suspects
+	endings  *endings
+
+	passBegan time.Time     // the pass under way; these two are the passes' alone
+	passTook  time.Duration // the last one
 
 	viewAgain time.Time // until then the walk does not ask the view; the walk's alone
 
@@ -96,6 +100,7 @@ func NewReconciler(o ReconcilerOptions) (*Reconciler, error) {
 	}
 	return &Reconciler{
 		ReconcilerOptions: o, pace: readPace(o.ReadUnitsPerSecond), lists: rate.NewLimiter(rate.Limit(o.PagesPerSecond), 1),
+		endings: newEndings(maxEndings),
 	}, nil
 }
 
@@ -177,6 +182,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.compare(ctx) })
 	group.Go(func() error { return r.walk(ctx) })
+	group.Go(func() error { return r.expire(ctx) })
 	return group.Wait()
 }
 

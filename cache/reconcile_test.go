@@ -95,6 +95,69 @@ func TestWhatIsExpiredLeavesTheViewThoughTimeToLiveIsDaysLate(t *testing.T) {
 	})
 }
 
+func TestAnExpiredOutputLeavesTheViewWithinSecondsThoughPassesAreFarApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const retention = 1000 * time.Second
+		w := newWorld(t, 1, retention)
+		defer w.leave()
+		a := w.box.Account()
+		a.DynamoDB.TTLDelay = fault.Duration(48 * time.Hour)
+		if err := w.box.SetAccount(a); err != nil {
+			t.Fatal(err)
+		}
+		leader := w.join()
+		leader.Reconciler.PassEvery = 10 * time.Minute
+		w.run(leader)
+		time.Sleep(700 * time.Second) // a pass begins after 600, 1200 and 1800 seconds, and they end after 1700
+		keys := testKeys(0, 20)
+		for _, k := range keys[10:] {
+			w.publish(k)
+		}
+		time.Sleep(retention - 20*time.Second)
+		began := time.Now()
+		passes := leader.Reconciler.Status().Passes
+		for _, k := range keys[:10] {
+			w.publish(k)
+		}
+		time.Sleep(10 * time.Second)
+		all(t, leader.askView(t.Context(), time.Now(), keys), job.Hit)
+		time.Sleep(20 * time.Second)
+		all(t, leader.askView(t.Context(), time.Now(), keys[10:]), job.Miss)
+		all(t, leader.askView(t.Context(), time.Now(), keys[:10]), job.Hit)
+		if s := leader.Reconciler.Status(); s.Found != (Differences{ViewExpired: 10}) || s.Passes != passes || s.PassBegan.After(began) {
+			t.Errorf("status is %+v", s)
+		}
+		if n := len(w.inLedger(keys)); n != 20 {
+			t.Errorf("%d items are in the table, want all 20", n)
+		}
+	})
+}
+
+func TestWhatEndsFirstIsRememberedWhereThereIsNotRoomForAll(t *testing.T) {
+	e := newEndings(30)
+	for i, k := range testKeys(0, 100) {
+		e.add(k, start.Add(time.Duration(99-i)*time.Minute))
+		e.add(k, start.Add(time.Duration(99-i)*time.Minute)) // the next pass sees it again
+	}
+	if got := e.take(start.Add(-time.Second), 100); len(got) != 0 {
+		t.Errorf("%d are taken before their end", len(got))
+	}
+	if got := e.take(start.Add(9*time.Minute), 4); len(got) != 4 {
+		t.Errorf("%d are taken, want 4", len(got))
+	}
+	got := keySet{}
+	got.add(e.take(start.Add(9*time.Minute+expireEvery), 100)...)
+	got.add(e.take(start.Add(100*time.Minute), 100)...)
+	if len(got) != 26 {
+		t.Errorf("%d were left, want 26", len(got))
+	}
+	for _, k := range testKeys(0, 70) {
+		if _, is := got[k]; is {
+			t.Errorf("%s is remembered, though 30 end before it", k.Short())
+		}
+	}
+}
+
 func TestAnOutputOfWhichNobodyWasToldIsFoundInTheBucket(t *testing.T) {
 	reconciled(t, 30*24*time.Hour, 20, func(t *testing.T, w *world, leader *process) {
 		silently(t, w, func() { w.publish(testKey(50)) })
