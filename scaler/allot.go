@@ -19,6 +19,8 @@ type allotment struct {
 // share is what one provider of the pool gets.
 type share struct {
 	Capacity
+	*lane
+	used     int // workers that the pool has there, or may have
 	launched int
 	staying  int  // that wait for this provider's launch rate, whatever others could do
 	waits    bool // for its launch rate
@@ -54,11 +56,14 @@ func (h *held) rank() int {
 }
 
 // allot spreads missing workers over the providers.
-func (v view) allot(missing int, s sizing) allotment {
+func (v *view) allot(missing int, s sizing) allotment {
 	if v.o.Demand.TaskDefinition == "" {
 		return allotment{rest: missing, by: held{limit: LimitTaskDefinition}}
 	}
 	t := allotment{shares: make([]share, len(v.p.Capacity))}
+	for i, c := range v.p.Capacity {
+		t.shares[i] = share{Capacity: c, lane: v.supply.lanes[c.Provider], used: v.o.used(c.Provider)}
+	}
 	if h := v.hold(""); h != nil {
 		t.rest = max(0, missing-h.Trial)
 		t.by = held{limit: h.Limit, hold: h}
@@ -74,8 +79,8 @@ func (v view) allot(missing int, s sizing) allotment {
 		if room < want {
 			by.note(end)
 		}
-		n := min(want, room, v.supply.lanes[x.Provider].tokens)
-		v.supply.launch(x.Provider, v.o.Demand.Worker, n)
+		n := min(want, room, x.tokens)
+		v.supply.launch(x, v.o.Demand.Worker, n)
 		x.launched += n
 		missing -= n
 		later := min(want, room) - n
@@ -85,15 +90,15 @@ func (v view) allot(missing int, s sizing) allotment {
 		by.note(held{limit: LimitPacing})
 		x.waits = true
 		if stays {
-			v.supply.reserve(x.Provider, v.o.Demand.Worker, later)
+			v.supply.reserve(x, v.o.Demand.Worker, later)
 			x.staying += later
 			missing -= later
 			staying += later
 		}
 	}
-	for i, c := range v.p.Capacity {
-		t.shares[i].Capacity = c
-		take(&t.shares[i], min(missing, c.Min-v.used(c.Provider)), true)
+	for i := range t.shares {
+		x := &t.shares[i]
+		take(x, min(missing, x.Min-x.used), true)
 	}
 	for i := range t.shares {
 		take(&t.shares[i], missing, s.isPatient())
@@ -107,15 +112,15 @@ func (v view) allot(missing int, s sizing) allotment {
 }
 
 // room is how many more workers the pool may take from a provider, whatever the launch rate, and what ends it there.
-func (v view) room(x *share) (int, held) {
+func (v *view) room(x *share) (int, held) {
 	taken := x.launched + x.staying
-	room, by := max(0, x.Max-v.used(x.Provider)-taken), held{limit: LimitCapacity, provider: x.Provider}
+	room, by := max(0, x.Max-x.used-taken), held{limit: LimitCapacity, provider: x.Provider}
 	if h := v.hold(x.Provider); h != nil {
 		if n := max(0, h.Trial-taken); n <= room {
 			room, by = n, held{limit: h.Limit, provider: x.Provider, hold: h}
 		}
 	}
-	if n, shared := v.supply.room(x.Provider, v.o.Demand.Worker); n < room {
+	if n, shared := v.supply.room(x, v.o.Demand.Worker); n < room {
 		room, by = n, shared
 	}
 	return room, by
@@ -134,20 +139,22 @@ func (t allotment) launches() []Launch {
 
 // await reserves for missing workers what they will take once the launch rates that are waited for let them, whichever
 // provider it will be, and says when they and those that stay with a provider will have been launched.
-func (v view) await(t *allotment, missing, staying int) {
-	var waits []wait
+func (v *view) await(t *allotment, missing, staying int) {
+	waits := make([]wait, 0, len(t.shares))
 	var end held // that others took meanwhile what the provider could have had
-	for _, x := range t.shares {
+	for i := range t.shares {
+		x := &t.shares[i]
 		if !x.waits {
 			continue
 		}
 		room := 0
 		if missing > 0 {
-			room, end = v.room(&x)
+			room, end = v.room(x)
 			room = min(room, missing)
 		}
-		waits = append(waits, wait{v.supply.lanes[x.Provider], x.Provider, room, x.staying, v.o.Demand.Worker.perHour(x.Provider)})
+		waits = append(waits, wait{x.lane, room, x.staying, v.o.Demand.Worker.perHour(x.Provider)})
 	}
+	slices.SortFunc(waits, func(a, b wait) int { return cmp.Compare(a.perHour, b.perHour) })
 	if missing > 0 {
 		t.paced = v.supply.await(waits, v.o.Demand.Worker, missing)
 	}
@@ -161,28 +168,26 @@ func (v view) await(t *allotment, missing, staying int) {
 // wait is a provider whose launch rate is waited for.
 type wait struct {
 	*lane
-	provider string
-	room     int // for workers that may come from any of the providers
-	staying  int // workers that come from this one, beside those
-	perHour  float64
+	room    int // for workers that may come from any of the providers
+	staying int // workers that come from this one, beside those
+	perHour float64
 }
 
 func (w wait) most() float64 { return float64(w.room + w.staying) }
 
 // await reserves what n workers may take, of whichever of the providers they will be, and returns how many of them there
-// is room for in all.
+// is room for in all. The cheapest provider comes first.
 func (s *supply) await(waits []wait, worker WorkerSize, n int) int {
-	cheapestFirst := slices.SortedFunc(slices.Values(waits), func(a, b wait) int { return cmp.Compare(a.perHour, b.perHour) })
 	fits, money, interfaces := 0, s.money, s.interfaces
-	for _, w := range cheapestFirst {
+	for _, w := range waits {
 		more := max(0, min(n-fits, w.room, interfaces, fit(money, w.perHour)))
 		fits += more
 		interfaces -= more
 		money -= cost(more, w.perHour)
-		s.lanes[w.provider].vcpus -= float64(w.room) * worker.VCPU
+		w.vcpus -= float64(w.room) * worker.VCPU
 	}
 	if fits > 0 {
-		dearest := cheapestFirst[len(cheapestFirst)-1].perHour
+		dearest := waits[len(waits)-1].perHour
 		s.spend(fits, min(max(0, s.money), cost(fits, dearest)))
 	}
 	return fits

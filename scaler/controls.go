@@ -167,9 +167,9 @@ func (m Mark) text(now time.Time) string {
 }
 
 // unwanted says that people do not want the pool to run, and who they are.
-func (v view) unwanted(mode Mode) string {
+func (v *view) unwanted(mode Mode) string {
 	w := v.o.Workers
-	gone := w.Known && w.Running+w.Pending+w.Stopping+sum(v.o.Unsettled) == 0
+	gone := w.Known && w.Running+w.Pending+w.Stopping+v.unsettled == 0
 	by := v.o.Asked.Set.text(v.now)
 	switch mode {
 	case ModeDrained:

@@ -21,13 +21,21 @@ import (
 // Workers of another task definition than the demand's hand its jobs back and leave. They are none of the workers
 // wanted, but until then they count against the maximum of the pool and of their provider, and take what workers take.
 func Plan(now time.Time, o Observation, p Policy) []Decision {
-	pools := slices.SortedStableFunc(slices.Values(p.Pools), func(a, b PoolPolicy) int {
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Name, b.Name))
+	pools := make([]*PoolPolicy, len(p.Pools))
+	for i := range p.Pools {
+		pools[i] = &p.Pools[i]
+	}
+	slices.SortStableFunc(pools, func(a, b *PoolPolicy) int {
+		if a.Priority != b.Priority {
+			return cmp.Compare(b.Priority, a.Priority)
+		}
+		return cmp.Compare(a.Name, b.Name)
 	})
 	left := newSupply(o, p)
 	decisions := make([]Decision, 0, len(pools))
 	for _, pool := range pools {
-		v := view{now: now, o: o.Pools[pool.Name], p: pool, supply: left}
+		v := view{now: now, o: o.Pools[pool.Name], p: *pool, supply: left}
+		v.unsettled, v.other = sum(v.o.Unsettled), v.o.otherDefinition()
 		left.owe(v.o.Unsent)
 		decisions = append(decisions, v.decide())
 	}
@@ -36,31 +44,33 @@ func Plan(now time.Time, o Observation, p Policy) []Decision {
 
 // view is one pool at one time, and what is left for it.
 type view struct {
-	now    time.Time
-	o      PoolObservation
-	p      PoolPolicy
-	supply *supply
+	now       time.Time
+	o         PoolObservation
+	p         PoolPolicy
+	unsettled int   // of all providers
+	other     int   // of another task definition than the demand's
+	halt      Limit // what keeps the whole pool from launching; "" for nothing
+	supply    *supply
 }
 
 // decide plans one pool and takes out of the account what it launches, and what it waits to launch.
-func (v view) decide() Decision {
-	other := v.o.otherDefinition()
-	have := v.o.Workers.Running + v.o.Workers.Pending + sum(v.o.Unsettled) - other
-	d := Decision{Pool: v.p.Name, Have: have, Other: other, Limit: LimitNone, Target: have}
+func (v *view) decide() Decision {
+	have := v.o.Workers.Running + v.o.Workers.Pending + v.unsettled - v.other
+	d := Decision{Pool: v.p.Name, Have: have, Other: v.other, Limit: LimitNone, Target: have}
 	s := v.size(have)
 	d.Wanted, d.Useful = s.wanted, s.useful
-	if limit := v.stopped(); limit != "" {
-		d.Limit = limit
+	if v.halt = v.stopped(); v.halt != "" {
+		d.Limit = v.halt
 		d.Reason = v.sentence(d, s, allotment{})
 		return d
 	}
 	missing := s.useful - have
-	room := max(0, s.top-have-other)
+	room := max(0, s.top-have-v.other)
 	var t allotment
 	if missing > 0 {
 		t = v.allot(min(missing, room), s)
 		if missing > room {
-			t.by.note(held{limit: s.topLimit, others: other})
+			t.by.note(held{limit: s.topLimit, others: v.other})
 			t.rest += missing - room
 		}
 	}
@@ -82,7 +92,7 @@ func (v view) decide() Decision {
 }
 
 // stopped is what keeps the whole pool from launching, whatever is missing; "" for nothing.
-func (v view) stopped() Limit {
+func (v *view) stopped() Limit {
 	o := v.o
 	if o.Asked.Known {
 		switch o.Asked.Mode {
@@ -106,13 +116,13 @@ func (v view) stopped() Limit {
 	return ""
 }
 
-func (v view) old(at time.Time) bool { return v.now.Sub(at) > v.p.StaleAfter }
+func (v *view) old(at time.Time) bool { return v.now.Sub(at) > v.p.StaleAfter }
 
 // demanded reports whether it is known how much work there is.
-func (v view) demanded() bool { return v.o.Demand.Known && !v.old(v.o.Demand.At) }
+func (v *view) demanded() bool { return v.o.Demand.Known && !v.old(v.o.Demand.At) }
 
 // hold is the active hold of a provider that allows least, of those the one that lasts longest; or nil.
-func (v view) hold(provider string) *Hold {
+func (v *view) hold(provider string) *Hold {
 	var worst *Hold
 	for i, h := range v.o.Holds {
 		if h.Provider != provider || !v.now.Before(h.Until) {
@@ -126,8 +136,8 @@ func (v view) hold(provider string) *Hold {
 }
 
 // used is how many workers of the pool a provider has, or may have.
-func (v view) used(provider string) int {
-	return v.o.Workers.ByProvider[provider] + v.o.Unsettled[provider]
+func (o *PoolObservation) used(provider string) int {
+	return o.Workers.ByProvider[provider] + o.Unsettled[provider]
 }
 
 func sum(counts map[string]int) int {

@@ -49,7 +49,7 @@ func BenchmarkPlanOfPools(b *testing.B) {
 
 func TestPlanOfAHundredPoolsTakesAFewAllocationsEach(t *testing.T) {
 	o, p := busyPools(100)
-	if n := testing.AllocsPerRun(10, func() { Plan(planNow, o, p) }); n > 100*40 {
+	if n := testing.AllocsPerRun(10, func() { Plan(planNow, o, p) }); n > 100*6 {
 		t.Errorf("%.0f allocations for 100 pools", n)
 	}
 }

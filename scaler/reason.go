@@ -8,120 +8,147 @@ import (
 	"time"
 )
 
+// prose is a sentence in the making, without a string for each of its parts: a tick writes one for every pool.
+type prose []byte
+
+func (t *prose) add(parts ...string) {
+	for _, part := range parts {
+		*t = append(*t, part...)
+	}
+}
+
+// number adds a number of 0 or more, as [commas] writes it.
+func (t *prose) number(n int) { *t = appendCommas(*t, n) }
+
+// count adds a number of things.
+func (t *prose) count(n int, noun string) { *t = appendCount(*t, n, noun) }
+
 // sentence says what is wanted and there, what is done about it, and what keeps more from being launched.
-func (v view) sentence(d Decision, s sizing, t allotment) string {
-	var b strings.Builder
-	b.Grow(250) // a long one
-	b.WriteString(d.Pool)
-	b.WriteString(": ")
+func (v *view) sentence(d Decision, s sizing, t allotment) string {
+	v.supply.words = v.supply.words[:0]
+	v.write(&v.supply.words, d, s, t)
+	return string(v.supply.words)
+}
+
+func (v *view) write(b *prose, d Decision, s sizing, t allotment) {
+	demanded, idle := v.demanded(), d.Wanted == 0 && v.o.Demand.Outstanding == 0
+	b.add(d.Pool, ": ")
 	switch {
-	case v.demanded() && d.Wanted == 0 && v.o.Demand.Outstanding == 0 && v.stopped() == "" && d.Have+d.Other == 0:
-		b.WriteString("no work, no workers")
-		return b.String()
-	case v.demanded() && d.Wanted == 0 && v.o.Demand.Outstanding == 0:
-		b.WriteString("no work; ")
-	case v.demanded():
-		v.writeWanted(&b, d, s)
-		b.WriteString("; ")
+	case demanded && idle && v.halt == "" && d.Have+d.Other == 0:
+		b.add("no work, no workers")
+		return
+	case demanded && idle:
+		b.add("no work; ")
+	case demanded:
+		v.writeWanted(b, d, s)
+		b.add("; ")
 	}
 	if v.o.Workers.Known {
-		v.writeThere(&b, d)
-		b.WriteString("; ")
+		v.writeThere(b, d)
+		b.add("; ")
 	}
 	switch {
-	case v.stopped() != "":
-		b.WriteString("launching none")
-		b.WriteString(v.whyStopped(d.Limit))
-		return b.String()
+	case v.halt != "":
+		b.add("launching none", v.whyStopped(d.Limit))
+		return
 	case len(d.Launch) > 0 || t.rest > 0:
-		writeLaunches(&b, d.Launch)
+		writeLaunches(b, d.Launch)
 	case d.Limit == LimitUseful || d.Limit == LimitDemand:
-		b.WriteString("launching none")
+		b.add("launching none")
 	case d.Wanted == 0 && d.Have+d.Other > 0:
-		b.WriteString("they leave when they are idle")
+		b.add("they leave when they are idle")
 	default:
-		b.WriteString("enough")
+		b.add("enough")
 	}
 	switch {
 	case t.rest > 0:
-		fmt.Fprintf(&b, "; %s more %s", commas(t.rest), v.waitsFor(t))
+		b.add("; ")
+		b.number(t.rest)
+		b.add(" more ")
+		v.writeWaits(b, t)
 		if t.eta > 0 {
-			fmt.Fprintf(&b, "; %s in about %s", commas(d.Target), short(t.eta))
+			b.add("; ")
+			b.number(d.Target)
+			b.add(" in about ", short(t.eta))
 		}
 	case d.Limit == LimitDemand:
-		fmt.Fprintf(&b, "; more would find nothing to do: the queue has shown no job for %s, and the planner looks for them",
-			short(v.now.Sub(v.o.Demand.QueueEmptySince)))
+		b.add("; more would find nothing to do: the queue has shown no job for ", short(v.now.Sub(v.o.Demand.QueueEmptySince)), ", and the planner looks for them")
 	case d.Limit == LimitUseful:
-		b.WriteString("; more would find nothing to do when they have started, after ")
-		b.WriteString(short(v.startUp()))
+		b.add("; more would find nothing to do when they have started, after ", short(v.startUp()))
 	}
-	return b.String()
 }
 
 // writeWanted is the first part: how many workers, and for what.
-func (v view) writeWanted(b *strings.Builder, d Decision, s sizing) {
-	fmt.Fprintf(b, "%s wanted for %s", count(d.Wanted, "worker"), count(v.o.Demand.Outstanding, "job"))
+func (v *view) writeWanted(b *prose, d Decision, s sizing) {
+	b.count(d.Wanted, "worker")
+	b.add(" wanted for ")
+	b.count(v.o.Demand.Outstanding, "job")
 	switch {
 	case v.p.Within > 0 && v.o.Demand.Outstanding == 0:
 	case v.p.Within > 0 && !s.deadline.known:
-		b.WriteString(" as soon as possible, as it is not known how long they take")
+		b.add(" as soon as possible, as it is not known how long they take")
 	case v.p.Within > 0 && s.deadline.due < 0:
-		fmt.Fprintf(b, ", %s late", short(-s.deadline.due))
+		b.add(", ", short(-s.deadline.due), " late")
 	case v.p.Within > 0 && s.deadline.late:
-		fmt.Fprintf(b, ", too many for the %s that are left", short(s.deadline.due))
+		b.add(", too many for the ", short(s.deadline.due), " that are left")
 	case v.p.Within > 0:
-		fmt.Fprintf(b, " in %s", short(s.deadline.due))
+		b.add(" in ", short(s.deadline.due))
 	}
 	switch {
 	case s.topLimit == LimitCap && s.need > s.top:
-		fmt.Fprintf(b, " (capped at %s %s)", commas(s.top), v.o.Asked.CapSet.text(v.now))
+		b.add(" (capped at ")
+		b.number(s.top)
+		b.add(" ", v.o.Asked.CapSet.text(v.now), ")")
 	case s.need > s.top:
-		fmt.Fprintf(b, " (max %s)", commas(s.top))
+		b.add(" (max ")
+		b.number(s.top)
+		b.add(")")
 	case s.need < s.wanted:
-		fmt.Fprintf(b, " (min %s)", commas(v.p.Min))
+		b.add(" (min ")
+		b.number(v.p.Min)
+		b.add(")")
 	}
 }
 
 // writeThere is the second part: the workers there are.
-func (v view) writeThere(b *strings.Builder, d Decision) {
+func (v *view) writeThere(b *prose, d Decision) {
 	parts := 0
 	part := func(n int, what string) {
 		if n == 0 {
 			return
 		}
 		if parts++; parts > 1 {
-			b.WriteString(", ")
+			b.add(", ")
 		}
-		b.WriteString(commas(n))
-		b.WriteString(what)
+		b.number(n)
+		b.add(what)
 	}
 	part(v.o.Workers.Running, " running")
 	part(v.o.Workers.Pending, " starting")
 	part(v.o.Workers.Stopping, " stopping")
-	part(sum(v.o.Unsettled), " being launched")
+	part(v.unsettled, " being launched")
 	if parts == 0 {
-		b.WriteString("none there")
+		b.add("none there")
 	}
 	part(d.Other, " of another revision")
 }
 
-func writeLaunches(b *strings.Builder, launches []Launch) {
-	b.WriteString("launching ")
+func writeLaunches(b *prose, launches []Launch) {
+	b.add("launching ")
 	if len(launches) == 0 {
-		b.WriteString("none")
+		b.add("none")
 	}
 	for i, l := range launches {
 		if i > 0 {
-			b.WriteString(" and ")
+			b.add(" and ")
 		}
-		b.WriteString(commas(l.Count))
-		b.WriteString(" on ")
-		b.WriteString(l.Provider)
+		b.number(l.Count)
+		b.add(" on ", l.Provider)
 	}
 }
 
 // whyStopped says why a pool launches nothing, whatever is missing.
-func (v view) whyStopped(limit Limit) string {
+func (v *view) whyStopped(limit Limit) string {
 	o := v.o
 	if limit == LimitControl {
 		return v.unknown("whether people want the pool to run", o.Asked.At, o.Asked.Known)
@@ -136,51 +163,71 @@ func (v view) whyStopped(limit Limit) string {
 }
 
 // unknown says of a part of the observation that it is missing or too old.
-func (v view) unknown(what string, at time.Time, known bool) string {
+func (v *view) unknown(what string, at time.Time, known bool) string {
 	if !known {
 		return ": " + what + " is not known"
 	}
 	return fmt.Sprintf(": %s was last known %s ago, more than %s", what, short(v.now.Sub(at)), short(v.p.StaleAfter))
 }
 
-// waitsFor says what workers that are not launched are held by.
-func (v view) waitsFor(t allotment) string {
+// writeWaits says what workers that are not launched are held by.
+func (v *view) writeWaits(b *prose, t allotment) {
 	h := t.by
 	switch {
 	case h.hold != nil:
-		text := "held"
-		if h.hold.Trial > 0 {
-			text = "wait for a trial"
-		}
-		if h.provider != "" {
-			text += " on " + h.provider
-		}
-		text += ": " + strings.TrimRight(h.hold.Reason, ".")
-		if until := h.hold.Until.Sub(v.now); h.hold.Trial == 0 && until > busyTick && until < notAgain {
-			text += "; tried again in " + short(until)
-		}
-		return text
+		v.writeHold(b, h)
+		return
 	case h.others > 0:
-		return fmt.Sprintf("wait for %s of another revision to leave", count(h.others, "worker"))
+		b.add("wait for ")
+		b.count(h.others, "worker")
+		b.add(" of another revision to leave")
+		return
 	case h.unknown:
-		return "held: it is not known what the workers take of " + takenOf(h.limit)
+		b.add("held: it is not known what the workers take of ", takenOf(h.limit))
+		return
 	case h.limit == LimitTaskDefinition:
-		return "held: no task definition is known"
+		b.add("held: no task definition is known")
+		return
 	case h.limit == LimitPacing:
-		return v.rates(t.shares)
+		writeRates(b, t.shares)
+		return
 	case h.limit == LimitQuota:
-		return fmt.Sprintf("held by the quota of %s vCPUs on %s", strconv.FormatFloat(v.supply.policy.VCPUs[h.provider], 'f', -1, 64), h.provider)
+		b.add("held by the quota of ", strconv.FormatFloat(v.supply.policy.VCPUs[h.provider], 'f', -1, 64), " vCPUs on ", h.provider)
+		return
 	case h.limit == LimitAddresses:
-		return fmt.Sprintf("held by the account's %s network interfaces", commas(v.supply.policy.NetworkInterfaces))
+		b.add("held by the account's ")
+		b.number(v.supply.policy.NetworkInterfaces)
+		b.add(" network interfaces")
+		return
 	case h.limit == LimitBudget:
-		return fmt.Sprintf("held by the budget of %s an hour", v.supply.policy.PerHour)
+		b.add("held by the budget of ", v.supply.policy.PerHour.String(), " an hour")
+		return
 	}
 	for _, c := range v.p.Capacity {
 		if c.Provider == h.provider {
-			return fmt.Sprintf("held by the pool's maximum of %s on %s", commas(c.Max), h.provider)
+			b.add("held by the pool's maximum of ")
+			b.number(c.Max)
+			b.add(" on ", h.provider)
+			return
 		}
 	}
-	return "held: " + string(h.limit)
+	b.add("held: ", string(h.limit))
+}
+
+// writeHold tells ECS's own words.
+func (v *view) writeHold(b *prose, h held) {
+	if h.hold.Trial > 0 {
+		b.add("wait for a trial")
+	} else {
+		b.add("held")
+	}
+	if h.provider != "" {
+		b.add(" on ", h.provider)
+	}
+	b.add(": ", strings.TrimRight(h.hold.Reason, "."))
+	if until := h.hold.Until.Sub(v.now); h.hold.Trial == 0 && until > busyTick && until < notAgain {
+		b.add("; tried again in ", short(until))
+	}
 }
 
 // takenOf is what a limit is about that workers take a share of.
@@ -191,41 +238,52 @@ func takenOf(limit Limit) string {
 	return "the quota of vCPUs"
 }
 
-// rates names the launch rates that are waited for, and how fast they are together.
-func (v view) rates(shares []share) string {
-	perSecond := 0.0
-	var providers []string
+// writeRates names the launch rates that are waited for, and how fast they are together.
+func writeRates(b *prose, shares []share) {
+	waiting := 0
 	for _, x := range shares {
 		if x.waits {
-			providers = append(providers, x.Provider)
-			perSecond += v.supply.lanes[x.Provider].rate
+			waiting++
 		}
 	}
-	text := "held by the launch rate of "
-	if len(providers) > 1 {
-		text = "held by the launch rates of "
+	b.add("held by the launch rate")
+	if waiting > 1 {
+		b.add("s")
 	}
-	text += strings.Join(providers, " and ")
+	separator, perSecond := " of ", 0.0
+	for _, x := range shares {
+		if x.waits {
+			b.add(separator, x.Provider)
+			separator = " and "
+			perSecond += x.rate
+		}
+	}
 	if perSecond > 0 {
-		text += " (" + strconv.FormatFloat(math.Round(perSecond*10)/10, 'f', -1, 64) + "/s)"
+		b.add(" (")
+		*b = strconv.AppendFloat(*b, math.Round(perSecond*10)/10, 'f', -1, 64)
+		b.add("/s)")
 	}
-	return text
 }
 
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
+func count(n int, noun string) string { return string(appendCount(nil, n, noun)) }
+
+func appendCount(to []byte, n int, noun string) []byte {
+	to = append(append(appendCommas(to, n), ' '), noun...)
+	if n != 1 {
+		to = append(to, 's')
 	}
-	return commas(n) + " " + noun + "s"
+	return to
 }
 
 // commas writes a number of 0 or more with a comma between each three digits.
-func commas(n int) string {
-	digits := strconv.Itoa(n)
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
+func commas(n int) string { return string(appendCommas(nil, n)) }
+
+func appendCommas(to []byte, n int) []byte {
+	if n < 1000 {
+		return strconv.AppendInt(to, int64(n), 10)
 	}
-	return digits
+	to = append(appendCommas(to, n/1000), ',')
+	return append(to, byte('0'+n/100%10), byte('0'+n/10%10), byte('0'+n%10))
 }
 
 // short is a duration in whole seconds, or from an hour on in whole minutes.

@@ -4,13 +4,16 @@ import "strings"
 
 // otherDefinition is how many of the pool's workers and unsettled tasks are of another task definition than the
 // demand's; 0 while that is not known.
-func (o PoolObservation) otherDefinition() int {
+func (o *PoolObservation) otherDefinition() int {
+	return others(o.Workers.ByDefinition, o.Demand.TaskDefinition) + others(o.UnsettledByDefinition, o.Demand.TaskDefinition)
+}
+
+// others adds up the counts of all definitions but one.
+func others(counts map[string]int, one string) int {
 	n := 0
-	for _, counts := range []map[string]int{o.Workers.ByDefinition, o.UnsettledByDefinition} {
-		for definition, tasks := range counts {
-			if !sameDefinition(definition, o.Demand.TaskDefinition) {
-				n += tasks
-			}
+	for definition, tasks := range counts {
+		if !sameDefinition(definition, one) {
+			n += tasks
 		}
 	}
 	return n

@@ -23,7 +23,7 @@ type sizing struct {
 
 // size sizes the pool that has so many workers of the demand's task definition. While the demand is unknown nothing is
 // wanted of it.
-func (v view) size(have int) sizing {
+func (v *view) size(have int) sizing {
 	s := sizing{top: v.p.Max, topLimit: LimitMax}
 	if c := v.o.Asked.Cap; v.o.Asked.Known && c != nil && *c < s.top {
 		s.top, s.topLimit = *c, LimitCap
@@ -52,7 +52,7 @@ func (v view) size(have int) sizing {
 const hollowAfter = 3 * time.Minute
 
 // isHollow reports whether there are jobs of which the queue shows nothing, so that a worker would receive none.
-func (v view) isHollow() bool {
+func (v *view) isHollow() bool {
 	d := v.o.Demand
 	return d.Outstanding > 0 && !d.QueueEmptySince.IsZero() && v.now.Sub(d.QueueEmptySince) >= hollowAfter
 }
@@ -65,12 +65,12 @@ func jobWorkers(jobs, slots int) int {
 
 // useful is how many workers will have something to do when one that is launched now has started. Until then those that
 // run work all the time, and each that is starting does for as long as it was launched before.
-func (v view) useful() int {
+func (v *view) useful() int {
 	each := v.o.Demand.JobDuration.Seconds()
 	if each <= 0 {
 		return math.MaxInt
 	}
-	old := min(v.o.otherDefinition(), v.o.Workers.Running) // they hand the jobs back
+	old := min(v.other, v.o.Workers.Running) // they hand the jobs back
 	running := float64(v.o.Workers.Running - old)
 	busy := running*v.startUp().Seconds() + v.o.Workers.PendingFor.Seconds()
 	slots := float64(max(1, v.p.Slots))
@@ -82,7 +82,7 @@ func (v view) useful() int {
 }
 
 // startUp is how long tasks of the pool take to start.
-func (v view) startUp() time.Duration {
+func (v *view) startUp() time.Duration {
 	if v.o.Workers.StartUp > 0 {
 		return v.o.Workers.StartUp
 	}
@@ -106,7 +106,7 @@ type deadline struct {
 
 // meet says how many workers bring each run to its end in time, those submitted first at first: the most that the runs
 // due until any of the deadlines need. A run that is late gets a worker for each of its jobs.
-func (v view) meet(have int) deadline {
+func (v *view) meet(have int) deadline {
 	slots := max(1, v.p.Slots)
 	d := deadline{known: len(v.o.Demand.Runs) > 0}
 	work, needed, lateWorkers, lateDue := 0.0, 0, 0, time.Duration(0)

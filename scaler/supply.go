@@ -13,6 +13,7 @@ type supply struct {
 	money      float64 // USD an hour
 	unpriced   bool    // what some pool's workers cost is not known
 	policy     Account
+	words      prose // of the last sentence: the next one takes their room
 }
 
 // lane is what one provider has left.
@@ -59,13 +60,12 @@ func (s *supply) lane(o Observation, provider string) *lane {
 // there is none at all, the pool may have as many as its maximum.
 func (s *supply) count(o Observation, p PoolPolicy) {
 	seen := o.Pools[p.Name]
-	v := view{o: seen, p: p}
 	worker := seen.Demand.Worker
-	all := v.o.Workers.Running + v.o.Workers.Pending + v.o.Workers.Stopping + sum(seen.Unsettled)
+	all := seen.Workers.Running + seen.Workers.Pending + seen.Workers.Stopping + sum(seen.Unsettled)
 	elsewhere := all // of no provider that is known; they count as On-Demand
 	perHour, dearest := 0.0, 0.0
 	for _, provider := range [...]string{providerSpot, providerOnDemand} {
-		n := v.used(provider) + v.o.Workers.StoppingBy[provider]
+		n := seen.used(provider) + seen.Workers.StoppingBy[provider]
 		elsewhere -= n
 		if provider == providerOnDemand {
 			n += max(0, elsewhere)
@@ -93,25 +93,24 @@ func (s *supply) count(o Observation, p PoolPolicy) {
 }
 
 // room is how many more workers of a size a provider may have, whatever the launch rate, and what ends it there.
-func (s *supply) room(provider string, worker WorkerSize) (int, held) {
-	l := s.lanes[provider]
+func (s *supply) room(x *share, worker WorkerSize) (int, held) {
 	room, by := math.MaxInt, held{}
 	bound := func(n int, limit Limit, unknown bool) {
 		if unknown {
 			n = 0
 		}
 		if n = max(0, n); n < room {
-			room, by = n, held{limit: limit, provider: provider, unknown: unknown}
+			room, by = n, held{limit: limit, provider: x.Provider, unknown: unknown}
 		}
 	}
-	if !math.IsInf(l.vcpus, 1) {
-		bound(fit(l.vcpus, worker.VCPU), LimitQuota, l.unsized || worker.VCPU <= 0)
+	if !math.IsInf(x.vcpus, 1) {
+		bound(fit(x.vcpus, worker.VCPU), LimitQuota, x.unsized || worker.VCPU <= 0)
 	}
 	if s.policy.NetworkInterfaces > 0 {
 		bound(s.interfaces, LimitAddresses, false)
 	}
 	if !math.IsInf(s.money, 1) {
-		bound(fit(s.money, worker.perHour(provider)), LimitBudget, s.unpriced || !worker.isKnown())
+		bound(fit(s.money, worker.perHour(x.Provider)), LimitBudget, s.unpriced || !worker.isKnown())
 	}
 	return room, by
 }
@@ -131,15 +130,15 @@ func (s *supply) owe(unsent map[string]int) {
 }
 
 // launch takes out n workers that are launched.
-func (s *supply) launch(provider string, worker WorkerSize, n int) {
-	s.lanes[provider].tokens -= n
-	s.reserve(provider, worker, n)
+func (s *supply) launch(x *share, worker WorkerSize, n int) {
+	x.tokens -= n
+	s.reserve(x, worker, n)
 }
 
 // reserve takes out what n workers of a provider take, without the launching.
-func (s *supply) reserve(provider string, worker WorkerSize, n int) {
-	s.lanes[provider].vcpus -= float64(n) * worker.VCPU
-	s.spend(n, cost(n, worker.perHour(provider)))
+func (s *supply) reserve(x *share, worker WorkerSize, n int) {
+	x.vcpus -= float64(n) * worker.VCPU
+	s.spend(n, cost(n, worker.perHour(x.Provider)))
 }
 
 // spend takes out what n workers take of what all providers share.
