@@ -76,6 +76,9 @@ func found(places map[string]*lack, name string, now time.Time, reason string, s
 		places[name] = l
 	}
 	l.reason = reason
+	if remedy := awsclient.RoomRemedy(reason); remedy != "" {
+		l.reason += ": " + remedy
+	}
 	if now.Before(l.until) {
 		return places // another call of the same time
 	}

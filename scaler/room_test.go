@@ -49,6 +49,22 @@ func TestAProviderWithoutRoomIsLeftAloneForLongerEachTimeAndTriedByOneRequest(t 
 	}
 }
 
+func TestTheTwoCausesOfOneReasonAreBothNamed(t *testing.T) {
+	var r rooms
+	r.answered(planNow, "FARGATE", without("RESOURCE:ENI"))
+	want := "RESOURCE:ENI: the subnets have no free addresses, or the Region's network interfaces are used up: look at the free addresses of the pool's subnets " +
+		"(`aws ec2 describe-subnets`), and at the quota L-DF5E4CA3, Network interfaces per Region"
+	if h := r.holds(planNow, []string{"subnet-a"}); len(h) != 1 || h[0].Limit != LimitCapacity || h[0].Reason != want {
+		t.Errorf("%+v", h)
+	}
+	known := "RESOURCE:ENI: subnet-0a does not have enough free addresses to satisfy the request."
+	r = rooms{}
+	r.answered(planNow, "FARGATE", without(known))
+	if h := r.holds(planNow, []string{"subnet-0a"}); len(h) != 1 || h[0].Limit != LimitAddresses || h[0].Reason != known {
+		t.Errorf("%+v", h)
+	}
+}
+
 func TestATrialThatIsNeverHeardOfIsMadeAgain(t *testing.T) {
 	var r rooms
 	r.answered(planNow, "FARGATE", without(noCapacity))

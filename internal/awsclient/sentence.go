@@ -75,12 +75,16 @@ type Quota struct {
 func QuotaOf(sentence, provider string) Quota {
 	switch text := plain(sentence); {
 	case strings.Contains(text, "network interface"), strings.Contains(text, "networkinterface"):
-		return Quota{Name: "Network interfaces per Region", Service: "vpc", Code: "L-DF5E4CA3"}
+		return networkInterfaces()
 	case provider == "FARGATE_SPOT":
 		return Quota{Name: "Fargate Spot vCPU resource count", Service: "fargate", Code: "L-36FBB829"}
 	default:
 		return Quota{Name: "Fargate On-Demand vCPU resource count", Service: "fargate", Code: "L-3032A538"}
 	}
+}
+
+func networkInterfaces() Quota {
+	return Quota{Name: "Network interfaces per Region", Service: "vpc", Code: "L-DF5E4CA3"}
 }
 
 // Shared reports whether the quota is one for all capacity providers.
@@ -90,6 +94,18 @@ func (q Quota) Shared() bool { return q.Service == "vpc" }
 func (q Quota) Raise() string {
 	return "ask for more in the Service Quotas console, or: `aws service-quotas request-service-quota-increase --service-code " +
 		q.Service + " --quota-code " + q.Code + " --desired-value N`"
+}
+
+// RoomRemedy says what a person can look at when there is no room, where ECS's sentence leaves that open; else "". ECS says
+// RESOURCE:ENI for either of two causes.
+func RoomRemedy(sentence string) string {
+	text := plain(sentence)
+	if !strings.Contains(text, "resource:eni") || strings.Contains(text, "free addresses") {
+		return ""
+	}
+	q := networkInterfaces()
+	return "the subnets have no free addresses, or the Region's network interfaces are used up: look at the free addresses of the pool's subnets (`aws ec2 describe-subnets`), and at the quota " +
+		q.Code + ", " + q.Name
 }
 
 // Remedy says what a person can do about a refusal of the class configuration, from its code and its sentence.
