@@ -15,7 +15,7 @@ type Decided struct {
 	Outstanding int       `dynamodbav:"outstanding" json:"outstanding"` // jobs
 	Wanted      int       `dynamodbav:"wanted" json:"wanted"`           // workers, as the following
 	Have        int       `dynamodbav:"have" json:"have"`               // running, pending and being launched
-	Launched    int       `dynamodbav:"launched" json:"launched"`       // asked for by this decision and those since the record before
+	Launched    int       `dynamodbav:"launched" json:"launched"`       // by ECS, since the record before
 	Limit       Limit     `dynamodbav:"limit" json:"limit"`
 	Reason      string    `dynamodbav:"reason" json:"reason"`
 	Decisions   int       `dynamodbav:"decisions" json:"decisions"` // that it stands for: this one and those since the record before
@@ -32,32 +32,34 @@ const (
 	keepDecisions = 48 * time.Hour
 )
 
-// decisionLog picks of a pool's decisions those to be recorded. Between two records decisions add up; none of their
-// launches is lost.
+// decisionLog picks of a pool's decisions those to be recorded. Between two records decisions add up; no launch is lost.
 type decisionLog struct {
-	last  Decided // recorded, or about to be
-	since Decided // the newest decision, with what was launched since last
+	last    Decided // recorded, or about to be
+	since   Decided // the newest decision, with what was launched since last
+	asks    bool    // some decision since last launches something
+	counted int     // of the tasks that ECS has ever launched for the pool, those that are in records
 }
 
-// add takes a decision in and reports whether to record it: something was launched, another limit binds or holds, or it
-// is time to. What is not recorded is added to the next record.
-func (l *decisionLog) add(now time.Time, outstanding int, d Decision) (Decided, bool) {
+// add takes a decision in, and how many tasks ECS has launched for the pool so far. It reports whether to record it: something
+// is launched, or has been, another limit binds or holds, or it is time to. What is not recorded is added to the next record.
+func (l *decisionLog) add(now time.Time, outstanding, launched int, d Decision) (Decided, bool) {
 	reason := d.Reason
-	if d.Launches() == 0 && l.since.Launched > 0 && d.Limit == l.since.Limit {
-		reason = l.since.Reason // of a record that counts launches, the sentence speaks of launches
+	if d.Launches() == 0 && l.asks && d.Limit == l.since.Limit {
+		reason = l.since.Reason // where something is launched, the sentence speaks of launches
 	}
+	l.asks = l.asks || d.Launches() > 0
 	l.since = Decided{
 		Pool: d.Pool, At: now.UTC(), Outstanding: outstanding, Wanted: d.Wanted, Have: d.Have,
-		Launched: l.since.Launched + d.Launches(), Limit: d.Limit, Reason: reason,
+		Launched: launched - l.counted, Limit: d.Limit, Reason: reason,
 		Decisions: l.since.Decisions + 1, ExpiresAt: now.Add(keepDecisions).Unix(),
 	}
 	age := now.Sub(l.last.At)
-	changed := l.since.Launched > 0 || d.Limit != l.last.Limit
+	changed := l.asks || l.since.Launched > 0 || d.Limit != l.last.Limit
 	worth := outstanding > 0 || d.Wanted > 0 || d.Have > 0
 	if age < decidedEvery || !changed && (age < decidedAnyway || !worth) {
 		return Decided{}, false
 	}
-	l.last, l.since = l.since, Decided{}
+	l.last, l.since, l.asks, l.counted = l.since, Decided{}, false, launched
 	return l.last, true
 }
 

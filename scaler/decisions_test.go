@@ -13,7 +13,8 @@ import (
 type decidedAt struct {
 	second      float64
 	outstanding int
-	launch      int
+	launch      int // that the decision asks for
+	launched    int // of all, that ECS has accepted by then
 	limit       Limit
 }
 
@@ -26,7 +27,7 @@ func TestDecisionsAreRecordedWhenTheyChangeAndNowAndThen(t *testing.T) {
 		if d.launch > 0 {
 			decision.Launch = []Launch{{Provider: "FARGATE", Count: d.launch}}
 		}
-		if r, ok := log.add(begin.Add(time.Duration(d.second*float64(time.Second))), d.outstanding, decision); ok {
+		if r, ok := log.add(begin.Add(time.Duration(d.second*float64(time.Second))), d.outstanding, d.launched, decision); ok {
 			got = append(got, fmt.Sprintf("%gs %s launched %d in %d", r.At.Sub(begin).Seconds(), r.Limit, r.Launched, r.Decisions))
 			if r.ExpiresAt != r.At.Add(48*time.Hour).Unix() {
 				t.Errorf("the record of %s expires at %d", r.At, r.ExpiresAt)
@@ -34,28 +35,28 @@ func TestDecisionsAreRecordedWhenTheyChangeAndNowAndThen(t *testing.T) {
 		}
 	}
 	for second := range 300 { // no work
-		take(decidedAt{float64(second), 0, 0, LimitNone})
+		take(decidedAt{float64(second), 0, 0, 0, LimitNone})
 	}
 	for _, d := range []decidedAt{
-		{300, 100, 40, LimitPacing},
-		{300.4, 100, 20, LimitPacing}, // too soon: added to the next
-		{300.8, 100, 0, LimitPacing},
-		{301, 100, 20, LimitPacing},
-		{302, 100, 20, LimitNone},
+		{300, 100, 40, 0, LimitPacing},
+		{300.4, 100, 20, 40, LimitPacing}, // too soon: added to the next
+		{300.8, 100, 0, 50, LimitPacing},
+		{301, 100, 20, 50, LimitPacing}, // ten were refused, and are asked for again
+		{302, 100, 30, 70, LimitNone},
 	} {
 		take(d)
 	}
 	for second := range 100 {
-		take(decidedAt{303 + float64(second), 100, 0, LimitNone})
+		take(decidedAt{303 + float64(second), 100, 0, 100, LimitNone})
 	}
-	take(decidedAt{403, 100, 0, LimitMax})
-	want := "0s none launched 0 in 1|300s pacing launched 40 in 300|301s pacing launched 40 in 3|302s none launched 20 in 1|362s none launched 0 in 60|403s max launched 0 in 41"
+	take(decidedAt{403, 100, 0, 100, LimitMax})
+	want := "0s none launched 0 in 1|300s pacing launched 0 in 300|301s pacing launched 50 in 3|302s none launched 20 in 1|303s none launched 30 in 1|363s none launched 0 in 60|403s max launched 0 in 40"
 	if all := strings.Join(got, "|"); all != want {
 		t.Errorf("recorded\n%s, want\n%s", strings.ReplaceAll(all, "|", "\n"), strings.ReplaceAll(want, "|", "\n"))
 	}
 }
 
-func TestARecordThatCountsLaunchesSpeaksOfLaunches(t *testing.T) {
+func TestARecordOfALaunchSpeaksOfIt(t *testing.T) {
 	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
 	var log decisionLog
 	add := func(after time.Duration, launch int) (Decided, bool) {
@@ -63,7 +64,7 @@ func TestARecordThatCountsLaunchesSpeaksOfLaunches(t *testing.T) {
 		if launch > 0 {
 			d.Launch = []Launch{{Provider: "FARGATE", Count: launch}}
 		}
-		return log.add(begin.Add(after), 100, d)
+		return log.add(begin.Add(after), 100, int(after/(100*time.Millisecond)), d)
 	}
 	add(0, 40)
 	add(500*time.Millisecond, 10)
