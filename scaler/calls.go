@@ -133,6 +133,7 @@ func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 		return err
 	}
 	r.due = now.Add(repeatAfter(r.Calls, o.Class))
+	r.unsure = r.unsure || o.Class.Ambiguous()
 	e.paced(now, r, o)
 	p.holds = append(p.holds, o.holds(now, r.Provider)...)
 	p.rooms.answered(now, r.Provider, o)

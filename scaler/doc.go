@@ -12,6 +12,7 @@
 //	Unsettled → Answered | Refused, by asking ECS which tasks the intent started
 //	Answered → Closed, once each of its tasks has been seen or is declared vanished
 //	Open, Unsettled → Refused, when the stored request cannot be read
+//	Open → Refused, when it is not wanted any more and was not sent, or throttled each time
 //
 // The intent's id is the request's clientToken, which excludes that a repeated request launches twice; the lease only
 // excludes double work. An intent without an answer counts as launched. HTTP 200 ends a request: what it did not launch
@@ -30,7 +31,7 @@
 // the account. Whatever takes time is asked of the hands and comes back as a call of the engine.
 //
 // Files: observation, policy, plan, sizing, supply, allot, reason, decision, controls, revision, pace, probe, shortage, room,
-// intent, fleet, startup, depth, stop, crash and breaker are pure; engine holds the state, tick, calls, watch, inquiry, events,
+// intent, fleet, startup, depth, stop, crash and breaker are pure; engine holds the state, tick, calls, withdraw, watch, inquiry, events,
 // drift and obey are what it does with it; loop, hands, eventqueue, depths, journal and levers are the shell. Neighbours: controller supplies the demand (from planner), the
 // term (from internal/lease) and the clients; internal/awsclient says what errors mean.
 package scaler

@@ -99,6 +99,7 @@ type record struct {
 	stored     bool   // written at least once; else its request must not be sent
 	dirty      bool   // changed since
 	busy       bool   // a call or a question about it is under way
+	unsure     bool   // its request may have been sent and have launched something, for all that is known
 	due        time.Time
 
 	// Of its last call: whether its tokens are taken, whether they were a probe's, and when it was sent.
@@ -163,11 +164,11 @@ func (e *Engine) ResetBreakers(now time.Time, name string) {
 
 func (p *pool) resume(now time.Time, intents []Intent, status Status) {
 	if status.Pool == p.Name {
-		p.status, p.written = status, status
+		p.status, p.written, p.decisions.counted = status, status, status.Launched
 		p.breakers.takeOver(now, status.Breakers)
 	}
 	for _, i := range intents {
-		r := &record{Intent: i, stored: true}
+		r := &record{Intent: i, stored: true, unsure: true}
 		p.intents[i.ID] = r
 		request, err := i.decodeRequest()
 		if err != nil {

@@ -124,6 +124,16 @@ func (i Intent) Settled(now time.Time, tasks []string) (Intent, error) {
 	return i.answered(now, tasks), nil
 }
 
+// Withdrawn ends an open intent that is not wanted any more and has launched nothing: its request was never sent, or throttled
+// each time.
+func (i Intent) Withdrawn(now time.Time) (Intent, error) {
+	if i.State != IntentOpen {
+		return i, i.impossible("withdrawing")
+	}
+	i.Reason, i.UpdatedAt = "not wanted any more", now
+	return i.end(now, IntentRefused), nil
+}
+
 // Unreadable ends an intent that may still have launched something, but whose stored request cannot be decoded: it can
 // neither be sent again nor asked about. What it has launched is seen by the next listing.
 func (i Intent) Unreadable(now time.Time, why error) (Intent, error) {

@@ -26,6 +26,7 @@ func TestIntentsMoveAsTheStateMachineSays(t *testing.T) {
 	settled := func(d time.Duration, tasks ...string) func(Intent) (Intent, error) {
 		return func(i Intent) (Intent, error) { return i.Settled(at(d), tasks) }
 	}
+	withdrawn := func(i Intent) (Intent, error) { return i.Withdrawn(at(time.Minute)) }
 	seen := func(i Intent) (Intent, error) { return i.AllSeen(at(time.Minute)) }
 	class := func(c awsclient.Class) Outcome { return Outcome{Class: c, Reason: "because"} }
 
@@ -54,6 +55,9 @@ func TestIntentsMoveAsTheStateMachineSays(t *testing.T) {
 		{"ECS is silent", IntentUnsettled, settled(settleable), IntentRefused},
 		{"ECS names tasks", IntentUnsettled, settled(settleable, "a"), IntentAnswered},
 		{"an answer after giving up", IntentUnsettled, called(Outcome{Tasks: []string{"a"}}), ""},
+		{"not wanted any more", IntentOpen, withdrawn, IntentRefused},
+		{"not wanted any more, and perhaps launched", IntentUnsettled, withdrawn, ""},
+		{"not wanted any more, and launched", IntentAnswered, withdrawn, ""},
 		{"all seen", IntentAnswered, seen, IntentClosed},
 		{"answered twice", IntentAnswered, called(Outcome{}), ""},
 		{"closed again", IntentClosed, seen, ""},

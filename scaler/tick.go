@@ -90,6 +90,11 @@ func (e *Engine) plan(now time.Time) error {
 			e.planNext = now.Add(e.roomIn(now, wanted))
 		}
 	}
+	for _, p := range e.pools {
+		if err := e.withdraw(now, p); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -152,7 +157,7 @@ func (p *pool) decided(now time.Time, d Decision) error {
 	if d.Have >= d.Wanted {
 		p.breakers.unwanted(now)
 	}
-	if record, ok := p.decisions.add(now, p.demand.Outstanding, d); ok {
+	if record, ok := p.decisions.add(now, p.demand.Outstanding, p.status.Launched, d); ok {
 		p.unwritten = append(p.unwritten, record)
 	}
 	p.rooms.launching(now, d.Launch)
