@@ -1,8 +1,11 @@
 package cache
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/aws/smithy-go"
 )
 
 // FollowerStatus is how far the view is behind the ledger, and what the follower has done since it began.
@@ -11,6 +14,7 @@ type FollowerStatus struct {
 	LagSeconds       float64   `dynamodbav:"lag_seconds" json:"lag_seconds"`               // all changes of the ledger older than this are in the view
 	Behind           bool      `dynamodbav:"behind" json:"behind"`                         // by more than a minute: the view does not answer
 	TrimmedInSeconds float64   `dynamodbav:"trimmed_in_seconds" json:"trimmed_in_seconds"` // until the stream drops records that were not read yet
+	RedisSilent      bool      `dynamodbav:"redis_silent" json:"redis_silent"`             // it takes no writes, of which there is one each second at least: the view does not answer
 	Shards           int       `dynamodbav:"shards" json:"shards"`                         // of the stream that are being read
 	Waiting          int       `dynamodbav:"waiting" json:"waiting"`                       // changed keys that were read and are not in the view yet
 	Added            int64     `dynamodbav:"added" json:"added"`                           // keys, those that were there already among them
@@ -24,6 +28,15 @@ type FollowerStatus struct {
 // DynamoDB Streams").
 const streamKeeps = 24 * time.Hour
 
+// redisSilence is how long Redis may take no writes before it counts as silent.
+const redisSilence = 10 * time.Second
+
+// isOfAWS reports whether an error came of a call to AWS.
+func isOfAWS(err error) bool {
+	_, is := errors.AsType[*smithy.OperationError](err)
+	return is
+}
+
 // reports are what a follower says of itself. The zero value says nothing.
 type reports struct {
 	mu     sync.Mutex
@@ -36,6 +49,19 @@ func (f *Follower) Status() FollowerStatus {
 	f.reports.mu.Lock()
 	defer f.reports.mu.Unlock()
 	return f.reports.follow
+}
+
+// asOf is a status at a later time than that of its last round: while a round lasts, which it does when Redis does not
+// answer, the view falls behind.
+func (s FollowerStatus) asOf(now time.Time) FollowerStatus {
+	if s.At.IsZero() {
+		return s
+	}
+	since := max(0, now.Sub(s.At)).Seconds()
+	s.LagSeconds += since
+	s.TrimmedInSeconds = max(0, s.TrimmedInSeconds-since)
+	s.Behind = s.LagSeconds > staleAfter.Seconds()
+	return s
 }
 
 // BuildStatus tells how the building of an epoch goes. It is safe for concurrent use.
@@ -67,8 +93,10 @@ func (s *session) report(now time.Time, err error) {
 	}
 	r.At, r.LagSeconds, r.TrimmedInSeconds = now, lag.Seconds(), max(0, streamKeeps-lag).Seconds()
 	r.Shards, r.Waiting, r.Error, r.Requested = s.tail.reading(), len(s.waiting), "", time.Time{}
+	r.RedisSilent = false
 	if err != nil {
 		r.Error = err.Error()
+		r.RedisSilent = s.live != nil && time.Since(s.beat) > redisSilence && !isOfAWS(err)
 	}
 	if s.request != nil && s.request.Done.IsZero() {
 		r.Requested = s.request.At

@@ -114,7 +114,7 @@ func (c *Cache) status(ctx context.Context) (Status, error) {
 	}
 	s := Status{
 		Epoch: record.Live, Building: record.Building, State: c.Epochs.State(),
-		View: c.View.Status(), Build: c.Follower.BuildStatus(), Follower: c.Follower.Status(),
+		View: c.View.Status(), Build: c.Follower.BuildStatus(), Follower: c.Follower.Status().asOf(time.Now()),
 		Updater: c.Updater.Status(), Reconcile: c.Reconciler.Status(), Refresh: c.Refresher.Status(),
 	}
 	if s.State != StateLive && s.State != StateSuspect || record.Live == 0 {

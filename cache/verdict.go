@@ -59,10 +59,10 @@ func (s Status) attention(now time.Time, parked []Parked) []string {
 	}
 	if s.Obstacle() == "" {
 		if s.Follower.Error != "" {
-			wanted = append(wanted, "a follower that waits")
+			wanted = append(wanted, "changes that do not reach the view: "+s.Follower.Error)
 		}
 		if s.Build.Error != "" && (s.Build.Building || now.Sub(s.Build.Ended) < justNow) {
-			wanted = append(wanted, "a new epoch that could not be built")
+			wanted = append(wanted, "a new epoch that could not be built: "+s.Build.Error)
 		}
 	}
 	if s.Refresh.Urgent > 0 {
@@ -99,7 +99,7 @@ func (s Status) Obstacle() string {
 		cause = s.Build.Error
 	}
 	switch {
-	case s.State == StateLive && !s.Follower.Behind:
+	case s.State == StateLive && !s.Follower.Behind && !s.Follower.RedisSilent:
 		return ""
 	case cause != "":
 		return cause
@@ -115,7 +115,7 @@ func (s Status) Obstacle() string {
 
 // UpToDate reports whether the view has all that the ledger is known to have.
 func (f FollowerStatus) UpToDate() bool {
-	return !f.At.IsZero() && f.Waiting == 0 && f.LagSeconds < upToDateLag.Seconds()
+	return !f.At.IsZero() && f.Error == "" && f.Waiting == 0 && f.LagSeconds < upToDateLag.Seconds()
 }
 
 // UpToDate reports whether the ledger has all that S3 is known to have told of.

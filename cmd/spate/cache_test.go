@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +220,28 @@ func TestARebuildThatDoesNotGoOnSaysWhy(t *testing.T) {
 	} {
 		if got := waitsFor(noon, row.request, row.status); got != row.want {
 			t.Errorf("%+v waits for %q, want %q", row.status, got, row.want)
+		}
+	}
+}
+
+func TestWhoeverStopsWatchingARebuildIsToldWhatBecomesOfIt(t *testing.T) {
+	t.Parallel()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for _, row := range []struct {
+		name  string
+		ctx   context.Context
+		err   error
+		begun bool
+		want  string
+	}{
+		{"under way", stopped, context.Canceled, true, "stopped watching; the rebuild goes on"},
+		{"not begun", stopped, context.Canceled, false, "stopped watching; the request stays"},
+		{"nobody there", t.Context(), cache.ErrSilent, false, "the request stays, and is dealt with when one does"},
+		{"another request", t.Context(), cache.ErrReplaced, true, "the same new view answers both"},
+	} {
+		if err := notRebuilt(row.ctx, row.err, row.begun); !strings.Contains(err.Error(), row.want) || !errors.Is(err, row.err) {
+			t.Errorf("%s: %q, want …%s…", row.name, err, row.want)
 		}
 	}
 }

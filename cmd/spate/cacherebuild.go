@@ -24,8 +24,9 @@ type cacheRebuildCommand struct {
 // Help tells more.
 func (c *cacheRebuildCommand) Help() string {
 	return "Asks the controller to build the view anew from the ledger, beside the one that answers, and shows how far it is; when it is complete it takes the other's place. " +
-		"The controller does so by itself when Redis has lost something; so this is for a view that is found wrong (`spate cache verify`). Ctrl-C leaves it " +
-		"going on.\n\n" +
+		"The controller does so by itself when Redis has lost something; so this is for a view that is found wrong (`spate cache verify`). Ctrl-C ends " +
+		"the watching, not the rebuild. What keeps it waiting is said after a few seconds; when no controller reports for half a minute it gives up watching, and " +
+		"the request stays.\n\n" +
 		"With --from-s3 it lists all outputs in the bucket instead, and writes those into the ledger that it lacks: after a ledger was lost or restored, or notifications " +
 		"were lost. That runs here, with these credentials; it removes only what it lists and then finds gone, and after an interruption within a day the same command goes on where it " +
 		"stopped. Of 10 million outputs it takes 40,000 LIST requests ($0.20) and as many reads of the ledger as there are outputs ($1.25)."
@@ -62,7 +63,7 @@ func (c *cacheRebuildCommand) view(ctx context.Context, p *program, in *installa
 	}
 	if !c.NoWait {
 		line := progressOn(p.stderr)
-		said := ""
+		said, begun := "", false
 		request, err = cache.AwaitRebuild(ctx, in.runs, request, func(s cache.Status) {
 			if why := waitsFor(time.Now(), request, s); why != said {
 				if said = why; why != "" {
@@ -70,7 +71,9 @@ func (c *cacheRebuildCommand) view(ctx context.Context, p *program, in *installa
 					pageOn(p.stderr).paragraph("", "It waits: "+why)
 				}
 			}
-			if b := s.Build; b.Building {
+			b := s.Build
+			begun = b.Building && !isSilent(time.Now(), s, true)
+			if b.Building {
 				line.bar(fmt.Sprintf("epoch %d: outputs", b.Epoch), b.Scanned, b.Total)
 			} else {
 				line.bar("waiting for the controller", 0, 0)
@@ -78,7 +81,7 @@ func (c *cacheRebuildCommand) view(ctx context.Context, p *program, in *installa
 		})
 		line.clear()
 		if err != nil {
-			return notRebuilt(ctx, err)
+			return notRebuilt(ctx, err, begun)
 		}
 	}
 	if c.json() {
@@ -111,8 +114,8 @@ func waitsFor(now time.Time, r cache.RebuildRequest, s cache.Status) string {
 	return ""
 }
 
-// notRebuilt says of a request that was not answered that it stays.
-func notRebuilt(ctx context.Context, err error) error {
+// notRebuilt says of a request that was not answered that it stays. begun: an epoch was being built when it was last looked.
+func notRebuilt(ctx context.Context, err error, begun bool) error {
 	switch {
 	case errors.Is(err, cache.ErrSilent):
 		return &problem{
@@ -121,6 +124,8 @@ func notRebuilt(ctx context.Context, err error) error {
 		}
 	case errors.Is(err, cache.ErrReplaced):
 		return &problem{what: err.Error() + "; the same new view answers both", todo: "`spate cache stats` shows how far it is.", err: err}
+	case ctx.Err() != nil && !begun:
+		return &problem{what: "stopped watching; the request stays, and is dealt with once nothing is in its way", todo: "`spate cache stats` shows how things stand.", err: err}
 	case ctx.Err() != nil:
 		return &problem{what: "stopped watching; the rebuild goes on", todo: "`spate cache stats` shows how far it is.", err: err}
 	}

@@ -13,7 +13,7 @@ import (
 type cacheStatsCommand struct {
 	configFlag
 	outputFlag
-	Runs int `help:"Count the hits of the N newest runs (default ${default})." default:"10" placeholder:"N"`
+	Runs int `help:"Count the hits of the N newest runs (default ${default}); 0 leaves them out." default:"10" placeholder:"N"`
 }
 
 // Help tells more.
@@ -65,6 +65,9 @@ func (c *cacheStatsCommand) Run(ctx context.Context, p *program) error {
 	}
 	if c.json() {
 		return printJSON(p.stdout, view)
+	}
+	if c.Runs == 0 {
+		view.Hits = nil
 	}
 	return printCacheStats(pageOn(p.stdout), now, view)
 }
@@ -279,7 +282,7 @@ func reconcileLine(now time.Time, r cache.ReconcileStatus) string {
 	if r.PassBegan.IsZero() {
 		return "has not begun yet"
 	}
-	text := fmt.Sprintf("first pass, %s outputs so far", grouped(r.Scanned))
+	text := fmt.Sprintf("first pass, %s so far", many(r.Scanned, "output"))
 	if !r.PassEnded.IsZero() {
 		text = "last pass ended " + ago(now, r.PassEnded)
 	}
@@ -361,7 +364,7 @@ func buildLine(now time.Time, b cache.BuildStatus) string {
 	case b.Error != "":
 		return fmt.Sprintf("epoch %d was given up %s: %s", b.Epoch, ago(now, b.Ended), b.Error)
 	}
-	return fmt.Sprintf("epoch %d was built of %s outputs in %s, %s", b.Epoch, grouped(b.Scanned), took(b.Ended.Sub(b.Began)), ago(now, b.Ended))
+	return fmt.Sprintf("epoch %d was built of %s in %s, %s", b.Epoch, many(b.Scanned, "output"), took(b.Ended.Sub(b.Began)), ago(now, b.Ended))
 }
 
 // lag is a number of seconds, of which parts matter while they are few.
@@ -392,6 +395,9 @@ func printFindings(w page, now time.Time, s cache.Status) {
 
 // printHits shows what runs found in the cache.
 func printHits(w page, h *report.HitRatios) error {
+	if h == nil { // nobody asked
+		return nil
+	}
 	fmt.Fprintln(w)
 	if len(h.Runs) == 0 {
 		w.paragraph("", "No run has asked the cache yet.")

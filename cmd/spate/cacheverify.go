@@ -184,16 +184,16 @@ func printVerification(w page, d time.Duration, v cache.Verification, ofRun bool
 		text string
 	}{
 		{cache.WrongHit, "wrong hit", "wrong hits", "view or ledger have the output, and S3 does not"},
-		{cache.LateExpiry, "late expiry", "late expiries", "the ledger promises the output for longer than S3's copy counts"},
-		{cache.NotInLedger, "not in ledger", "not in ledger", "S3 has the output; its job would run again"},
-		{cache.NotInView, "not in view", "not in view", "ledger and S3 have the output; its job would run again"},
+		{cache.LateExpiry, "late expiry", "late expiries", "the ledger promises the output for longer than S3's copy counts; the controller puts this right in time"},
+		{cache.NotInLedger, "not in ledger", "not in ledger", "S3 has the output; its job would run again. The controller puts this right in time, and `spate cache rebuild --from-s3` now"},
+		{cache.NotInView, "not in view", "not in view", "ledger and S3 have the output; its job would run again. The controller puts this right in time, and `spate cache rebuild` now"},
 	} {
 		if n := v.Counts[d.kind]; n > 0 {
 			name := d.many
 			if n == 1 {
 				name = d.one
 			}
-			w.paragraph("", fmt.Sprintf("%s %s: %s", grouped(n), name, d.text))
+			w.paragraph("", fmt.Sprintf("%s %s: %s.", grouped(n), name, d.text))
 		}
 	}
 	fmt.Fprintln(w)
