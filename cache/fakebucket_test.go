@@ -63,7 +63,7 @@ func (o *fakeObjects) Put(_ context.Context, key string, data []byte, c objects.
 	return etag, err
 }
 
-func (o *fakeObjects) Renew(_ context.Context, key string, size int64) error {
+func (o *fakeObjects) Renew(_ context.Context, key string, size int64, _ objects.CopyLimits) error {
 	return o.request("renew", key, func(have fakeObject, found bool) error {
 		switch {
 		case !found:

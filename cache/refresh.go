@@ -20,7 +20,7 @@ type RefreshObjects interface {
 	Objects
 	Head(ctx context.Context, key string) (objects.Info, error)
 	Put(ctx context.Context, key string, data []byte, c objects.Condition) (etag string, err error)
-	Renew(ctx context.Context, key string, size int64) error
+	Renew(ctx context.Context, key string, size int64, limits objects.CopyLimits) error
 	Delete(ctx context.Context, key string, c objects.Condition) error
 }
 
@@ -29,7 +29,8 @@ type RefresherOptions struct {
 	Objects          RefreshObjects
 	Ledger           *Ledger
 	Retention        time.Duration
-	ObjectsPerSecond int // that are copied, manifests included; 0: nothing is ever refreshed
+	ObjectsPerSecond int // that are copied, manifests included, and parts of large ones; 0: nothing is ever refreshed
+	Copies           objects.CopyLimits
 	Log              zerolog.Logger
 	Metrics          *Metrics
 }
@@ -104,8 +105,7 @@ func (r *Refresher) Offer(keys []job.Key) {
 // RefreshStatus is what the refresher has done since it began, and what it has before it.
 type RefreshStatus struct {
 	Refreshed int64 `dynamodbav:"refreshed" json:"refreshed"` // outputs
-	Objects   int64 `dynamodbav:"objects" json:"objects"`     // copied or put for them, each a request of S3's dearer class
-	TooLarge  int64 `dynamodbav:"too_large" json:"too_large"` // outputs that expire because a file is more than 5 GiB
+	Objects   int64 `dynamodbav:"objects" json:"objects"`     // copied or put for them, whole or in parts, each a request of S3's dearer class
 	Broken    int64 `dynamodbav:"broken" json:"broken"`       // outputs retracted because a file was missing or of another size
 	Failed    int64 `dynamodbav:"failed" json:"failed"`       // tries that S3 or the ledger failed; the next use tries again
 	Late      int64 `dynamodbav:"late" json:"late"`           // outputs that expired while they waited
@@ -289,8 +289,6 @@ func (r *Refresher) count(result string, now time.Time) {
 	case refreshDone:
 		r.status.Refreshed++
 		r.status.LastAt = now
-	case refreshTooLarge:
-		r.status.TooLarge++
 	case refreshBroken:
 		r.status.Broken++
 	case refreshFailed:
@@ -299,7 +297,17 @@ func (r *Refresher) count(result string, now time.Time) {
 	r.Metrics.refreshed(result, 1)
 }
 
-// turn waits until one more object may be copied.
+// turns waits until an object of a size may be copied.
+func (r *Refresher) turns(ctx context.Context, size int64) error {
+	for range r.Copies.Requests(size) {
+		if err := r.turn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn waits until one more request may be made that copies.
 func (r *Refresher) turn(ctx context.Context) error {
 	if err := r.limiter.Wait(ctx); err != nil {
 		return fmt.Errorf("wait for a turn: %w", err)

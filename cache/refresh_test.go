@@ -284,17 +284,26 @@ func TestALogThatIsGoneDoesNotMatter(t *testing.T) {
 	r.refreshes(key, refreshDone)
 }
 
-func TestAnOutputTooLargeToCopyIsLeftToExpire(t *testing.T) {
+func TestEachPartOfALargeFileIsARequest(t *testing.T) {
+	r, key, _ := newRefreshery(t)
+	before := r.Status().Objects
+	r.refreshes(key, refreshDone)
+	whole := r.Status().Objects - before
 	r, key, m := newRefreshery(t)
-	m.Files[0].Size = objects.MaxRenew + 1
-	data, err := m.Encode()
-	if err != nil {
-		t.Fatal(err)
+	largest := m.Files[0].Size
+	for _, f := range m.Files {
+		largest = max(largest, f.Size)
 	}
-	r.objects.set(job.ManifestPath(key), fakeObject{data, start})
-	r.refreshes(key, refreshTooLarge)
-	if !r.item(key).CreatedAt.Equal(start) || !r.objects.modified(m.Object(m.Files[1])).Equal(start) {
-		t.Error("something of it was touched")
+	r.Copies = objects.CopyLimits{Whole: largest - 1, Part: 2}
+	want := whole
+	for _, f := range m.Files {
+		if f.Size == largest {
+			want += (largest+1)/2 + 1 // its parts, their beginning and their end, and no copy of the whole
+		}
+	}
+	r.refreshes(key, refreshDone)
+	if got := r.Status().Objects; got != want {
+		t.Errorf("%d requests, want %d; %d when all is copied whole", got, want, whole)
 	}
 }
 

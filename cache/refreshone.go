@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"spate/internal/objects"
@@ -14,12 +13,11 @@ import (
 // What becomes of an output that is due.
 const (
 	refreshDone     = "refreshed"
-	refreshYoung    = "young"     // somebody refreshed it before, or computed it again: the ledger was behind
-	refreshGone     = "gone"      // there is no live manifest: it is out of the ledger, or will be
-	refreshReplaced = "replaced"  // the manifest was deleted or replaced meanwhile, and stays so
-	refreshBroken   = "broken"    // a file is missing or of another size: the manifest was deleted
-	refreshTooLarge = "too_large" // for S3 to copy
-	refreshUnread   = "unread"    // the manifest is none that this program knows: left alone
+	refreshYoung    = "young"    // somebody refreshed it before, or computed it again: the ledger was behind
+	refreshGone     = "gone"     // there is no live manifest: it is out of the ledger, or will be
+	refreshReplaced = "replaced" // the manifest was deleted or replaced meanwhile, and stays so
+	refreshBroken   = "broken"   // a file is missing or of another size: the manifest was deleted
+	refreshUnread   = "unread"   // the manifest is none that this program knows: left alone
 	refreshLate     = "late"
 	refreshFailed   = "failed"
 )
@@ -47,8 +45,6 @@ func (r *Refresher) refresh(ctx context.Context, now time.Time, key job.Key) (re
 		return refreshGone, nil // the item expires by itself
 	case !due(key, info.LastModified, r.Retention, now):
 		return settled(refreshYoung, r.settle(ctx, key, output, info.ETag))
-	case slices.ContainsFunc(manifest.Files, func(f job.File) bool { return f.Size > objects.MaxRenew }):
-		return refreshTooLarge, nil
 	}
 	switch missing, err := r.copyFiles(ctx, manifest); {
 	case err != nil:
@@ -84,10 +80,10 @@ func settled(result string, err error) (string, error) {
 // none: a file is not there, or of another size.
 func (r *Refresher) copyFiles(ctx context.Context, m *job.Manifest) (missing, err error) {
 	for _, f := range m.Files {
-		if err := r.turn(ctx); err != nil {
+		if err := r.turns(ctx, f.Size); err != nil {
 			return nil, err
 		}
-		err := r.Objects.Renew(ctx, m.Object(f), f.Size)
+		err := r.Objects.Renew(ctx, m.Object(f), f.Size, r.Copies)
 		switch {
 		case errors.Is(err, objects.ErrNotFound), errors.Is(err, objects.ErrOtherSize):
 			return err, nil
@@ -98,10 +94,10 @@ func (r *Refresher) copyFiles(ctx context.Context, m *job.Manifest) (missing, er
 	if m.LogBytes == 0 {
 		return nil, nil
 	}
-	if err := r.turn(ctx); err != nil {
+	if err := r.turns(ctx, m.LogBytes); err != nil {
 		return nil, err
 	}
-	if err := r.Objects.Renew(ctx, job.LogPath(m.Key, m.Attempt), -1); err != nil && !errors.Is(err, objects.ErrNotFound) {
+	if err := r.Objects.Renew(ctx, job.LogPath(m.Key, m.Attempt), -1, r.Copies); err != nil && !errors.Is(err, objects.ErrNotFound) {
 		return nil, err
 	}
 	return nil, nil

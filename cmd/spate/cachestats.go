@@ -342,7 +342,7 @@ func refreshLine(now time.Time, r cache.RefreshStatus) string {
 	for _, x := range []struct {
 		n    int64
 		what string
-	}{{r.Late, "expired while they waited"}, {r.TooLarge, "are too large to copy"}, {r.Broken, "were retracted as damaged"}, {r.Failed, "failed"}, {r.Held, "uses were let go"}} {
+	}{{r.Late, "expired while they waited"}, {r.Broken, "were retracted as damaged"}, {r.Failed, "failed"}, {r.Held, "uses were let go"}} {
 		if x.n > 0 {
 			parts = append(parts, grouped(x.n)+" "+x.what)
 		}

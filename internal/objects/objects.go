@@ -11,14 +11,12 @@ import (
 	"iter"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -184,39 +182,6 @@ func (s *Store) Head(ctx context.Context, key string) (Info, error) {
 		return Info{}, s.wrap("head", key, err)
 	}
 	return Info{key, unquote(out.ETag), aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified)}, nil
-}
-
-// ErrOtherSize says that an object has another size than it should.
-var ErrOtherSize = errors.New("the object has another size")
-
-// MaxRenew is the size in bytes of the largest object that Renew can copy (Amazon S3 API reference, "CopyObject").
-const MaxRenew = 5 << 30
-
-// Renew copies an object onto itself, with all that S3 keeps beside its bytes, so that its LastModified is now. size is what
-// it should have; below 0 any will do. ErrNotFound: there is none; ErrOtherSize: it has another size, and is as it was. What
-// is deleted meanwhile stays deleted, or comes back renewed.
-func (s *Store) Renew(ctx context.Context, key string, size int64) error {
-	have, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &key})
-	if err != nil {
-		return s.wrap("head", key, err)
-	}
-	if got := aws.ToInt64(have.ContentLength); size >= 0 && got != size {
-		return fmt.Errorf("renew s3://%s/%s: %w: %d bytes, not %d", s.bucket, key, ErrOtherSize, got, size)
-	}
-	in := &s3.CopyObjectInput{
-		Bucket: &s.bucket, Key: &key, CopySource: aws.String(url.PathEscape(s.bucket + "/" + key)), CopySourceIfMatch: have.ETag,
-		MetadataDirective: types.MetadataDirectiveReplace, // S3 refuses a copy that changes nothing
-		CacheControl:      have.CacheControl, ContentDisposition: have.ContentDisposition, ContentEncoding: have.ContentEncoding,
-		ContentLanguage: have.ContentLanguage, ContentType: have.ContentType, Metadata: have.Metadata,
-		StorageClass: have.StorageClass, WebsiteRedirectLocation: have.WebsiteRedirectLocation,
-		ServerSideEncryption: have.ServerSideEncryption, SSEKMSKeyId: have.SSEKMSKeyId, BucketKeyEnabled: have.BucketKeyEnabled,
-	}
-	return pastConflicts(ctx, func() error {
-		if _, err := s.client.CopyObject(ctx, in); err != nil {
-			return s.wrap("renew", key, err)
-		}
-		return nil
-	})
 }
 
 // Delete removes an object. One that does not exist is no error unless the condition asks for an ETag.

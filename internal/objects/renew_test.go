@@ -1,9 +1,12 @@
 package objects_test
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +18,7 @@ import (
 
 	"spate/internal/awsclient"
 	"spate/internal/objects"
+	"spate/sandbox/s3"
 )
 
 func TestRenewingKeepsAnObjectAndMakesItYoung(t *testing.T) {
@@ -41,7 +45,7 @@ func TestRenewingKeepsAnObjectAndMakesItYoung(t *testing.T) {
 		}
 		before := head()
 		time.Sleep(20 * 24 * time.Hour)
-		if err := s.Renew(t.Context(), key, 5); err != nil {
+		if err := s.Renew(t.Context(), key, 5, objects.CopyLimits{}); err != nil {
 			t.Fatal(err)
 		}
 		after := head()
@@ -60,12 +64,148 @@ func TestRenewingKeepsAnObjectAndMakesItYoung(t *testing.T) {
 	})
 }
 
+func TestALargeObjectIsRenewedInParts(t *testing.T) {
+	limits := objects.CopyLimits{Whole: 10, Part: 4}
+	synctest.Test(t, func(t *testing.T) {
+		s, transport := open(t)
+		client := awsclient.FromConfig(aws.Config{
+			Region: "us-east-1", BaseEndpoint: aws.String("http://s3.invalid"), HTTPClient: transport,
+			Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
+		}).S3
+		const key, body = "outputs/é b+c/a1-x/deep/file%20 1.csv", "eleven bytes and more"
+		if _, err := client.PutObject(t.Context(), &awss3.PutObjectInput{
+			Bucket: aws.String(bucket), Key: aws.String(key), Body: strings.NewReader(body), ContentType: aws.String("text/csv"),
+			ContentEncoding: aws.String("br"), Metadata: map[string]string{"job": "deal-1"}, ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		kinds := map[string]int{}
+		var begun http.Header
+		transport.fail = func(r *http.Request) (int, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if kinds[s3.Operation(r)]++; s3.Operation(r) == "CreateMultipartUpload" {
+				begun = r.Header.Clone()
+			}
+			return 0, nil
+		}
+		time.Sleep(20 * 24 * time.Hour)
+		if err := s.Renew(t.Context(), key, int64(len(body)), limits); err != nil {
+			t.Fatal(err)
+		}
+		if kinds["UploadPartCopy"] != 6 || kinds["CompleteMultipartUpload"] != 1 || kinds["CopyObject"] != 0 || limits.Requests(int64(len(body))) != 6+2 {
+			t.Errorf("requests are %v", kinds)
+		}
+		if begun.Get("X-Amz-Checksum-Algorithm") != "SHA256" || begun.Get("X-Amz-Checksum-Type") != "COMPOSITE" {
+			t.Errorf("the upload began with %v", begun)
+		}
+		head, err := client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(*head.LastModified) > time.Minute {
+			t.Errorf("it is of %s", head.LastModified)
+		}
+		if aws.ToString(head.ContentType) != "text/csv" || aws.ToString(head.ContentEncoding) != "br" || head.Metadata["job"] != "deal-1" {
+			t.Errorf("it has become %+v", head)
+		}
+		if got := content(t, s, key); got != body {
+			t.Errorf("it holds %q", got)
+		}
+	})
+}
+
+func TestALargeObjectThatCannotBeRenewedStaysAsItWasAndLeavesNoUpload(t *testing.T) {
+	const body = "eleven bytes and more"
+	for name, row := range map[string]struct {
+		fail func(s *objects.Store, operation string) (int, error)
+		want error // nil: any that says nothing of the object
+	}{
+		"a part is refused": {func(_ *objects.Store, operation string) (int, error) {
+			if operation == "UploadPartCopy" {
+				return http.StatusForbidden, nil
+			}
+			return 0, nil
+		}, objects.ErrDenied},
+		"it is replaced meanwhile": {func(s *objects.Store, operation string) (int, error) {
+			if operation == "CreateMultipartUpload" {
+				_, err := s.Put(context.Background(), "k", []byte("another of this size!"), objects.Condition{})
+				return 0, err
+			}
+			return 0, nil
+		}, objects.ErrPrecondition},
+		"the end is refused": {func(_ *objects.Store, operation string) (int, error) {
+			if operation == "CompleteMultipartUpload" {
+				return http.StatusForbidden, nil
+			}
+			return 0, nil
+		}, objects.ErrDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, transport := open(t)
+			put(t, s, "k", body, objects.Condition{})
+			aborted, within := false, false
+			var mu sync.Mutex
+			transport.fail = func(r *http.Request) (int, error) {
+				mu.Lock()
+				if within {
+					mu.Unlock()
+					return 0, nil
+				}
+				if s3.Operation(r) == "AbortMultipartUpload" {
+					aborted = true
+				}
+				within = s3.Operation(r) == "CreateMultipartUpload"
+				mu.Unlock()
+				status, err := row.fail(s, s3.Operation(r))
+				mu.Lock()
+				within = false
+				mu.Unlock()
+				return status, err
+			}
+			wantError(t, "renew", s.Renew(t.Context(), "k", -1, objects.CopyLimits{Whole: 10, Part: 4}), row.want)
+			if !aborted {
+				t.Error("the upload was left behind")
+			}
+			if got := content(t, s, "k"); len(got) != len(body) {
+				t.Errorf("it holds %q", got)
+			}
+		})
+	}
+}
+
+func TestAnUploadThatIsGoneSaysNothingOfTheObject(t *testing.T) {
+	s, transport := open(t)
+	put(t, s, "k", "eleven bytes and more", objects.Condition{})
+	transport.fail = func(r *http.Request) (int, error) {
+		if s3.Operation(r) == "UploadPartCopy" { // somebody aborted the upload
+			query := r.URL.Query()
+			query.Set("uploadId", "999999")
+			r.URL.RawQuery = query.Encode()
+		}
+		return 0, nil
+	}
+	err := s.Renew(t.Context(), "k", -1, objects.CopyLimits{Whole: 10, Part: 4})
+	if err == nil || errors.Is(err, objects.ErrNotFound) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestPartsAreFewEnoughAndNoLargerThanS3Takes(t *testing.T) {
+	for size, want := range map[int64]int{0: 1, 5 << 30: 1, 5<<30 + 1: 6 + 2, 1 << 40: 1024 + 2, 40 << 40: 10_000 + 2} {
+		if got := (objects.CopyLimits{}).Requests(size); got != want {
+			t.Errorf("%d bytes take %d requests, want %d", size, got, want)
+		}
+	}
+}
+
 func TestOnlyAnObjectThatIsAsItShouldBeIsRenewed(t *testing.T) {
 	s, transport := open(t)
-	wantError(t, "renew nothing", s.Renew(t.Context(), "none", 5), objects.ErrNotFound)
+	wantError(t, "renew nothing", s.Renew(t.Context(), "none", 5, objects.CopyLimits{}), objects.ErrNotFound)
 	put(t, s, "k", "bytes", objects.Condition{})
-	wantError(t, "renew another size", s.Renew(t.Context(), "k", 6), objects.ErrOtherSize)
-	wantError(t, "renew any size", s.Renew(t.Context(), "k", -1), nil)
+	wantError(t, "renew another size", s.Renew(t.Context(), "k", 6, objects.CopyLimits{}), objects.ErrOtherSize)
+	wantError(t, "renew any size", s.Renew(t.Context(), "k", -1, objects.CopyLimits{}), nil)
 	replaced := false
 	transport.fail = func(r *http.Request) (int, error) {
 		if r.Header.Get("X-Amz-Copy-Source") != "" && !replaced { // between its head and its copy
@@ -74,7 +214,7 @@ func TestOnlyAnObjectThatIsAsItShouldBeIsRenewed(t *testing.T) {
 		}
 		return 0, nil
 	}
-	wantError(t, "renew what is replaced meanwhile", s.Renew(t.Context(), "k", 5), objects.ErrPrecondition)
+	wantError(t, "renew what is replaced meanwhile", s.Renew(t.Context(), "k", 5, objects.CopyLimits{}), objects.ErrPrecondition)
 }
 
 func TestPuttingTheSameBytesWhereTheyMatchMakesThemYoung(t *testing.T) {

@@ -19,6 +19,8 @@ func Operation(r *http.Request) string {
 		}[r.Method]
 	case query.Has("uploads"):
 		return map[bool]string{true: "CreateMultipartUpload", false: "ListMultipartUploads"}[r.Method == http.MethodPost]
+	case query.Has("uploadId") && r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") != "":
+		return "UploadPartCopy"
 	case query.Has("uploadId"):
 		return map[string]string{
 			http.MethodPut: "UploadPart", http.MethodPost: "CompleteMultipartUpload", http.MethodDelete: "AbortMultipartUpload", http.MethodGet: "ListParts",
@@ -50,7 +52,7 @@ func Operations() []string {
 		"DeleteBucketLifecycle", "DeleteObject", "DeleteObjects", "GetBucketLifecycleConfiguration", "GetBucketLocation",
 		"GetBucketNotificationConfiguration", "GetObject", "HeadBucket", "HeadObject", "ListBuckets", "ListMultipartUploads",
 		"ListObjects", "ListObjectsV2", "ListParts", "PutBucketLifecycleConfiguration", "PutBucketNotificationConfiguration",
-		"PutObject", "UploadPart",
+		"PutObject", "UploadPart", "UploadPartCopy",
 	}
 }
 

@@ -101,6 +101,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if query.Has("uploadId") && r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") != "" {
+		return s.copyPart(w, r)
+	}
 	if key == "" || query.Has("uploads") || query.Has("uploadId") {
 		s.library.ServeHTTP(w, r)
 		return nil

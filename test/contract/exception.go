@@ -85,6 +85,7 @@ func Exceptions() []Exception {
 		{"moto", "s3/delete-1001", "any number is deleted"},
 		{"moto", "s3/checksum-checked", "the checksum is not checked"},
 		{"moto", "s3/checksum-kept", "the checksum is not given back"},
+		{"moto", "s3/part-copied-on-condition", "the condition is not looked at"},
 		{"moto", "s3/parts-aborted", "the server fails"},
 		{"moto", "s3/notified-of-put", "the key is not encoded as in a form, and there is no sequencer"},
 		{"moto", "s3/notified-of-suffix", "slashes of the key are encoded too"},

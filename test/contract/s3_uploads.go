@@ -17,6 +17,9 @@ func uploadFacts() []Fact {
 		{Name: "parts-unseen", Sentence: "An upload that is not completed is no object", Source: s3Multipart, check: partsUnseen},
 		{Name: "parts-aborted", Sentence: "An aborted upload is NoSuchUpload", Source: "Amazon S3 API reference, AbortMultipartUpload", check: partsAborted},
 		{Name: "part-too-small", Sentence: "A part of less than 5 MiB, other than the last, is EntityTooSmall", Source: "Amazon S3 user guide, multipart upload limits", check: partTooSmall},
+		{Name: "part-copied", Sentence: "A part may be copied from a range of an object", Source: "Amazon S3 API reference, UploadPartCopy", check: partCopied},
+		{Name: "part-copied-on-condition", Sentence: "It may depend on the source's ETag", Source: "Amazon S3 API reference, UploadPartCopy", check: partCopiedOnCondition},
+		{Name: "part-copied-over-itself", Sentence: "An object may be put together of its own parts, and is then new", Source: "Amazon S3 API reference, UploadPartCopy", check: partCopiedOverItself},
 	}
 }
 
@@ -84,4 +87,49 @@ func partsAborted(p *probe) {
 func partTooSmall(p *probe) {
 	_, err := p.bucket().upload("small", "end").complete()
 	refused(err, codes("EntityTooSmall"))
+}
+
+// copied adds a part that is a range of an object.
+func (u *upload) copied(from, bytes, etag string) error {
+	number := aws.Int32(int32(len(u.parts) + 1))
+	in := &s3.UploadPartCopyInput{
+		Bucket: &u.name, Key: aws.String("k"), UploadId: u.id, PartNumber: number, CopySource: aws.String(u.name + "/" + from), CopySourceRange: &bytes,
+	}
+	if etag != "" {
+		in.CopySourceIfMatch = &etag
+	}
+	out, err := u.client.UploadPartCopy(u.ctx, in)
+	if err == nil {
+		u.parts = append(u.parts, types.CompletedPart{ETag: out.CopyPartResult.ETag, PartNumber: number})
+	}
+	return err
+}
+
+func partCopied(p *probe) {
+	b := p.bucket()
+	b.put("from", "some bytes")
+	u := b.upload()
+	must(0, u.copied("from", "bytes=5-9", ""))
+	must(u.complete())
+	require(b.get("k") == "bytes", "it is %q", b.get("k"))
+}
+
+func partCopiedOnCondition(p *probe) {
+	b := p.bucket()
+	b.put("from", "some bytes")
+	u := b.upload()
+	must(0, u.copied("from", "bytes=5-9", aws.ToString(must(b.head("from")).ETag)))
+	refused(u.copied("from", "bytes=5-9", `"00000000000000000000000000000000"`), codes("PreconditionFailed"))
+}
+
+func partCopiedOverItself(p *probe) {
+	b := p.bucket()
+	whole := firstPart() + "end"
+	b.put("k", whole)
+	u := b.upload()
+	etag := aws.ToString(must(b.head("k")).ETag)
+	must(0, u.copied("k", "bytes=0-5242879", etag))
+	must(0, u.copied("k", "bytes=5242880-5242882", etag))
+	must(u.complete())
+	require(b.get("k") == whole, "it has %d bytes", len(b.get("k")))
 }
