@@ -171,7 +171,8 @@ func (r *Reconciler) unknown(ctx context.Context, page []objects.Info) error {
 	var keys []job.Key
 	for _, o := range page {
 		key, ok := job.ParseManifestPath(o.Key)
-		if ok && o.LastModified.Before(now.Add(-r.Grace)) && o.LastModified.Add(r.Retention).After(now) {
+		made := o.LastModified.Truncate(time.Second) // as the ledger has it
+		if ok && made.Before(now.Add(-r.Grace)) && made.Add(r.Retention).After(now) {
 			keys = append(keys, key)
 		}
 	}
