@@ -29,7 +29,7 @@ func reconciledSampling(t *testing.T, share float64, retention time.Duration, ou
 		r := leader.Reconciler
 		r.SampleShare, r.PassEvery, r.WalkEvery, r.Grace = share, passEvery, passEvery, 10*time.Second
 		r.lists.SetLimit(100)
-		w.run(leader)
+		w.run(leader, leader.Run)
 		for _, k := range testKeys(0, outputs) {
 			w.publish(k)
 		}

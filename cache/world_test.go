@@ -40,6 +40,7 @@ type world struct {
 	t         testing.TB
 	box       *sandbox.Sandbox
 	clients   *awsclient.Clients // the test's own
+	eyes      *awsclient.Clients // the test's own, whose calls take no time
 	bucket    *objects.Store
 	queueURL  string
 	retention time.Duration
@@ -49,7 +50,9 @@ type world struct {
 	random *rand.Rand // what the services leave to chance
 	loss   float64    // share of what is sent to Redis that has no answer, half of it no effect either
 	full   bool       // Redis refuses to grow
-	wrote  func(table string, body []byte)
+	slow   float64    // share of the calls and answers that are on their way for up to two seconds
+	wrote  func(body []byte)
+	turned func(path string, began bool) // told when an object is about to be put or deleted, and afterwards
 }
 
 const worldConfiguration = `
@@ -69,9 +72,12 @@ func newWorld(t testing.TB, seed uint64, retention time.Duration) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, box: box, retention: retention, random: rand.New(rand.NewPCG(seed, 1)), wrote: func(string, []byte) {}}
+	w := &world{
+		t: t, box: box, retention: retention, random: rand.New(rand.NewPCG(seed, 1)), slow: 1. / 200,
+		wrote: func([]byte) {}, turned: func(string, bool) {},
+	}
 	w.background(box.Run)
-	w.clients = w.connect(nil)
+	w.clients, w.eyes = w.connect(nil), w.observer()
 	cfg, err := config.Parse("spate.yaml", []byte(worldConfiguration), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +135,7 @@ type process struct {
 	*Cache
 	gate  *gate
 	redis *redis.Client
+	aws   *awsclient.Clients
 	stop  func()
 	ended chan struct{} // closed when its loops have ended; nil when it has none
 	err   error         // why they ended
@@ -149,12 +156,12 @@ func (w *world) join() *process {
 		},
 	})
 	p.redis.AddHook(fullRedis{w})
-	clients := w.connect(p.gate)
+	p.aws = w.connect(p.gate)
 	var err error
 	p.Cache, err = New(Options{
-		Redis: p.redis, DynamoDB: clients.DynamoDB, Streams: clients.Streams, OutputsTable: outputsTable,
-		Records: NewTableRecords(table.New(clients.DynamoDB, runsTable)), Queue: queue.At(clients.SQS, w.queueURL),
-		Objects: objects.New(clients.S3, testBucket), Bucket: testBucket, Retention: w.retention, RefreshPerSecond: 1000, Log: w.log(),
+		Redis: p.redis, DynamoDB: p.aws.DynamoDB, Streams: p.aws.Streams, OutputsTable: outputsTable,
+		Records: NewTableRecords(table.New(p.aws.DynamoDB, runsTable)), Queue: queue.At(p.aws.SQS, w.queueURL),
+		Objects: objects.New(p.aws.S3, testBucket), Bucket: testBucket, Retention: w.retention, RefreshPerSecond: 1000, Log: w.log(),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -168,20 +175,25 @@ func (w *world) join() *process {
 func (w *world) start() *process {
 	w.t.Helper()
 	p := w.join()
-	r := p.Reconciler // more eager than anybody would have it
-	r.SampleShare, r.PassEvery, r.WalkEvery, r.Grace = 0.3, 15*time.Second, 30*time.Second, 5*time.Second
-	r.lists.SetLimit(50)
-	w.run(p)
+	p.eager()
+	w.run(p, p.Run)
 	return p
 }
 
+// eager makes it reconcile all the time.
+func (p *process) eager() {
+	r := p.Reconciler // more eager than anybody would have it
+	r.SampleShare, r.PassEvery, r.WalkEvery, r.Grace = 0.3, 15*time.Second, 30*time.Second, 5*time.Second
+	r.lists.SetLimit(50)
+}
+
 // run starts the loops of a process.
-func (w *world) run(p *process) {
+func (w *world) run(p *process, loops func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.gate.kill, p.ended = cancel, make(chan struct{})
 	go func() {
 		defer close(p.ended)
-		p.err = p.Run(ctx)
+		p.err = loops(ctx)
 	}()
 	p.stop = sync.OnceFunc(func() {
 		p.gate.die()
@@ -314,9 +326,18 @@ func (g *gate) pauseBefore(operation string) {
 	g.before = operation
 }
 
+// stands reports whether the process stands still, or is about to.
+func (g *gate) stands() bool {
+	g.mu.Lock()
+	about := g.before != ""
+	g.mu.Unlock()
+	return about || g.isPaused()
+}
+
 func (g *gate) continues() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.before = ""
 	g.continueLocked()
 }
 
@@ -336,11 +357,19 @@ func (w *world) connect(g *gate) *awsclient.Clients {
 	})
 }
 
+// observer makes clients that nothing stands in the way of, and whose calls take no time.
+func (w *world) observer() *awsclient.Clients {
+	return awsclient.FromConfig(aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(w.box.Endpoint()), HTTPClient: &http.Client{Transport: w.box.Transport()},
+		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
+	})
+}
+
 // travel takes as long as a call or its answer is on the way: some milliseconds, now and then seconds.
 func (w *world) travel() {
 	w.mu.Lock()
 	d := time.Duration(w.random.Int64N(int64(10 * time.Millisecond)))
-	if w.random.IntN(200) == 0 {
+	if w.random.Float64() < w.slow {
 		d *= 200
 	}
 	w.mu.Unlock()
@@ -352,13 +381,13 @@ type passage struct {
 	gate  *gate
 }
 
-// RoundTrip carries one call to the sandbox. It tells the world of writes to tables, before and after.
+// RoundTrip carries one call to the sandbox. It tells the world of writes to tables and objects, before and after.
 func (p passage) RoundTrip(r *http.Request) (*http.Response, error) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	if err := p.gate.enter(operation); err != nil {
 		return nil, err
 	}
-	tell := func() {}
+	tell := func(bool) {}
 	switch operation {
 	case "BatchWriteItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems":
 		body, err := io.ReadAll(r.Body)
@@ -367,12 +396,16 @@ func (p passage) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		r = r.Clone(r.Context())
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		tell = func() { p.world.wrote(outputsTable, body) }
+		tell = func(bool) { p.world.wrote(body) }
+	case "":
+		if r.Method == http.MethodPut || r.Method == http.MethodDelete {
+			tell = func(began bool) { p.world.turned(r.URL.Path, began) }
+		}
 	}
 	p.world.travel()
-	tell()
+	tell(true)
 	response, err := p.world.box.Transport().RoundTrip(r)
-	tell()
+	tell(false)
 	p.world.travel()
 	if failed := p.gate.left(); failed != nil {
 		return nil, failed
@@ -490,21 +523,28 @@ func (w *world) remove(k job.Key) {
 // inS3 says whether an output is there and younger than the retention.
 func (w *world) inS3(k job.Key) bool {
 	w.t.Helper()
-	info, err := w.bucket.Head(w.t.Context(), job.ManifestPath(k))
+	made := w.made(k)
+	return !made.IsZero() && time.Since(made) < w.retention
+}
+
+// made is when an output's manifest was last put; zero when there is none.
+func (w *world) made(k job.Key) time.Time {
+	w.t.Helper()
+	info, err := objects.New(w.eyes.S3, testBucket).Head(w.t.Context(), job.ManifestPath(k))
 	if err != nil && !errors.Is(err, objects.ErrNotFound) {
 		w.t.Fatal(err)
 	}
-	return err == nil && time.Since(info.LastModified) < w.retention
+	return info.LastModified
 }
 
-// inLedger reads when items expire, by a call that no fault is about.
+// inLedger reads when items expire, by a call that no fault is about. One that cannot be read counts as absent.
 func (w *world) inLedger(keys []job.Key) map[job.Key]time.Time {
 	w.t.Helper()
 	in := &dynamodb.TransactGetItemsInput{}
 	for _, k := range keys {
 		in.TransactItems = append(in.TransactItems, types.TransactGetItem{Get: &types.Get{TableName: aws.String(outputsTable), Key: itemKey(k)}})
 	}
-	out, err := w.clients.DynamoDB.TransactGetItems(w.t.Context(), in)
+	out, err := w.eyes.DynamoDB.TransactGetItems(w.t.Context(), in)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -513,11 +553,9 @@ func (w *world) inLedger(keys []job.Key) map[job.Key]time.Time {
 		if len(r.Item) == 0 {
 			continue
 		}
-		o, err := parseOutput(r.Item)
-		if err != nil {
-			w.t.Fatal(err)
+		if o, err := parseOutput(r.Item); err == nil {
+			expires[keys[i]] = o.ExpiresAt
 		}
-		expires[keys[i]] = o.ExpiresAt
 	}
 	return expires
 }

@@ -49,6 +49,10 @@ func (s *Sandbox) State() State {
 	}
 }
 
+// Messages are the bodies of all messages that a queue holds, in flight and delayed ones included, in no order: what nobody has
+// dealt with yet.
+func (s *Sandbox) Messages(queue string) []string { return s.queues.Messages(queue) }
+
 // Faults makes the services fail on demand, as POST /_sandbox/faults does.
 func (s *Sandbox) Faults() *fault.Injector { return s.faults }
 

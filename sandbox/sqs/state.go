@@ -20,3 +20,20 @@ func (s *Server) State() map[string]QueueState {
 	}
 	return states
 }
+
+// Messages are the bodies of all messages that a queue holds, in flight and delayed ones included, in no order. A queue that is
+// not there has none.
+func (s *Server) Messages(queue string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[queue]
+	if q == nil {
+		return nil
+	}
+	q.advance(time.Now())
+	bodies := make([]string, 0, len(q.messages))
+	for _, m := range q.messages {
+		bodies = append(bodies, m.body)
+	}
+	return bodies
+}
