@@ -227,7 +227,7 @@ func (r *Reconciler) page(ctx context.Context, epoch int64, page Page, m *memory
 	}
 	for _, o := range page.Outputs {
 		if r.suspects.take(mark, o.Key) || rand.Float64() < r.SampleShare {
-			r.sample(ctx, o.Key)
+			r.sample(ctx, o)
 		}
 	}
 	if answers.Err != nil {
@@ -319,14 +319,15 @@ func (r *Reconciler) strangers(ctx context.Context, mark Mark, m *memory, do fun
 	return nil
 }
 
-// sample looks whether the bucket has an output of the ledger. If not, the ledger is brought up to date, under the key's
-// lock and by another look.
-func (r *Reconciler) sample(ctx context.Context, key job.Key) {
-	_, err := r.Objects.Head(ctx, job.ManifestPath(key))
+// sample looks whether the bucket has an output of the ledger, for as long as the ledger promises it. If not, the ledger is
+// brought up to date, under the key's lock and by another look.
+func (r *Reconciler) sample(ctx context.Context, o Output) {
+	info, err := r.Objects.Head(ctx, job.ManifestPath(o.Key))
 	if ctx.Err() != nil {
 		return
 	}
 	missing := errors.Is(err, objects.ErrNotFound)
+	tooLong := err == nil && o.ExpiresAt.After(info.LastModified.Add(r.Retention)) // as after the retention was made shorter
 	r.note(func(s *ReconcileStatus) {
 		s.Sampled++
 		if missing {
@@ -336,8 +337,10 @@ func (r *Reconciler) sample(ctx context.Context, key job.Key) {
 	result := "present"
 	if missing {
 		result = "missing"
+	}
+	if missing || tooLong {
 		var absent int
-		if _, absent, err = r.recheck(ctx, key); err == nil {
+		if _, absent, err = r.recheck(ctx, o.Key); err == nil {
 			r.found(ledgerExtra, absent)
 		}
 	} else if err != nil {

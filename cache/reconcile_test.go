@@ -217,6 +217,30 @@ func TestAnOutputThatTheListingDoesNotHaveIsLookedForByThePass(t *testing.T) {
 	})
 }
 
+func TestAnItemThatPromisesAnOutputForTooLongIsPutRight(t *testing.T) {
+	h := newHouse(t)
+	over, young := testKey(0), testKey(1)
+	h.objects.publish(over, h.now.Add(-retention-time.Hour)) // its retention was longer once; the lifecycle comes four days later
+	h.objects.publish(young, h.now.Add(-time.Hour))
+	for _, k := range []job.Key{over, young} {
+		o := Output{Key: k, CreatedAt: h.now, ExpiresAt: h.now.Add(retention)}
+		if err := h.Ledger.Write(t.Context(), []Output{o}, nil); err != nil {
+			t.Fatal(err)
+		}
+		h.Reconciler.sample(t.Context(), o)
+	}
+	items, err := h.Ledger.Get(t.Context(), h.now, over, young)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, is := items[over]; is {
+		t.Error("the ledger still promises what no longer counts")
+	}
+	if got, want := items[young].ExpiresAt, h.now.Add(retention-time.Hour); !got.Equal(want) {
+		t.Errorf("it expires at %s, want %s", got, want)
+	}
+}
+
 func TestSuspectsAreOfOneEpochAndAreTakenOnce(t *testing.T) {
 	var s suspects
 	mark := Mark{Epoch: 2, Bits: 16}
