@@ -153,7 +153,7 @@ func (h *history) look() {
 				k.item.settled = true
 			}
 			agrees := k.agrees(now, h.retention)
-			if agrees && k.calls == 0 {
+			if agrees && k.calls == 0 && (k.lives(now, h.retention) || !k.item.present) { // the view keeps what has expired as long as the ledger
 				k.excuse = ""
 			}
 			if k.excuse != "" || k.calls > 0 || now.Before(k.late) || strings.Contains(told, key.String()) {
@@ -209,6 +209,7 @@ func (h *history) question(who string, p *process) question {
 	p.Epochs.mu.Lock()
 	followed := p.Epochs.until
 	p.Epochs.mu.Unlock()
+	h.look() // an answer may have taken long to come: who has an excuse now?
 	return question{who, time.Now(), followed, h.patience(), h.snapshot()}
 }
 
@@ -257,6 +258,7 @@ func (h *history) judge(q question, answers []job.Presence) {
 
 // askLedger compares what the ledger says to those whom the view does not answer: there is no lag then.
 func (h *history) askLedger(who string, p *process) {
+	h.look()
 	before, began := h.snapshot(), time.Now()
 	answers, err := p.Ledger.Lookup(h.t.Context(), began, h.keys)
 	if err != nil {

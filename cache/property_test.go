@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	rounds  = flag.Int("rounds", 3, "random histories to try")
+	rounds  = flag.Int("rounds", 6, "random histories to try")
 	seed    = flag.Uint64("seed", 0, "of the first random history; 0: any")
 	verbose = flag.Bool("verbose", false, "print what the processes of random histories log")
 )
@@ -248,7 +248,6 @@ func (h *history) mend() {
 
 // observe brings what is known up to date and asks everybody.
 func (h *history) observe() {
-	h.look()
 	for i := range h.keys {
 		for _, body := range h.box.Messages(created) {
 			if strings.Contains(body, h.keys[i].String()) && len(h.heard) < 100 {
