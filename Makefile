@@ -44,6 +44,10 @@ bench: ## Run the benchmarks
 mutate: ## Take each limit that the sandbox models away and see the test that misses it (some minutes)
 	go test -C test/mutation -count=1 -timeout 60m -run TestEachLimitIsMissedByItsTest -mutate
 
+.PHONY: mutate-cache
+mutate-cache: ## Take each precaution of the output cache away and count the random histories that miss it (some minutes)
+	go test -C test/mutation -count=1 -timeout 60m -run TestEachMutationOfTheCacheIsMissed -mutate
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|/[^/]+:func | |' | sort -u | \

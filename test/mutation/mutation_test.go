@@ -112,6 +112,12 @@ const (
 // run runs the test with the limit taken away.
 func (m mutation) run(t *testing.T) string {
 	t.Helper()
+	return verdict(t.Context(), "-overlay", m.overlay(t), "-count=1", "-timeout=2m", "-vet=off", "-run", "^"+m.name()+"$", "./"+m.pkg())
+}
+
+// overlay is the name of a file that lays the changed file over the original.
+func (m mutation) overlay(t *testing.T) string {
+	t.Helper()
 	original, err := filepath.Abs(filepath.Join(root, "sandbox", m.file))
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +135,7 @@ func (m mutation) run(t *testing.T) string {
 	if err := os.WriteFile(overlay, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return verdict(t.Context(), "-overlay", overlay, "-count=1", "-timeout=2m", "-vet=off", "-run", "^"+m.name()+"$", "./"+m.pkg())
+	return overlay
 }
 
 func verdict(ctx context.Context, args ...string) string {

@@ -1,0 +1,206 @@
+package mutation
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+)
+
+// The random histories of the output cache that each of its mutations is tried in.
+const (
+	histories    = 16
+	firstHistory = 1 // its seed
+	inHistories  = "TestWhateverHappensTheCacheIsNeverWronglySureAndAlwaysHeals"
+)
+
+// cacheMutation takes one of the output cache's precautions away.
+type cacheMutation struct {
+	without string // the precaution
+	file    string // in cache
+	from    string // occurs once in the file
+	to      string
+	test    string // that misses it where none of the histories does; in cache; may be empty
+}
+
+func cacheMutations() []cacheMutation {
+	return []cacheMutation{
+		{
+			"removals in the stream are looked at", "tail.go",
+			"if r.Dynamodb == nil {", "if r.Dynamodb == nil || r.EventName == types.OperationTypeRemove {",
+			"",
+		},
+		{
+			"an item past its expiry is none", "ledger.go",
+			"case o.ExpiresAt.After(now):", "default:",
+			"TestAnExpiredItemIsNoHit",
+		},
+		{
+			"an item expires with its manifest, not with its notification", "updater.go",
+			"CreatedAt: info.LastModified, ExpiresAt: expires,", "CreatedAt: now, ExpiresAt: now.Add(retention),",
+			"",
+		},
+		{
+			"a message stays until its write is durable", "updater.go",
+			"		case resultFailed:\n			return true, nil", "		case resultFailed:\n			return false, nil",
+			"",
+		},
+		{
+			"a message that comes again is looked at whatever its sequencer", "updater.go",
+			"if m.ReceiveCount > 1 {", "if false {",
+			"",
+		},
+		{
+			"a newer sequencer is looked at", "sequencer.go",
+			"compareSequencers(c.Sequencer, newest) <= 0", "compareSequencers(c.Sequencer, newest) >= 0",
+			"",
+		},
+		{
+			"after a write that took long S3 is looked at again", "updater.go",
+			"if time.Since(began) < overtakenAfter {", "if time.Since(began) < time.Hour {",
+			"",
+		},
+		{
+			"a key is held from the look to the write", "keylock.go",
+			"for l.heldAny(keys) {", "for false {",
+			"",
+		},
+		{
+			"a retraction reaches what the view alone has", "lookup.go",
+			"if err := c.Ledger.bury(ctx, now, key); err != nil {", "if err := error(nil); err != nil {",
+			"",
+		},
+		{
+			"a refresh puts the manifest with If-Match", "refreshone.go",
+			"etag, err := r.Objects.Put(ctx, path, data, objects.Condition{IfMatch: info.ETag})", "etag, err := r.Objects.Put(ctx, path, data, objects.Condition{})",
+			"",
+		},
+		{
+			"changes wait until Redis has taken them", "session.go",
+			"	keys := s.waiting.slice()\n", "	keys := s.waiting.slice()\n	clear(s.waiting)\n",
+			"",
+		},
+		{
+			"removals during a build are applied again", "build.go",
+			"	b.removed.add(remove...)\n", "",
+			"",
+		},
+		{
+			"checkpoints stay during a build", "session.go",
+			"	if s.build == nil {\n		if err := s.tail.save", "	if true {\n		if err := s.tail.save",
+			"",
+		},
+		{
+			"who reads an older sequence believes nothing", "epoch.go",
+			"return before > 0 && before >= at.Sequence && after >= before", "return before > 0",
+			"",
+		},
+		{
+			"who writes and finds an older sequence gives the epoch up", "writer.go",
+			"if have < w.confirmed {", "if false {",
+			"",
+		},
+		{
+			"who writes and finds a later sequence ends", "writer.go",
+			"if have > w.attempted {", "if false {",
+			"",
+		},
+		{
+			"the runs table knows the sequence", "session.go",
+			"next.Sequence, next.Outputs = s.live.Mark().Sequence,", "next.Sequence, next.Outputs = 1,",
+			"",
+		},
+		{
+			"an epoch that was given up does not answer again", "epoch.go",
+			"e.retired = max(e.retired, epoch)", "e.retired = 0",
+			"",
+		},
+		{
+			"a view that is a minute behind does not answer", "epoch.go",
+			"const staleAfter = time.Minute", "const staleAfter = time.Hour",
+			"",
+		},
+		{
+			"a build goes live when it has the stream's changes", "build.go",
+			"if !scanned || now.Sub(s.followed) > staleAfter {", "if !scanned {",
+			"",
+		},
+	}
+}
+
+// in is the mutation with the test that is to miss it.
+func (m cacheMutation) in(test string) mutation {
+	return mutation{limit: m.without, file: filepath.Join("..", "cache", m.file), from: m.from, to: m.to, test: filepath.Join("cache", test)}
+}
+
+func TestEachMutationOfTheCacheFindsItsTextAndItsTest(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "cache", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	for _, m := range cacheMutations() {
+		if n := strings.Count(m.in("").source(t), m.from); n != 1 || m.from == m.to {
+			t.Errorf("%s: %q is %d times in %s, want once, and changed", m.without, m.from, n, m.file)
+		}
+		for _, test := range []string{m.test, inHistories} {
+			if test != "" && !strings.Contains(tests.String(), "\nfunc "+test+"(t *testing.T)") {
+				t.Errorf("%s: there is no %s in cache", m.without, test)
+			}
+		}
+	}
+}
+
+// TestEachMutationOfTheCacheIsMissed counts the random histories that miss each precaution; where none does, the test must
+// that is named.
+func TestEachMutationOfTheCacheIsMissed(t *testing.T) {
+	if !*mutate {
+		t.Skip("make mutate-cache runs it")
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "WITHOUT\tHISTORIES OF %d THAT MISS IT\tELSE\n", histories)
+	for _, m := range cacheMutations() {
+		t.Run(m.without, func(t *testing.T) {
+			missed, other := m.missedBy(t), ""
+			if missed == 0 {
+				if m.test == "" {
+					t.Fatal("no history misses it, and no other test is named")
+				}
+				if other = m.in(m.test).run(t); other != failed {
+					t.Errorf("no history misses it, and %s %s", m.test, other)
+				}
+				other = m.test + " " + other
+			}
+			fmt.Fprintf(w, "%s\t%d\t%s\n", m.without, missed, other)
+		})
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// missedBy is how many histories fail.
+func (m cacheMutation) missedBy(t *testing.T) int {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", "test", "-overlay", m.in(inHistories).overlay(t), "-count=1", "-timeout=15m", "-vet=off",
+		"-run", "^"+inHistories+"$", "./cache", "-rounds", strconv.Itoa(histories), "-seed", strconv.Itoa(firstHistory))
+	command.Dir = root
+	out, err := command.CombinedOutput()
+	text := string(out)
+	if err != nil && !strings.Contains(text, "--- FAIL: ") {
+		t.Fatalf("%s:\n%s", unproven, text)
+	}
+	return len(regexp.MustCompile(`--- FAIL: \S+/seed=`).FindAllString(text, -1))
+}
