@@ -144,7 +144,7 @@ func (h *history) turn() {
 		}
 	}
 	h.quiet()
-	h.pass(quietFor)
+	h.pass(endsQuietly)
 	h.calm()
 }
 

@@ -107,7 +107,7 @@ func TestAnExpiredOutputLeavesTheViewWithinSecondsThoughPassesAreFarApart(t *tes
 		}
 		leader := w.join()
 		leader.Reconciler.PassEvery = 10 * time.Minute
-		w.run(leader)
+		w.run(leader, leader.Run)
 		time.Sleep(700 * time.Second) // a pass begins after 600, 1200 and 1800 seconds, and they end after 1700
 		keys := testKeys(0, 20)
 		for _, k := range keys[10:] {

@@ -33,7 +33,7 @@ func cacheMutations() []cacheMutation {
 		{
 			"removals in the stream are looked at", "tail.go",
 			"if r.Dynamodb == nil {", "if r.Dynamodb == nil || r.EventName == types.OperationTypeRemove {",
-			"",
+			"TestAnOutputInTheLedgerBecomesAHitAndARemovedOneAMiss",
 		},
 		{
 			"an item past its expiry is none", "ledger.go",
@@ -53,7 +53,7 @@ func cacheMutations() []cacheMutation {
 		{
 			"a message that comes again is looked at whatever its sequencer", "updater.go",
 			"if m.ReceiveCount > 1 {", "if false {",
-			"",
+			"TestAnUpdaterThatWasOvertakenAndDiesIsMadeUpForByItsMessage",
 		},
 		{
 			"a newer sequencer is looked at", "sequencer.go",
@@ -63,7 +63,7 @@ func cacheMutations() []cacheMutation {
 		{
 			"after a write that took long S3 is looked at again", "updater.go",
 			"if time.Since(began) < overtakenAfter {", "if time.Since(began) < time.Hour {",
-			"",
+			"TestAnUpdaterThatWasOvertakenWhileItStoodStillPutsItsWriteRight",
 		},
 		{
 			"a key is held from the look to the write", "keylock.go",
@@ -73,57 +73,57 @@ func cacheMutations() []cacheMutation {
 		{
 			"a retraction reaches what the view alone has", "lookup.go",
 			"if err := c.Ledger.bury(ctx, now, key); err != nil {", "if err := error(nil); err != nil {",
-			"",
+			"TestAHitThatTheViewAloneHasIsForgottenWhoeverAsks",
 		},
 		{
 			"a refresh puts the manifest with If-Match", "refreshone.go",
 			"etag, err := r.Objects.Put(ctx, path, data, objects.Condition{IfMatch: info.ETag})", "etag, err := r.Objects.Put(ctx, path, data, objects.Condition{})",
-			"",
+			"TestARefreshNeverBringsADeletedManifestBack",
 		},
 		{
 			"changes wait until Redis has taken them", "session.go",
 			"	keys := s.waiting.slice()\n", "	keys := s.waiting.slice()\n	clear(s.waiting)\n",
-			"",
+			"TestAThirdOfTheTransactionsFailingBeforeOrAfterTheirEffectLosesNothing",
 		},
 		{
 			"removals during a build are applied again", "build.go",
 			"	b.removed.add(remove...)\n", "",
-			"",
+			"TestAnOutputRemovedBehindTheScanIsNoHit",
 		},
 		{
 			"checkpoints stay during a build", "session.go",
 			"	if s.build == nil {\n		if err := s.tail.save", "	if true {\n		if err := s.tail.save",
-			"",
+			"TestARemovalThatABuildWasAboutToUndoIsNotLostWithItsProcess",
 		},
 		{
 			"who reads an older sequence believes nothing", "epoch.go",
 			"return before > 0 && before >= at.Sequence && after >= before", "return before > 0",
-			"",
+			"TestAnOldSnapshotNeverAnswers",
 		},
 		{
 			"who writes and finds an older sequence gives the epoch up", "writer.go",
 			"if have < w.confirmed {", "if false {",
-			"",
+			"TestRedisEmptiedDuringAWriteIsLost",
 		},
 		{
 			"who writes and finds a later sequence ends", "writer.go",
 			"if have > w.attempted {", "if false {",
-			"",
+			"TestAnOlderWriterIsFencedHoweverManyOfItsWritesNeverArrived",
 		},
 		{
 			"the runs table knows the sequence", "session.go",
 			"next.Sequence, next.Outputs = s.live.Mark().Sequence,", "next.Sequence, next.Outputs = 1,",
-			"",
+			"TestAnOldSnapshotIsNoticedByAFollowerThatWasAway",
 		},
 		{
 			"an epoch that was given up does not answer again", "epoch.go",
 			"e.retired = max(e.retired, epoch)", "e.retired = 0",
-			"",
+			"TestALookUpBeforeTheRecordSaysThatAnEpochIsRetiredDoesNotReviveIt",
 		},
 		{
 			"a view that is a minute behind does not answer", "epoch.go",
 			"const staleAfter = time.Minute", "const staleAfter = time.Hour",
-			"",
+			"TestAViewThatIsNotFollowedForAMinuteDoesNotAnswer",
 		},
 		{
 			"a build goes live when it has the stream's changes", "build.go",
