@@ -16,7 +16,7 @@ const (
 	toldIn       = 2 * time.Second   // for the ledger to have what S3 has, once nobody is left to tell it
 	calmFor      = 40 * time.Second  // until time-outs and the waits between tries are used up
 	healsWithin  = 6 * time.Minute   // once nothing goes wrong any more; a message that was being handled comes again after two
-	endsQuietly     = 150 * time.Second // in the end, for all messages to have come again and be dealt with
+	endsQuietly  = 150 * time.Second // in the end, for all messages to have come again and be dealt with
 	onItsVerge   = 2 * time.Second   // around an expiry, when either answer will do
 	trailLength  = 16
 	created      = "created" // the queue of S3's notifications

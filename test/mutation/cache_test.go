@@ -87,7 +87,7 @@ func cacheMutations() []cacheMutation {
 		},
 		{
 			"removals during a build are applied again", "build.go",
-			"	b.removed.add(remove...)\n", "",
+			"if err := b.removed.note(remove); err != nil {", "if err := error(nil); err != nil {",
 			"TestAnOutputRemovedBehindTheScanIsNoHit",
 		},
 		{
@@ -127,7 +127,7 @@ func cacheMutations() []cacheMutation {
 		},
 		{
 			"a build goes live when it has the stream's changes", "build.go",
-			"if !scanned || now.Sub(s.followed) > staleAfter {", "if !scanned {",
+			"flips := scanned && now.Sub(s.followed) <= staleAfter", "flips := scanned",
 			"",
 		},
 	}
