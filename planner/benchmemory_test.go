@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"strings"
@@ -74,11 +75,23 @@ func startSandbox(b *testing.B) string {
 
 // memory samples how much this process uses: the heap with its garbage, and what the system gave the process.
 type memory struct {
-	stop  chan struct{}
-	heaps chan uint64
+	stop    chan struct{}
+	heaps   chan uint64
+	cpu, gc float64 // seconds when it began
 }
 
 const heapObjects = "/memory/classes/heap/objects:bytes"
+
+// collecting is the processor time that this process has had so far, and what of that went into collecting garbage, in
+// seconds. What the collector did while nothing else wanted the processor is in neither.
+func collecting() (cpu, gc float64) {
+	samples := []runtimemetrics.Sample{
+		{Name: "/cpu/classes/user:cpu-seconds"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/gc/mark/idle:cpu-seconds"},
+	}
+	runtimemetrics.Read(samples)
+	gc = samples[1].Value.Float64() - samples[2].Value.Float64()
+	return samples[0].Value.Float64() + gc, gc
+}
 
 // watchMemory begins to watch, with no garbage about.
 func watchMemory(b *testing.B) *memory {
@@ -90,6 +103,7 @@ func watchMemory(b *testing.B) *memory {
 	// Linux: the high-water mark of resident memory begins anew.
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 	m := &memory{stop: make(chan struct{}), heaps: make(chan uint64)}
+	m.cpu, m.gc = collecting()
 	go func() {
 		ticker := time.NewTicker(2 * time.Millisecond)
 		defer ticker.Stop()
@@ -109,7 +123,8 @@ func watchMemory(b *testing.B) *memory {
 	return m
 }
 
-// report ends the watch and reports the high-water marks in MB of 10⁶ bytes, with the jobs planned a second.
+// report ends the watch and reports the high-water marks in MB of 10⁶ bytes, with the processor time, the collector's share of it, and the
+// jobs planned a second.
 func (m *memory) report(b *testing.B, jobs int) {
 	b.Helper()
 	seconds := b.Elapsed().Seconds()
@@ -118,6 +133,10 @@ func (m *memory) report(b *testing.B, jobs int) {
 	if resident, ok := peakResident(); ok {
 		b.ReportMetric(float64(resident)/1e6, "peak-RSS-MB")
 	}
+	runtime.GC() // which is when the runtime counts
+	cpu, gc := collecting()
+	b.ReportMetric(100*(gc-m.gc)/(cpu-m.cpu), "gc-%")
+	b.ReportMetric((cpu-m.cpu)/float64(b.N), "cpu-s/run")
 	b.ReportMetric(float64(jobs)*float64(b.N)/seconds, "jobs/s")
 	b.ReportMetric(seconds/float64(b.N), "s/run")
 }
