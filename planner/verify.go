@@ -133,13 +133,14 @@ func (p *Planner) use(a *activeRun, nodes []int32) {
 		return
 	}
 	first := rand.IntN(len(nodes))
-	nodes = append(slices.Clone(nodes[first:]), nodes[:first]...)
 	keys := make([]job.Key, 0, min(lookupChunk, len(nodes)))
-	for chunk := range slices.Chunk(nodes, lookupChunk) {
-		keys = keys[:0]
-		for _, n := range chunk {
-			keys = append(keys, a.graph.Key(n))
+	for _, part := range [][]int32{nodes[first:], nodes[:first]} {
+		for chunk := range slices.Chunk(part, lookupChunk) {
+			keys = keys[:0]
+			for _, n := range chunk {
+				keys = append(keys, a.graph.Key(n))
+			}
+			p.Outputs.Used(keys)
 		}
-		p.Outputs.Used(keys)
 	}
 }
