@@ -116,7 +116,7 @@ func (o Options) validate() error {
 // GCPercent is what a process that plans gives [runtime/debug.SetGCPercent]. A run of a million jobs is some 70 MB of
 // few pointers, which are collected quickly, beside much that is needed for a moment only: at Go's own 100 the garbage
 // may take as much again. At 15 the collector has some 4 % of the processor time of planning a million jobs, at 25 it has
-// 3 %, and the controller has 9 MB more (BenchmarkPlan, BenchmarkController of test/bench).
+// 3 %, and the controller has 6 MB more (BenchmarkPlan, BenchmarkController of test/bench).
 const GCPercent = 15
 
 // Planner runs runs. Make it with New, start it with Run.
