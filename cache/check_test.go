@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -263,10 +264,11 @@ func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToFindAndElseHourly(t
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		looks, mended := 0, false
+		var looks atomic.Int64
+		var mended atomic.Bool
 		c := &Cache{check: func(context.Context) []Finding {
-			looks++
-			if mended {
+			looks.Add(1)
+			if mended.Load() {
 				return nil
 			}
 			return []Finding{{Check: CheckEviction, Severity: SeverityWarning}}
@@ -276,7 +278,7 @@ func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToFindAndElseHourly(t
 		for _, step := range []struct {
 			wait     time.Duration
 			mend     bool
-			looks    int
+			looks    int64
 			findings int
 		}{
 			{0, false, 1, 1},
@@ -286,11 +288,11 @@ func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToFindAndElseHourly(t
 			{time.Minute, true, 13, 0},
 			{time.Hour, false, 14, 1},
 		} {
-			mended = step.mend
+			mended.Store(step.mend)
 			time.Sleep(step.wait)
 			synctest.Wait()
-			if got := len(c.inspected.Load().findings); looks != step.looks || got != step.findings {
-				t.Errorf("after %s more: %d looks, %d findings; want %d, %d", step.wait, looks, got, step.looks, step.findings)
+			if got := len(c.inspected.Load().findings); looks.Load() != step.looks || got != step.findings {
+				t.Errorf("after %s more: %d looks, %d findings; want %d, %d", step.wait, looks.Load(), got, step.looks, step.findings)
 			}
 		}
 		cancel()
