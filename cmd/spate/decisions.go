@@ -20,7 +20,7 @@ type decisionsCommand struct {
 
 // Help tells more.
 func (c *decisionsCommand) Help() string {
-	return "How many workers were wanted, how many there were (launched ones included that do not run yet), how many more were asked of ECS, and what limited that. " +
+	return "How many workers were wanted, how many there were (launched ones included that do not run yet), how many ECS has launched since the record before, and what limited that. " +
 		"Decisions in a row with the same limit are one line, with the reason of the last of them. A decision is recorded when it launches something or its limit changes, at most once " +
 		"a second, and each minute while there is work. Times are UTC."
 }
