@@ -15,8 +15,8 @@
 // arrive out of order, as AWS's may. A notification that cannot be delivered is
 // logged and lost.
 //
-// How fast prefixes are, how late and how often notifications come, and whether
-// conditional writes meet others is for [Habits] to say. Lifecycle rules expire
+// How fast prefixes are, how late and how often notifications come, whether
+// conditional writes meet others and whether ETags are digests is for [Habits] to say. Lifecycle rules expire
 // objects at the midnight after their days; the notification of that is
 // LifecycleExpiration:Delete, and none of ObjectRemoved.
 //

@@ -13,7 +13,7 @@ import (
 	"spate/sandbox/limit"
 )
 
-// Habits are how fast prefixes are, and what becomes of notifications and conditional writes.
+// Habits are how fast prefixes are, what becomes of notifications and conditional writes, and how ETags are made.
 type Habits struct {
 	// Writes and Reads are requests a second of one prefix, which here is a key up to its second slash. Beyond it requests are
 	// refused with SlowDown. Those with a Burst of 0 are not limited.
@@ -28,6 +28,9 @@ type Habits struct {
 	Conflicts float64 `json:"conflicts"`
 	// HideMissing answers reads of keys that are not there with 403, as for a caller without s3:ListBucket.
 	HideMissing bool `json:"hide_missing"`
+	// KMS gives each object that is written an ETag of its own, as where AWS KMS encrypts them: the same bytes put again, or
+	// copied, have another.
+	KMS bool `json:"kms"`
 	// LifecycleDelay is how long after the midnight at which an object expires it is deleted.
 	LifecycleDelay fault.Duration `json:"lifecycle_delay"`
 }

@@ -215,6 +215,36 @@ func TestAMissingKeyMayBeHidden(t *testing.T) {
 	})
 }
 
+func TestWhereKMSEncryptsTheSameBytesPutOrCopiedAgainHaveAnotherETag(t *testing.T) {
+	inBubble(t, s3.Habits{KMS: true}, func(t *testing.T, b bubble) {
+		seen := map[string]bool{}
+		stands := func() *string {
+			got, err := b.objects.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: bucket, Key: aws.String("k")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[*got.ETag] = true
+			return got.ETag
+		}
+		first, err := b.objects.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: bucket, Key: aws.String("k"), Body: strings.NewReader("x")})
+		if err != nil || *first.ETag != *stands() {
+			t.Fatalf("%v, %v", first, err)
+		}
+		if _, err := b.objects.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: bucket, Key: aws.String("k"), Body: strings.NewReader("x"), IfMatch: first.ETag}); err != nil {
+			t.Errorf("put on the condition of its ETag: %v", err)
+		}
+		copied, err := b.objects.CopyObject(t.Context(), &awss3.CopyObjectInput{
+			Bucket: bucket, Key: aws.String("k"), CopySource: aws.String("data/k"), CopySourceIfMatch: stands(), MetadataDirective: types.MetadataDirectiveReplace,
+		})
+		if err != nil || *copied.CopyObjectResult.ETag != *stands() {
+			t.Errorf("copied on the condition of its ETag: %v", err)
+		}
+		if len(seen) != 3 {
+			t.Errorf("ETags of three writes: %v", seen)
+		}
+	})
+}
+
 func TestObjectsExpireAtTheMidnightAfterTheirDays(t *testing.T) {
 	inBubble(t, s3.Habits{LifecycleDelay: fault.Duration(time.Hour)}, func(t *testing.T, b bubble) {
 		rule := types.LifecycleRule{

@@ -54,7 +54,7 @@ func New(options Options) *Server {
 	s := &Server{options: options, chance: &chance{
 		habits: options.Habits, random: rand.New(rand.NewPCG(options.Seed, 0)), prefixes: map[string]*traffic{},
 	}}
-	s.store = newStore(s.notify)
+	s.store = newStore(s.notify, func() bool { return s.Habits().KMS })
 	s.library = gofakes3.New(s.store,
 		gofakes3.WithTimeSkewLimit(0),
 		gofakes3.WithoutVersioning(),

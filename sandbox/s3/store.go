@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"crypto/md5" //nolint:gosec // S3's ETag
+	"crypto/rand"
 	"encoding/hex"
 	"io"
 	"maps"
@@ -18,7 +19,7 @@ import (
 type object struct {
 	key      string
 	body     []byte
-	etag     string // hex MD5, without quotes
+	etag     string // hex MD5, or 32 other digits where KMS encrypts; without quotes
 	modified time.Time
 	headers  map[string]string // Content-Type and the like, X-Amz-Meta-*, X-Amz-Checksum-*
 }
@@ -80,7 +81,8 @@ type change struct {
 // store is all buckets. It implements gofakes3.Backend and is safe for
 // concurrent use.
 type store struct {
-	notify func(change) // called without locks, after every change
+	notify  func(change) // called without locks, after every change
+	ownETag func() bool  // whether ETags are no digests of what they name
 
 	mu        sync.RWMutex
 	buckets   map[string]*bucket
@@ -89,8 +91,8 @@ type store struct {
 
 var _ gofakes3.Backend = (*store)(nil)
 
-func newStore(notify func(change)) *store {
-	return &store{notify: notify, buckets: map[string]*bucket{}}
+func newStore(notify func(change), ownETag func() bool) *store {
+	return &store{notify: notify, ownETag: ownETag, buckets: map[string]*bucket{}}
 }
 
 func (s *store) bucket(name string) (*bucket, error) {
@@ -122,11 +124,16 @@ func (s *store) get(bucketName, key string) (*object, error) {
 	return nil, gofakes3.KeyNotFound(key)
 }
 
-// put stores o if the conditions hold of what it replaces, in one step.
+// put stores o, which nobody else has yet, if the conditions hold of what it replaces, in one step.
 func (s *store) put(bucketName string, o *object, c conditions, event string) error {
 	b, err := s.bucket(bucketName)
 	if err != nil {
 		return err
+	}
+	if s.ownETag() {
+		var own [md5.Size]byte
+		_, _ = rand.Read(own[:]) // never fails
+		o.etag = hex.EncodeToString(own[:])
 	}
 	done, err := b.put(o, c, &s.sequencer)
 	if err != nil {
