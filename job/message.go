@@ -25,12 +25,12 @@ type Message struct {
 	Run      string            `json:"run"`
 	Job      string            `json:"job"` // the run's id of it; for logs
 	Key      Key               `json:"key"`
-	Document jsontext.Value    `json:"document"`          // canonical; Key is its hash
-	Inputs   map[string]string `json:"inputs,omitempty"`  // URLs by staged name; the identities are in the document
-	Attempt  int               `json:"attempt"`           // from 1
-	Timeout  Duration          `json:"timeout"`           // of this attempt
-	Replaces string            `json:"replaces,omitzero"` // ETag of an output's manifest that counts as absent: the job is computed again
-	Passes   int               `json:"passes,omitzero"`   // how often workers of another image have passed it on; producers leave it out
+	Document jsontext.Value    `json:"document"`         // canonical; Key is its hash
+	Inputs   map[string]string `json:"inputs,omitempty"` // URLs by staged name; the identities are in the document
+	Attempt  int               `json:"attempt"`          // from 1
+	Timeout  Duration          `json:"timeout"`          // of this attempt
+	Replaces Replaced          `json:",embed"`           // the output that counts as absent: the job is computed again
+	Passes   int               `json:"passes,omitzero"`  // how often workers of another image have passed it on; producers leave it out
 }
 
 // Encode writes the message. It refuses one that a queue would not take.

@@ -21,10 +21,10 @@ type Planned struct {
 
 	// Original is the key of the job of another run that this one computes again; zero for all other jobs.
 	Original Key `json:"original,omitzero"`
-	// Forced says that the run was told to compute the job again. Replaces is the ETag of the manifest of the output that
-	// stood when the run was planned: to this run it counts as absent.
-	Forced   bool   `json:"forced,omitzero"`
-	Replaces string `json:"replaces,omitzero"`
+	// Forced says that the run was told to compute the job again. Replaces is the output that stood when the run was planned:
+	// to this run it counts as absent.
+	Forced   bool     `json:"forced,omitzero"`
+	Replaces Replaced `json:",embed"`
 
 	// Substituted says that Key is not the job's own: another job's output stands in for it. SubstitutedBy names the jobs of
 	// which that is so that this one depends on, through others too. Rekeyed is the generation of the run's manifest in which

@@ -16,7 +16,7 @@ type activeRun struct {
 	graph     *Graph
 	figures   figures
 	spool     *spool
-	replaces  map[int32]string // by node that is computed again: the ETag of the output's manifest that counts as absent
+	replaces  map[int32]job.Replaced // by node that is computed again: the output that counts as absent
 	catalogue job.Catalogue
 
 	generation int            // of the manifest
@@ -56,7 +56,7 @@ type activeRun struct {
 func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 	a := &activeRun{
 		Run: r, graph: NewGraph(s.len()), spool: s,
-		replaces: map[int32]string{}, attempts: map[int32]int{}, failures: map[int32][]Failure{},
+		replaces: map[int32]job.Replaced{}, attempts: map[int32]int{}, failures: map[int32][]Failure{},
 		generation: r.Generation, rekeyed: map[int32]int{}, standsIn: map[int32]bool{}, tasks: map[string]int{},
 	}
 	if err := json.Unmarshal([]byte(r.Catalogue), &a.catalogue); err != nil {
@@ -91,7 +91,7 @@ func newActiveRun(r *Run, s *spool) (*activeRun, error) {
 
 // note keeps what is particular about a node, of which planned is the first job.
 func (a *activeRun) note(planned job.Planned, n int32) {
-	if planned.Replaces != "" {
+	if planned.Replaces != (job.Replaced{}) {
 		a.replaces[n] = planned.Replaces
 	}
 	if planned.Substituted != nil {
@@ -101,6 +101,12 @@ func (a *activeRun) note(planned job.Planned, n int32) {
 		a.rekeyed[n] = planned.Rekeyed
 		a.generation = max(a.generation, planned.Rekeyed)
 	}
+}
+
+// isReplacing reports whether a node is computed again although it had an output when the run was planned.
+func (a *activeRun) isReplacing(n int32) bool {
+	_, ok := a.replaces[n]
+	return ok
 }
 
 // planned reads the first job of a node.

@@ -43,7 +43,7 @@ func (p *Planner) succeeded(e job.Event) {
 		if !ok || a.graph.State(n).HasOutput() {
 			continue
 		}
-		if a.replaces[n] != "" && e.Run != a.ID {
+		if a.isReplacing(n) && e.Run != a.ID {
 			continue // it may be about the output that this run replaces
 		}
 		// A job that another run computed, before or beside this one, is not this run's work.
@@ -125,7 +125,7 @@ func (p *Planner) back(a *activeRun, n int32) {
 
 // parentLost makes a parent's output again when S3 denies it, and lets the job wait for it.
 func (p *Planner) parentLost(ctx context.Context, e job.Event) error {
-	exists, err := p.exists(ctx, *e.Lost, "")
+	exists, err := p.exists(ctx, *e.Lost, job.Replaced{})
 	if err != nil {
 		return err
 	}

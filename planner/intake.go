@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,11 @@ const inputLookups = 32
 // each input twice, and numbers grow up to fivefold in canonical JSON (1e20).
 const plainlySmall = job.MaxMessageBytes / 8
 
-// longestETag stands for any ETag of a small object, which is 32 digits.
-const longestETag = "00000000000000000000000000000000"
+// longestReplaced is no shorter than any output that a job replaces: the ETag of a small object is 32 digits, and a worker
+// names an attempt by its number and 16 digits.
+func longestReplaced() job.Replaced {
+	return job.Replaced{ETag: strings.Repeat("0", 32), Attempt: fmt.Sprintf("a%d-%016d", math.MaxInt32, 0)}
+}
 
 // rejection is why a run cannot be planned: the submitter's fault, not ours.
 type rejection struct {
@@ -423,7 +427,7 @@ func (k *keying) key(r *Run, raw *rawJobs, inputs []job.InputIdentity) (_ *spool
 		}
 		// Most messages are small, and it is enough to see that they are; of others it takes the message to know.
 		if len(buf)+fixed[spec.Task] > plainlySmall {
-			planned.Replaces = longestETag
+			planned.Replaces = longestReplaced()
 			if _, err := message(r, planned, math.MaxInt32, common[spec.Task], k.Catalogue[spec.Task].Timeout); err != nil {
 				errs.Add(&job.Error{File: raw.file, Line: raw.known.Line(at), Message: fmt.Sprintf("job %q: %v", spec.ID, err)})
 			}
@@ -496,7 +500,7 @@ func (p *Planner) resolve(ctx context.Context, a *activeRun, released []bool) er
 		for i, presence := range p.Outputs.Lookup(ctx, keys) {
 			n := int32(start + i)
 			switch {
-			case a.replaces[n] != "":
+			case a.isReplacing(n):
 				presence = job.Miss // what is known by key may be the output that this run replaces
 			case presence != job.Hit && p.recent.has(keys[i], time.Now()):
 				presence = job.Hit
@@ -555,17 +559,4 @@ func (p *Planner) exist(ctx context.Context, a *activeRun, nodes []int32) ([]boo
 		})
 	}
 	return found, group.Wait()
-}
-
-// exists asks S3 whether a live output exists: the truth. The output whose manifest has the ETag replaced counts as
-// absent; "" is no output's.
-func (p *Planner) exists(ctx context.Context, key job.Key, replaced string) (bool, error) {
-	info, err := p.Objects.Head(ctx, job.ManifestPath(key))
-	if errors.Is(err, objects.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look for output %s: %w", key.Short(), err)
-	}
-	return info.ETag != replaced && time.Since(info.LastModified) < p.Retention, nil
 }

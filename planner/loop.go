@@ -169,7 +169,7 @@ func (l *loop) activate(a *activeRun, h *history) {
 	}
 	// What other runs finished since this one looked will not be told again.
 	for n := range int32(a.graph.Nodes()) {
-		if !a.graph.State(n).HasOutput() && a.replaces[n] == "" && l.recent.has(a.graph.Key(n), time.Now()) {
+		if !a.graph.State(n).HasOutput() && !a.isReplacing(n) && l.recent.has(a.graph.Key(n), time.Now()) {
 			a.reused += a.graph.Weight(n)
 			a.spared(n)
 			l.done(a, n)

@@ -127,7 +127,7 @@ func (p *Preview) resolve(ctx context.Context, k *keying, outputs Ledger) error 
 		for i, answer := range presence {
 			n := int32(start + i)
 			switch {
-			case p.active.replaces[n] != "": // computed again, though there is an output
+			case p.active.isReplacing(n): // computed again, though there is an output
 			case answer == job.Unknown:
 				p.unknown[n] = true
 			default:

@@ -202,7 +202,7 @@ func (w *rewriting) job(ctx context.Context, planned *job.Planned) error {
 				own = planned.Substituted.For
 			}
 			planned.Substituted = &job.Substitute{For: own, Reason: w.request.Reason, By: w.request.By, At: w.request.At, Request: w.request.ID()}
-			planned.Key, planned.Rekeyed, planned.Replaces = w.to, w.generation, ""
+			planned.Key, planned.Rekeyed, planned.Replaces = w.to, w.generation, job.Replaced{}
 			w.keys[planned.ID] = w.to
 		}
 		w.own = append(w.own, planned.ID)
@@ -242,17 +242,13 @@ func (w *rewriting) job(ctx context.Context, planned *job.Planned) error {
 	if err != nil {
 		return fmt.Errorf("key job %s: %w", planned.ID, err)
 	}
-	planned.Key, planned.Rekeyed, planned.Replaces = key, w.generation, ""
+	planned.Key, planned.Rekeyed, planned.Replaces = key, w.generation, job.Replaced{}
 	w.keys[planned.ID] = key
 	if !planned.Forced {
 		return nil
 	}
-	info, err := w.planner.Objects.Head(ctx, job.ManifestPath(key))
-	if err != nil && !errors.Is(err, objects.ErrNotFound) {
-		return fmt.Errorf("look for output %s: %w", key.Short(), err)
-	}
-	planned.Replaces = info.ETag
-	return nil
+	planned.Replaces, err = standing(ctx, w.planner.Objects, key)
+	return err
 }
 
 // substitution is what the run's record says of it.

@@ -78,7 +78,7 @@ func (p *Planner) flush(ctx context.Context, a *activeRun) (more bool, err error
 // share joins a node to the flight of its key when another run owns one, and else opens one. A node that replaces an
 // output flies alone: to other runs that output stands.
 func (p *Planner) share(a *activeRun, n int32) bool {
-	if a.replaces[n] != "" || a.flying.get(n) {
+	if a.isReplacing(n) || a.flying.get(n) {
 		return false
 	}
 	if owner, ok := p.flightOf(a, a.graph.Key(n)); ok {

@@ -240,7 +240,7 @@ func (c *chooser) take(ctx context.Context, candidates []candidate, quota int, i
 			}
 			group.Go(func() error {
 				var err error
-				live[i], err = c.planner.exists(ctx, jobs[i].Key, "")
+				live[i], err = c.planner.exists(ctx, jobs[i].Key, job.Replaced{})
 				return err
 			})
 		}
@@ -283,7 +283,7 @@ func (c *chooser) again(r *Run, chosen []job.Planned) (_ *activeRun, err error) 
 	w := out.writer()
 	for _, original := range chosen {
 		planned := original
-		planned.Original, planned.Forced, planned.Replaces = original.Key, false, ""
+		planned.Original, planned.Forced, planned.Replaces = original.Key, false, job.Replaced{}
 		planned.Needs = make(map[string]job.PlannedNeed, len(original.Needs))
 		for name, need := range original.Needs {
 			planned.Needs[name] = job.PlannedNeed{Key: need.Key, Files: need.Files}

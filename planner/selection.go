@@ -2,13 +2,10 @@ package planner
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
-	"spate/internal/objects"
 	"spate/job"
 )
 
@@ -120,9 +117,9 @@ func selectFrom(whole *spool, s job.Selection) (choice, error) {
 	return choose(parents, only, s), nil
 }
 
-// standing is, by key of the forced jobs, the ETag of the manifest that stands in S3 now; "" where there is none.
-func (k *keying) standing(ctx context.Context, whole *spool, c choice) (map[job.Key]string, error) {
-	etags := map[job.Key]string{}
+// standing is, by key of the forced jobs, the output that stands in S3 now.
+func (k *keying) standing(ctx context.Context, whole *spool, c choice) (map[job.Key]job.Replaced, error) {
+	outputs := map[job.Key]job.Replaced{}
 	lines := whole.reader()
 	for i, forced := range c.forced {
 		if !forced {
@@ -132,30 +129,26 @@ func (k *keying) standing(ctx context.Context, whole *spool, c choice) (map[job.
 		if err != nil {
 			return nil, err
 		}
-		etags[planned.Key] = ""
+		outputs[planned.Key] = job.Replaced{}
 	}
-	keys := make([]job.Key, 0, len(etags))
-	for key := range etags {
+	keys := make([]job.Key, 0, len(outputs))
+	for key := range outputs {
 		keys = append(keys, key)
 	}
-	found := make([]string, len(keys))
+	found := make([]job.Replaced, len(keys))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(headLookups)
 	for i, key := range keys {
-		group.Go(func() error {
-			info, err := k.Objects.Head(ctx, job.ManifestPath(key))
-			if err != nil && !errors.Is(err, objects.ErrNotFound) {
-				return fmt.Errorf("look for output %s: %w", key.Short(), err)
-			}
-			found[i] = info.ETag
-			return nil
+		group.Go(func() (err error) {
+			found[i], err = standing(ctx, k.Objects, key)
+			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	for i, key := range keys {
-		etags[key] = found[i]
+		outputs[key] = found[i]
 	}
-	return etags, nil
+	return outputs, nil
 }

@@ -88,7 +88,7 @@ func (p *Planner) verifyAll(ctx context.Context, a *activeRun, nodes []int32) (w
 			if failed.Load() >= verifyFailures {
 				return nil
 			}
-			exists, err := p.exists(ctx, a.graph.Key(n), "")
+			exists, err := p.exists(ctx, a.graph.Key(n), job.Replaced{})
 			if err != nil {
 				failed.Add(1)
 				return err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,10 +23,11 @@ type fakeWorker struct {
 
 	seconds float64 // that each job takes, as it tells; more than 0: its output has outputBytes
 
-	mu       sync.Mutex
-	answers  map[string]answer // by job id; none succeeds
-	runs     map[job.Key]int   // how often each key was computed
-	messages []job.Message     // as received
+	mu        sync.Mutex
+	answers   map[string]answer // by job id; none succeeds
+	runs      map[job.Key]int   // how often each key was computed
+	published int               // outputs; it makes the names of their attempts
+	messages  []job.Message     // as received
 
 	writes map[string]func(m job.Message) string // by job id: the content of its only file; others have none
 }
@@ -85,7 +87,8 @@ func (f *fakeWorker) handle(ctx context.Context, received queue.Message) error {
 	if f.seconds > 0 {
 		e.Seconds, e.Bytes = f.seconds, outputBytes
 	}
-	if info, err := f.world.bucket.Head(ctx, job.ManifestPath(m.Key)); err == nil && info.ETag != m.Replaces {
+	stands, err := standing(ctx, f.world.bucket, m.Key)
+	if err == nil && stands != (job.Replaced{}) && !m.Replaces.Is(stands) {
 		e.Reused = true
 		return f.report(ctx, e, received)
 	}
@@ -107,9 +110,11 @@ func (f *fakeWorker) handle(ctx context.Context, received queue.Message) error {
 func (f *fakeWorker) publish(ctx context.Context, m job.Message) error {
 	f.mu.Lock()
 	f.runs[m.Key]++
+	f.published++
+	attempt := fmt.Sprintf("a%d-%d", m.Attempt, f.published)
 	write := f.writes[m.Job]
 	f.mu.Unlock()
-	manifest := job.Manifest{V: job.MessageVersion, Key: m.Key, Attempt: "a", Image: testImage, Run: m.Run, Document: m.Document, At: time.Now()}
+	manifest := job.Manifest{V: job.MessageVersion, Key: m.Key, Attempt: attempt, Image: testImage, Run: m.Run, Document: m.Document, At: time.Now()}
 	if f.seconds > 0 {
 		manifest.Seconds, manifest.Files = f.seconds, []job.File{{Path: "out", Size: outputBytes}}
 	}
@@ -122,7 +127,11 @@ func (f *fakeWorker) publish(ctx context.Context, m job.Message) error {
 	if err != nil {
 		return err
 	}
-	condition := objects.Condition{IfAbsent: m.Replaces == "", IfMatch: m.Replaces}
+	stands, err := standing(ctx, f.world.bucket, m.Key)
+	if err != nil || stands != (job.Replaced{}) && !m.Replaces.Is(stands) {
+		return err
+	}
+	condition := objects.Condition{IfAbsent: stands.ETag == "", IfMatch: stands.ETag}
 	_, err = f.world.bucket.Put(ctx, job.ManifestPath(m.Key), data, condition)
 	if errors.Is(err, objects.ErrPrecondition) {
 		return nil

@@ -156,6 +156,16 @@ func (b *bench) enqueue(o *order) job.Key {
 	return m.Key
 }
 
+// standing names the output that stands at a key.
+func (b *bench) standing(key job.Key) job.Replaced {
+	b.t.Helper()
+	data, info, err := b.store.Get(b.t.Context(), job.ManifestPath(key))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return job.Standing(key, info.ETag, data)
+}
+
 // output returns the manifest and the files of a key by path, or nil.
 func (b *bench) output(key job.Key) (*job.Manifest, map[string]string) {
 	b.t.Helper()

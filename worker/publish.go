@@ -29,16 +29,15 @@ type claim struct {
 	reason    string
 }
 
-// decide judges what stands in the place of a key's manifest at now. replaces is the ETag of the manifest that counts as
-// absent; "" when any would do.
-func decide(found standing, replaces string, retention time.Duration, now time.Time) claim {
+// decide judges what stands in the place of a key's manifest at now. replaces is the output that counts as absent.
+func decide(found standing, replaces job.Replaced, retention time.Duration, now time.Time) claim {
 	replace := objects.Condition{IfMatch: found.etag}
 	switch {
 	case found.etag == "":
 		return claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}
 	case found.manifest == nil:
 		return claim{condition: replace, reason: "the manifest cannot be read"}
-	case found.etag == replaces:
+	case replaces.Is(job.Replaced{ETag: found.etag, Attempt: found.manifest.Attempt}):
 		return claim{condition: replace, reason: "the output is to be made again"}
 	case now.Sub(found.modified) >= retention:
 		return claim{condition: replace, reason: "the output is older than the retention"}
@@ -79,7 +78,7 @@ type publisher struct {
 	w        *Worker
 	held     *hold
 	out      *output
-	replaces string // ETag of the manifest that counts as absent
+	replaces job.Replaced // the output that counts as absent
 }
 
 // attemptName names the directory of one execution's files; no two are alike.
@@ -141,7 +140,7 @@ func (p *publisher) seal(ctx context.Context, m *job.Manifest) (*job.Manifest, e
 		return nil, err
 	}
 	object := job.ManifestPath(m.Key)
-	condition := objects.Condition{IfAbsent: p.replaces == "", IfMatch: p.replaces}
+	condition := objects.Condition{IfAbsent: p.replaces.ETag == "", IfMatch: p.replaces.ETag}
 	for {
 		err := persistS3(ctx, p.held, "write "+object, func() error {
 			call, cancel := context.WithTimeout(ctx, transferBase)

@@ -324,19 +324,20 @@ func TestAManifestThatExpiresWhileWeRunIsReplaced(t *testing.T) {
 
 func TestDecideByWhatStands(t *testing.T) {
 	now := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
-	m := &job.Manifest{}
+	m := &job.Manifest{Attempt: "a1-x"}
 	tests := map[string]struct {
 		found    standing
-		replaces string
+		replaces job.Replaced
 		want     claim
 	}{
-		"nothing":    {standing{}, "", claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}},
-		"gone":       {standing{}, "e", claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}},
-		"replaced":   {standing{m, "e", now}, "e", claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is to be made again"}},
-		"newer":      {standing{m, "e", now}, "d", claim{done: true, reason: "a live output exists"}},
-		"live":       {standing{m, "e", now.Add(-retention + time.Second)}, "", claim{done: true, reason: "a live output exists"}},
-		"expired":    {standing{m, "e", now.Add(-retention)}, "", claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is older than the retention"}},
-		"unreadable": {standing{nil, "e", now}, "", claim{condition: objects.Condition{IfMatch: "e"}, reason: "the manifest cannot be read"}},
+		"nothing":                 {standing{}, job.Replaced{}, claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}},
+		"gone":                    {standing{}, job.Replaced{ETag: "e"}, claim{condition: objects.Condition{IfAbsent: true}, reason: "there is no output"}},
+		"replaced, written again": {standing{m, "e", now}, job.Replaced{ETag: "d", Attempt: "a1-x"}, claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is to be made again"}},
+		"replaced":                {standing{m, "e", now}, job.Replaced{ETag: "e"}, claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is to be made again"}},
+		"newer":                   {standing{m, "e", now}, job.Replaced{ETag: "d", Attempt: "a1-y"}, claim{done: true, reason: "a live output exists"}},
+		"live":                    {standing{m, "e", now.Add(-retention + time.Second)}, job.Replaced{}, claim{done: true, reason: "a live output exists"}},
+		"expired":                 {standing{m, "e", now.Add(-retention)}, job.Replaced{}, claim{condition: objects.Condition{IfMatch: "e"}, reason: "the output is older than the retention"}},
+		"unreadable":              {standing{nil, "e", now}, job.Replaced{}, claim{condition: objects.Condition{IfMatch: "e"}, reason: "the manifest cannot be read"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -135,14 +135,39 @@ func TestAnOutputThatIsToBeMadeAgainIsReplacedOnce(t *testing.T) {
 	o := orderOf("j", prog("write", "out/x", "new")...)
 	m := b.message(o)
 	b.publishParent(m.Key, 0, map[string]string{"x": "old"})
-	_, info, err := b.store.Get(t.Context(), job.ManifestPath(m.Key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Replaces = info.ETag
+	m.Replaces = b.standing(m.Key)
 	body, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
+	}
+	b.queue.put(string(body), string(body))
+	b.work(b.worker(nil))
+	if events := b.events.all(); len(events) != 2 || events[0].Reused || !events[1].Reused {
+		t.Errorf("events %+v, want one of the new output and one that finds it", events)
+	}
+	if _, files := b.output(m.Key); files["x"] != "new" {
+		t.Errorf("output %v, want the new one", files)
+	}
+	b.checkEmpty()
+}
+
+func TestAnOutputThatIsToBeMadeAgainIsTheSameWhenItsManifestWasWrittenAgain(t *testing.T) {
+	b := newBench(t)
+	o := orderOf("j", prog("write", "out/x", "new")...)
+	m := b.message(o)
+	b.publishParent(m.Key, 20*24*time.Hour, map[string]string{"x": "old"})
+	m.Replaces = b.standing(m.Key)
+	body, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _, err := b.store.Get(t.Context(), job.ManifestPath(m.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.store.put(job.ManifestPath(m.Key), data, time.Now()) // as a refresh does; with another ETag, as in a bucket encrypted with KMS
+	if again := b.standing(m.Key); again.ETag == m.Replaces.ETag || again.Attempt != m.Replaces.Attempt {
+		t.Fatalf("the manifest was %+v, and is %+v", m.Replaces, again)
 	}
 	b.queue.put(string(body), string(body))
 	b.work(b.worker(nil))

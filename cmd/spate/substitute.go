@@ -106,7 +106,7 @@ func (c *substituteCommand) Run(ctx context.Context, p *program) error {
 func (c *substituteCommand) output(ctx context.Context, reader *report.Reader, found *report.Found) (key job.Key, by []string, err error) {
 	if c.From == lastGood {
 		good, err := reader.LastGood(ctx, found.Run, &found.Job)
-		if _, ok := errors.AsType[*report.NotFoundError](err); ok && found.Job.Replaces == "" {
+		if _, ok := errors.AsType[*report.NotFoundError](err); ok && found.Job.Replaces == (job.Replaced{}) {
 			if _, _, own := reader.Manifest(ctx, found.Job.Key); own == nil {
 				err = fmt.Errorf("job %s has an output: nothing needs to stand in for it", found.Job.ID)
 			}

@@ -24,8 +24,9 @@ func (p *past) made(planned job.Planned, run *planner.Run, seconds float64, file
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.sealed++
 	m := job.Manifest{
-		V: job.MessageVersion, Key: planned.Key, Attempt: "a1", Image: run.Image, Seconds: seconds, Run: run.ID, Worker: "arn:task/1", Document: doc,
+		V: job.MessageVersion, Key: planned.Key, Attempt: fmt.Sprintf("a1-%d", p.sealed), Image: run.Image, Seconds: seconds, Run: run.ID, Worker: "arn:task/1", Document: doc,
 		At: run.Planned,
 	}
 	for _, f := range files {

@@ -35,6 +35,8 @@ type past struct {
 	*Reader
 	t       *testing.T
 	outputs *fakeOutputs
+	bucket  *s3.Server
+	sealed  int // outputs; it makes the names of their attempts
 }
 
 // services finds the service that a request is for.
@@ -65,9 +67,10 @@ func newPast(t *testing.T) *past {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bucket := s3.New(s3.Options{Region: "us-east-1", Log: zerolog.Nop()})
 	clients := awsclient.FromConfig(aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1"),
-		HTTPClient:  services{tables, s3.New(s3.Options{Region: "us-east-1", Log: zerolog.Nop()})},
+		HTTPClient:  services{tables, bucket},
 		Credentials: credentials.NewStaticCredentialsProvider("sandbox", "sandbox", ""),
 	})
 	if _, err := clients.S3.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: aws.String("data")}); err != nil {
@@ -87,7 +90,7 @@ func newPast(t *testing.T) *past {
 		t.Fatal(err)
 	}
 	outputs := &fakeOutputs{presence: map[job.Key]job.Presence{}}
-	return &past{&Reader{table.New(clients.DynamoDB, "runs"), objects.New(clients.S3, "data"), outputs}, t, outputs}
+	return &past{&Reader{table.New(clients.DynamoDB, "runs"), objects.New(clients.S3, "data"), outputs}, t, outputs, bucket, 0}
 }
 
 // fakeOutputs answers as it is told; of other keys it says that they are missing.

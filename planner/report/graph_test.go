@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"spate/job"
+	"spate/sandbox/s3"
 )
 
 // stated is a job of task "price" in a state, with what it took.
@@ -184,18 +185,28 @@ func TestARunsGraphIsReadFromItsManifestAndIndex(t *testing.T) {
 
 func TestAForcedJobWaitsUntilItsOutputWasReplaced(t *testing.T) {
 	p := newPast(t)
+	if err := p.bucket.SetHabits(s3.Habits{KMS: true}); err != nil {
+		t.Fatal(err)
+	}
 	run := p.run("nightly-1", "nightly", job.RunActive, noon.Add(-time.Hour))
 	jobs := p.manifest(run, deal("deal-1", `{}`))
 	p.made(jobs[0], run, 1, "a=1")
-	info, err := p.Objects.Head(t.Context(), job.ManifestPath(jobs[0].Key))
+	data, info, err := p.Objects.Get(t.Context(), job.ManifestPath(jobs[0].Key))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.outputs.presence[jobs[0].Key] = job.Hit
-	jobs[0].Forced, jobs[0].Replaces = true, info.ETag
+	jobs[0].Forced, jobs[0].Replaces = true, job.Standing(jobs[0].Key, info.ETag, data)
 	p.manifest(run, jobs...)
 	if got, err := p.states(run); err != nil || got["deal-1"] != "queued" {
 		t.Errorf("before: %v, %v", got, err)
+	}
+	p.put(job.ManifestPath(jobs[0].Key), string(data)) // as a refresh does
+	if again, err := p.Objects.Head(t.Context(), info.Key); err != nil || again.ETag == info.ETag {
+		t.Errorf("the manifest has the ETag %s, had %s: %v", again.ETag, info.ETag, err)
+	}
+	if got, err := p.states(run); err != nil || got["deal-1"] != "queued" {
+		t.Errorf("refreshed: %v, %v", got, err)
 	}
 	p.made(jobs[0], run, 2, "a=1")
 	if got, err := p.states(run); err != nil || got["deal-1"] != "done" {

@@ -127,11 +127,11 @@ func (r *Reader) leaveOutReplaced(ctx context.Context, batch []job.Planned, pres
 			continue
 		}
 		group.Go(func() error {
-			info, err := r.Objects.Head(ctx, job.ManifestPath(batch[i].Key))
+			data, info, err := r.Objects.Get(ctx, job.ManifestPath(batch[i].Key))
 			if err != nil && !errors.Is(err, objects.ErrNotFound) {
 				return err
 			}
-			if err != nil || info.ETag == batch[i].Replaces {
+			if err != nil || batch[i].Replaces.Is(job.Standing(batch[i].Key, info.ETag, data)) {
 				presence[i] = job.Miss
 			}
 			return nil
