@@ -23,7 +23,8 @@ type correction struct {
 	drop  []place   // that the ledger was seen to lack; left alone if they have changed since the watch began
 	watch *watch    // that was kept meanwhile; of drop only
 
-	done chan struct{} // closed when the follower is through with it
+	asked time.Time     // when
+	done  chan struct{} // closed when the follower is through with it
 	corrected
 }
 
@@ -75,7 +76,7 @@ func (w *watch) note(keys []job.Key) {
 
 // correct hands a correction to the follower and waits until it is made or refused.
 func (f *Follower) correct(ctx context.Context, c *correction) corrected {
-	c.done = make(chan struct{})
+	c.asked, c.done = time.Now(), make(chan struct{})
 	select {
 	case f.corrections <- c:
 	case <-ctx.Done():
@@ -106,6 +107,9 @@ func (s *session) takeCorrection(ctx context.Context, now time.Time) error {
 	if s.live == nil || s.live.Mark().Epoch != c.epoch || s.build != nil && len(c.drop) > 0 { // a place is of one epoch
 		c.err = errOtherEpoch
 		return nil
+	}
+	if c.asked.After(now) { // a life may have ended since the round began
+		now = c.asked
 	}
 	add, remove, err := s.truth(ctx, now, c.look)
 	if err == nil {

@@ -341,6 +341,36 @@ func TestAnAdditionIsReadInTheLedgerOnceMore(t *testing.T) {
 	all(t, h.view(testKeys(10, 15)...), job.Miss)
 }
 
+func TestALifeThatEndsWhileARoundLastsIsOver(t *testing.T) {
+	h := newHouse(t)
+	k, end := testKey(1), time.Now().Truncate(time.Second)
+	h.put(k)
+	h.settle()
+	all(t, h.view(k), job.Hit)
+	if err := h.Ledger.Write(t.Context(), []Output{{Key: k, CreatedAt: start, ExpiresAt: end, Bytes: 1, Run: "run"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan corrected)
+	go func() {
+		done <- h.Follower.correct(t.Context(), &correction{epoch: h.session.live.Mark().Epoch, look: []job.Key{k}})
+	}()
+	eventually(t, "the correction is made", func() bool {
+		if err := h.session.takeCorrection(t.Context(), end.Add(-time.Second)); err != nil { // the round began before the end
+			t.Fatal(err)
+		}
+		select {
+		case out := <-done:
+			if out.err != nil || out.added != 0 || out.removed != 1 {
+				t.Errorf("outcome is %+v, want one removal", out)
+			}
+			return true
+		default:
+			return false
+		}
+	})
+	all(t, h.view(k), job.Miss)
+}
+
 func TestTheRangesOfPassesCoverEveryBucketOnce(t *testing.T) {
 	for _, outputs := range []int64{0, 1000, 10_000_000, 100_000_000} {
 		mark := Mark{Epoch: 3, Bits: 18}
