@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -170,6 +171,35 @@ func TestABuildWaitsForRedisAndForTheLedger(t *testing.T) {
 	h.settle()
 	if got := h.liveEpoch(); got != building {
 		t.Fatalf("epoch %d is live, want %d: what passes is waited for", got, building)
+	}
+	all(t, h.view(testKeys(0, 40)...), job.Hit)
+}
+
+func TestABuildIsNotLiveWhileTheStreamIsMoreThanAMinuteBehind(t *testing.T) {
+	h := newHouse(t)
+	h.put(testKeys(0, 40)...)
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release) // before the house is left
+	h.faults.set(func(f *faults) {
+		f.scanned = func() { <-held }
+		f.records = func() error { return errTimeout }
+	})
+	for range 70 {
+		_ = h.follow()
+	}
+	release()
+	<-h.session.build.done
+	for range 5 {
+		_ = h.follow()
+	}
+	if live := h.liveEpoch(); live != 0 || h.session.live != nil {
+		t.Fatalf("epoch %d is live, with what the stream has told a minute ago", live)
+	}
+	h.faults.set(func(f *faults) { f.records = nil })
+	h.settle()
+	for range enoughEmptyFar {
+		_ = h.follow()
 	}
 	all(t, h.view(testKeys(0, 40)...), job.Hit)
 }

@@ -34,9 +34,12 @@ func TestAnOutputInTheLedgerBecomesAHitAndARemovedOneAMiss(t *testing.T) {
 	if err := h.Forget(t.Context(), testKey(0)); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.Ledger.Write(t.Context(), nil, testKeys(1, 3)); err != nil {
+		t.Fatal(err)
+	}
 	h.settle()
-	all(t, h.view(testKeys(1, 100)...), job.Hit)
-	all(t, h.view(testKey(0)), job.Miss)
+	all(t, h.view(testKeys(3, 100)...), job.Hit)
+	all(t, h.view(testKeys(0, 3)...), job.Miss)
 }
 
 func TestAFollowerGoesOnWhereTheLastOneStopped(t *testing.T) {
@@ -242,11 +245,13 @@ func TestAnOutputRemovedBehindTheScanIsNoHit(t *testing.T) {
 	h.put(testKeys(0, 40)...)
 	var scanned sync.WaitGroup
 	scanned.Add(h.Follower.Segments)
-	release := make(chan struct{})
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release) // before the house is left
 	h.faults.set(func(f *faults) {
 		f.scanned = func() {
 			scanned.Done()
-			<-release
+			<-held
 		}
 	})
 	if err := h.follow(); err != nil { // begins the build
@@ -264,7 +269,7 @@ func TestAnOutputRemovedBehindTheScanIsNoHit(t *testing.T) {
 	if n := h.session.build.removed.len(); n != 5 {
 		t.Fatalf("%d removals were followed during the build, want 5", n)
 	}
-	close(release) // the scan writes what it read before the removals
+	release() // the scan writes what it read before the removals
 	h.settle()
 	all(t, h.view(testKeys(0, 5)...), job.Miss)
 	all(t, h.view(testKeys(5, 40)...), job.Hit)

@@ -38,7 +38,8 @@ func (h *house) ledgerHas(k job.Key) bool {
 func TestAPublishedOutputIsWrittenOnceHoweverOftenItIsNotified(t *testing.T) {
 	h := newHouse(t)
 	k := testKey(1)
-	h.objects.publish(k, start)
+	made := start.Add(-time.Hour)
+	h.objects.publish(k, made)
 	for range 25 {
 		h.queue.send(createdBody(job.ManifestPath(k)))
 	}
@@ -49,7 +50,7 @@ func TestAPublishedOutputIsWrittenOnceHoweverOftenItIsNotified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Output{Key: k, CreatedAt: start, ExpiresAt: start.Add(retention), Bytes: 7, Run: "run"}
+	want := Output{Key: k, CreatedAt: made, ExpiresAt: made.Add(retention), Bytes: 7, Run: "run"}
 	if diff := cmp.Diff(want, outputs[k]); diff != "" {
 		t.Error(diff)
 	}

@@ -142,7 +142,12 @@ func verdict(ctx context.Context, args ...string) string {
 	command := exec.CommandContext(ctx, "go", append([]string{"test"}, args...)...)
 	command.Dir = root
 	out, err := command.CombinedOutput()
-	switch text := string(out); {
+	return verdictOf(string(out), err)
+}
+
+// verdictOf says what became of tests that printed text and ended with err.
+func verdictOf(text string, err error) string {
+	switch {
 	case err == nil:
 		return passed
 	case strings.Contains(text, "panic: test timed out"):
