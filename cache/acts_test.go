@@ -27,10 +27,12 @@ func acts() []act {
 		{2, (*history).removedUnnoticed},
 		{2, (*history).publishedUnnoticed},
 		{3, (*history).retracted},
+		{3, (*history).retractedWhileItIsWritten},
 		{2, (*history).forgottenByHand},
-		{2, (*history).inUse},
+		{4, (*history).inUse},
 		{1, (*history).pastItsLife},
 		{2, (*history).plantedInView},
+		{3, (*history).plantedAndRetracted},
 		{1, (*history).plantedInLedger},
 		{2, (*history).spoiltInLedger},
 		{1, (*history).lostFromLedger},
@@ -39,8 +41,11 @@ func acts() []act {
 		{1, (*history).s3Slows},
 		{1, (*history).ledgerRebuilt},
 		{1, (*history).viewRebuilt},
+		{4, (*history).removedBehindABuild},
 		{4, (*history).leaderDies},
 		{4, (*history).leaderStandsStill},
+		{5, (*history).leaderIsOvertaken},
+		{4, (*history).redisComesBackWhileNobodyLeads},
 		{1, (*history).readerStandsStill},
 		{1, (*history).checkpointsLost},
 		{1, (*history).shardsSplit},
@@ -180,6 +185,27 @@ func (h *history) retracted(i int) {
 		h.tellOf(i, "removed, and nobody is told but a run, which retracts it")
 		h.silently(i, h.remove)
 	}
+	h.retract(i)
+}
+
+// retractedWhileItIsWritten has the updater look at an output that is retracted before it writes what it saw.
+func (h *history) retractedWhileItIsWritten(i int) {
+	h.tellOf(i, "published, and S3's answers take seconds")
+	h.tarries("GET", 4*time.Second, 3*time.Second)
+	h.publish(i)
+	time.Sleep(time.Duration(100+h.random.IntN(900)) * time.Millisecond)
+	h.tellOf(i, "removed, and nobody is told but a run, which retracts it")
+	h.silently(i, h.remove)
+	h.retract(i)
+}
+
+// tarries has answers to the processes' calls take up to so long, for a while.
+func (h *history) tarries(call string, most, span time.Duration) {
+	h.set(func() { h.tarry[call] = tarrying{most, time.Now().Add(span)} })
+}
+
+// retract has a run that finds an output gone say so.
+func (h *history) retract(i int) {
 	p := h.leader
 	if p.gate.isDead() || p.gate.stands() {
 		return
@@ -233,8 +259,13 @@ func (h *history) inUse(i int) {
 		h.pass(h.retention * 6 / 10)
 	}
 	h.tellOf(i, "a run rests on all that there is, and this is removed meanwhile")
+	most := 150
+	if h.random.IntN(2) == 0 {
+		most = 3000
+		h.tarries("PUT", 3*time.Second, 10*time.Second)
+	}
 	h.leader.Used(h.keys)
-	time.Sleep(time.Duration(h.random.IntN(150)) * time.Millisecond)
+	time.Sleep(time.Duration(h.random.IntN(most)) * time.Millisecond)
 	h.remove(i)
 }
 
@@ -264,6 +295,15 @@ func (h *history) plantedInView(i int) {
 	p := h.join()
 	p.redis.SAdd(h.t.Context(), p.View.bucketKey(record.Live, record.Bits.bucket(k)), record.Bits.member(k))
 	p.stop()
+}
+
+// plantedAndRetracted puts into the view what neither S3 nor the ledger has, and has a run find that out.
+func (h *history) plantedAndRetracted(i int) {
+	h.tellOf(i, "removed")
+	h.remove(i)
+	h.pass(h.seconds(2, 6))
+	h.plantedInView(i)
+	h.retract(i)
 }
 
 func (h *history) faulty(ids ...string) bool {
@@ -371,9 +411,36 @@ func (h *history) viewRebuilt(int) {
 	h.leader.Follower.Rebuild()
 }
 
+// removedBehindABuild removes what the scans of a build have read, and not written. The leader may die when some of them
+// have.
+func (h *history) removedBehindABuild(i int) {
+	if h.snapshot()[i].made.IsZero() {
+		h.tellOf(i, "published")
+		h.publish(i)
+		h.pass(3 * time.Second)
+	}
+	h.say("the view is built anew, and the ledger's answers take seconds")
+	h.tarries("Scan", 8*time.Second, 5*time.Second)
+	h.leader.Follower.Rebuild()
+	h.pass(time.Duration(300+h.random.IntN(700)) * time.Millisecond)
+	for k := range h.keys {
+		if k == i || h.random.IntN(2) == 0 {
+			h.tellOf(k, "removed")
+			h.remove(k)
+		}
+	}
+	if h.random.IntN(2) == 0 {
+		h.pass(h.seconds(3, 7))
+		h.say("the leader dies")
+		h.leader.gate.die()
+		h.lead()
+	}
+	h.pass(10 * time.Second)
+}
+
 func (h *history) leaderDies(int) {
 	n, after := 1+h.random.IntN(40), h.random.IntN(2) == 0
-	down := []time.Duration{0, 0, 0, h.seconds(1, 10), h.seconds(1, 10), h.seconds(60, 600)}[h.random.IntN(6)]
+	down := []time.Duration{0, 0, 0, h.seconds(1, 10), h.seconds(60, 600), h.seconds(60, 600)}[h.random.IntN(6)]
 	if h.random.IntN(40) == 0 {
 		down = []time.Duration{h.seconds(3600, 7200), 25 * time.Hour}[h.random.IntN(2)]
 	}
@@ -381,8 +448,64 @@ func (h *history) leaderDies(int) {
 	h.leader.gate.killAt(n, after)
 	h.pass(h.seconds(1, 5))
 	h.leader.gate.die()
+	if down >= time.Minute { // and nobody tells the view
+		h.lostFromLedger(h.random.IntN(len(h.keys)))
+		h.lostFromLedger(h.random.IntN(len(h.keys)))
+	}
 	h.pass(down)
 	h.lead()
+}
+
+// redisComesBackWhileNobodyLeads has it come back without what was written since it was saved, between two leaders.
+func (h *history) redisComesBackWhileNobodyLeads(i int) {
+	h.say("Redis is saved")
+	h.redisDo(h.box.SaveRedis)
+	h.saved = true
+	h.turnsAround(i)
+	h.turnsAround(h.random.IntN(len(h.keys)))
+	h.pass(h.seconds(3, 7))
+	h.say("the leader dies, and Redis comes back as it was saved")
+	h.leader.gate.die()
+	_ = h.box.RestoreRedis(h.t.Context()) // it was empty when it was saved
+	h.trouble = time.Now()
+	h.pass(h.seconds(0, 3))
+	h.lead()
+}
+
+// turnsAround has an output made that is not there, and one that is, removed.
+func (h *history) turnsAround(i int) {
+	if h.snapshot()[i].wanted {
+		h.tellOf(i, "removed")
+		h.remove(i)
+		return
+	}
+	h.tellOf(i, "published")
+	h.publish(i)
+}
+
+// leaderIsOvertaken has it stand still between a look at S3 and the write, and the next one handle the next change meanwhile. It may
+// die when it has written.
+func (h *history) leaderIsOvertaken(i int) {
+	p := h.leader
+	if p.gate.isDead() || p.gate.stands() {
+		return
+	}
+	h.say("the leader stands still before its next write, and another takes over")
+	p.gate.pauseBefore("BatchWriteItem")
+	h.takeover = time.Now().Add(h.seconds(10, 16))
+	h.turnsAround(i)
+	h.pass(18 * time.Second)
+	h.turnsAround(i)
+	h.pass(h.seconds(3, 8))
+	dies := h.random.IntN(2) == 0
+	h.say("the one that stood still goes on, and dies: %v", dies)
+	if dies {
+		p.gate.killAt(1+h.random.IntN(6), true)
+	}
+	p.gate.continues()
+	if dies {
+		h.pass(updateVisibility + 5*time.Second) // its messages come again
+	}
 }
 
 // leaderStandsStill may happen just before it does something, and for long enough to be overtaken, which takes the lease ten seconds.

@@ -276,6 +276,7 @@ func (h *history) observe() {
 func (h *history) quiet() {
 	h.say("all faults end")
 	h.box.Faults().Clear()
+	h.set(func() { clear(h.tarry) })
 	for id := range h.faults {
 		h.faults[id] = time.Now()
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,12 +48,19 @@ type world struct {
 	stops     []func()
 
 	mu     sync.Mutex
-	random *rand.Rand // what the services leave to chance
-	loss   float64    // share of what is sent to Redis that has no answer, half of it no effect either
-	full   bool       // Redis refuses to grow
-	slow   float64    // share of the calls and answers that are on their way for up to two seconds
+	random *rand.Rand          // what the services leave to chance
+	loss   float64             // share of what is sent to Redis that has no answer, half of it no effect either
+	full   bool                // Redis refuses to grow
+	slow   float64             // share of the calls and answers that are on their way for up to two seconds
+	tarry  map[string]tarrying // by DynamoDB's operation, or S3's method
 	wrote  func(body []byte)
 	turned func(path string, began bool) // told when an object is about to be put or deleted, and afterwards
+}
+
+// tarrying is how long, at most, answers to the processes' calls are on their way; of a PUT it is the call itself.
+type tarrying struct {
+	most  time.Duration
+	until time.Time // those that are sent before
 }
 
 const worldConfiguration = `
@@ -74,7 +82,7 @@ func newWorld(t testing.TB, seed uint64, retention time.Duration) *world {
 	}
 	w := &world{
 		t: t, box: box, retention: retention, random: rand.New(rand.NewPCG(seed, 1)), slow: 1. / 200,
-		wrote: func([]byte) {}, turned: func(string, bool) {},
+		wrote: func([]byte) {}, turned: func(string, bool) {}, tarry: map[string]tarrying{},
 	}
 	w.background(box.Run)
 	w.clients, w.eyes = w.connect(nil), w.observer()
@@ -376,6 +384,17 @@ func (w *world) travel() {
 	time.Sleep(d)
 }
 
+// tarries is how long a call of now tarries.
+func (w *world) tarries(operation string) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.tarry[operation]
+	if !time.Now().Before(t.until) {
+		return 0
+	}
+	return time.Duration(w.random.Int64N(int64(t.most)))
+}
+
 type passage struct {
 	world *world
 	gate  *gate
@@ -402,10 +421,19 @@ func (p passage) RoundTrip(r *http.Request) (*http.Response, error) {
 			tell = func(began bool) { p.world.turned(r.URL.Path, began) }
 		}
 	}
+	var tarries time.Duration
+	if p.gate != nil {
+		tarries = p.world.tarries(cmp.Or(operation, r.Method))
+	}
 	p.world.travel()
+	if r.Method == http.MethodPut {
+		time.Sleep(tarries)
+		tarries = 0
+	}
 	tell(true)
 	response, err := p.world.box.Transport().RoundTrip(r)
 	tell(false)
+	time.Sleep(tarries)
 	p.world.travel()
 	if failed := p.gate.left(); failed != nil {
 		return nil, failed
