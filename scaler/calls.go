@@ -53,10 +53,8 @@ func (e *Engine) waiting(now time.Time) []waitingCall {
 		if !e.mayLaunch(p) {
 			continue
 		}
-		for _, r := range p.sorted() {
-			if !r.busy && r.stored && !r.dirty && r.Repeatable(now) {
-				waiting = append(waiting, waitingCall{p, r})
-			}
+		for _, r := range p.sorted(func(r *record) bool { return !r.busy && r.stored && !r.dirty && r.Repeatable(now) }) {
+			waiting = append(waiting, waitingCall{p, r})
 		}
 	}
 	return waiting

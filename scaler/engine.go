@@ -245,11 +245,13 @@ func (r *record) step(next func(Intent) (Intent, error)) error {
 	return nil
 }
 
-// sorted are the pool's intents, oldest first.
-func (p *pool) sorted() []*record {
-	records := make([]*record, 0, len(p.intents))
+// sorted are those of the pool's intents that are asked for, oldest first.
+func (p *pool) sorted(which func(r *record) bool) []*record {
+	var records []*record
 	for _, r := range p.intents {
-		records = append(records, r)
+		if which(r) {
+			records = append(records, r)
+		}
 	}
 	slices.SortFunc(records, func(a, b *record) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.number, b.number), cmp.Compare(a.ID, b.ID))

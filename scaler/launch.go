@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,8 +13,29 @@ import (
 	"spate/internal/awsclient"
 )
 
-// maxCalls is how many RunTask calls overlap.
-const maxCalls = 16
+// maxCalls is how many RunTask calls overlap: as many as are sent in two seconds and more, should answers take that long.
+const maxCalls = 32
+
+const (
+	// callsPerSecond is how many calls a ramp aims at: half of the 20 that Fargate allows. The smaller they are, the more of
+	// them show what the limit is, and the less one of them costs that is throttled or has no answer.
+	callsPerSecond = 10
+	// What so many calls would ask for at once, as at the beginning of a ramp, is asked for by as few as possible.
+	callsAtOnce = 5
+)
+
+// callSize is how many tasks a call has when so many may be launched a second.
+func callSize(perSecond float64) int {
+	return max(1, min(maxTasksPerCall, int(math.Ceil(perSecond/callsPerSecond-dust))))
+}
+
+// inCalls is how many tasks the calls have that ask for so many at once, when they usually have call.
+func inCalls(tasks, call int) int {
+	if tasks < callsAtOnce*call {
+		return call
+	}
+	return maxTasksPerCall
+}
 
 // outcome reads an answer of RunTask.
 func outcome(out *ecs.RunTaskOutput, err error) Outcome {

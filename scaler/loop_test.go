@@ -190,8 +190,8 @@ func TestThreeThousandWorkersAreAcceptedAsFastAsTheAccountAllows(t *testing.T) {
 				}
 				s.until("all settled", 2*time.Minute, s.settled)
 				s.until("all running", 2*time.Minute, func() bool { return s.journal.status("rollup").Running == workers })
-				if calls := s.ecs.called("RunTask"); calls > workers/10*11/10 {
-					t.Errorf("%d calls for %d workers", calls, workers)
+				if calls := s.ecs.called("RunTask"); calls > 20+int(callsPerSecond*1.1*took.Seconds()) {
+					t.Errorf("%d calls for %d workers in %s", calls, workers, took)
 				}
 				looks := s.ecs.called("ListTasks") + s.ecs.called("DescribeTasks")
 				if perSecond := float64(looks) / (took + time.Minute).Seconds(); perSecond > 10 {
@@ -462,8 +462,8 @@ func TestAnAccountThatGrantsLessThanDocumentedIsNotHammered(t *testing.T) {
 		if took > 50*time.Second { // 36 s at the very best
 			t.Errorf("took %s", took)
 		}
-		if calls := s.ecs.called("RunTask"); calls > 100 {
-			t.Errorf("%d calls, of which 20 were needed", calls)
+		if calls := s.ecs.called("RunTask"); calls > 150 { // some of two tasks, then of one
+			t.Errorf("%d calls for 200 workers", calls)
 		}
 		_ = s.stop()
 	})
@@ -559,7 +559,7 @@ func TestTheNextLeaderKnowsTheRateThatWasLearnt(t *testing.T) {
 		before := s.ecs.called("RunTask")
 		s.start()
 		s.until("300 workers", 5*time.Minute, func() bool { return s.ecs.launched() >= 300 })
-		if calls := s.ecs.called("RunTask") - before; calls > 10+10 {
+		if calls := s.ecs.called("RunTask") - before; calls > 100+5 { // of one task each at this rate
 			t.Errorf("%d calls launched 100 tasks", calls)
 		}
 		if err := s.stop(); err != nil {

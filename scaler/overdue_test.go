@@ -52,7 +52,7 @@ func TestAProbeWithoutAnAnswerDoesNotEndProbing(t *testing.T) {
 	pool := newStage(t, 0).pool
 	e := idleEngine(t, h, pool)
 	p, pace := e.pools[0], e.paces["FARGATE"]
-	if err := p.decided(planNow, Decision{Pool: pool.Name, Launch: []Launch{{Provider: "FARGATE", Count: 10}}}); err != nil {
+	if err := p.decided(planNow, Decision{Pool: pool.Name, Launch: []Launch{{Provider: "FARGATE", Count: 10}}}, 10); err != nil {
 		t.Fatal(err)
 	}
 	pace.tokens, pace.wanted, pace.probe.calls = 0, 3000, probeEvery

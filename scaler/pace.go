@@ -9,12 +9,11 @@ import (
 // starts with the documented rate, or the one learnt before, and follows what AWS grants. It is not safe for concurrent
 // use; a time before an earlier one counts as that one.
 //
-// ECS says of its own bucket only whether a call was within it. A call that is throttled although the tokens for it
-// were there, and again when it is repeated a moment later, shows that the bucket is empty; what was accepted between
-// two such times is what it got (see [shortages]), and the rate is lowered to that. Throttling that passes with the
-// repetition was chance and changes nothing. A rate that is too low only shows when more is asked for: a probe is one
-// call beyond the tokens. One that is accepted is followed by others while the rate grows; one that is throttled ends
-// that, and the next comes later.
+// ECS says of its own bucket only whether a call was within it. When less and less is accepted of what there are tokens
+// for (see [struggle]), the bucket is empty; what was accepted since an earlier time is what it got (see [shortages]), and
+// the rate is lowered to that. What no rate explains was chance (see [events]) and changes nothing. A rate that is too low
+// only shows when more is asked for: a probe is one call beyond the tokens. One that is accepted is followed by others while
+// the rate grows; one that is throttled ends that, and the next comes later.
 type Pace struct {
 	burst  float64
 	rate   float64 // tasks a second
@@ -22,32 +21,38 @@ type Pace struct {
 	at     time.Time // when tokens was true
 
 	wanted, unanswered int // tasks, when room was last asked for
+	call               int // tasks that a call has then, but for the burst
 	tally
 	shortages shortages
 
 	refused   refusals
-	chance    float64   // throttled calls that were chance; fades with each accepted one
-	repeated  int       // share of calls that were throttled before they were accepted, of the last few
+	struggle  struggle
+	events    events
+	chance    float64   // that calls are throttled by, while it is stormFrom at least; fades with each accepted one
+	calm      float64   // the rate before the events
 	emptiedAt time.Time // when tokens were last given up
+	sureAt    time.Time // when a struggle last showed that the bucket was empty
 	takenAt   time.Time // when tokens were last taken
 	before    float64   // the highest rate that was ever lowered
 
-	probe probing
+	ramp   int       // accepted calls since the bucket was last full
+	rampAt time.Time // when it was
+	probe  probing
 }
 
 // tally is a number of tasks so far.
 type tally struct {
 	accepted float64
 	asked    float64 // accepted or under way
+	given    float64 // tokens that were given up, half of them
 }
 
 // refusals are the throttled calls since the last accepted one, probes aside.
 type refusals struct {
 	calls       int
-	first, last time.Time
+	last        time.Time
 	pausedUntil time.Time
 	trialUntil  time.Time // the next call is under way; its answer is not awaited for longer
-	shortage    bool      // they were taken for one
 }
 
 // probing is where probes stand.
@@ -72,14 +77,14 @@ type Learnt struct {
 	At        time.Time `dynamodbav:"at"`         // of the last launch by then
 }
 
-// Calls are of ten tasks, except for the last ones of a ramp.
 const (
-	// A probe comes once in so many accepted calls, so that fewer than one in a hundred is throttled out of curiosity,
-	// and only if as many are still to be made. The first one comes early, when it is worth most.
-	probeEvery = 100
+	// A probe comes once in so many accepted calls, so that fewer than one in a hundred is throttled out of curiosity: in half
+	// as many at the beginning of a ramp, when there is most to be gained, and ever less often towards its end. The first one
+	// comes early: an account that has more than is known shows it at once.
+	probeEvery = 150
 	probeEarly = 15
 	// After the rate has fallen probes come sooner; each that fails doubles the calls until the next.
-	probeSoon = 8
+	probeSoon = 40
 	// After the rate has grown there is more to be found.
 	probeAtOnce = 2
 	// A probe leaves so long after the call before it, or half the time until the next one, that it cannot overtake it, and
@@ -91,21 +96,18 @@ const (
 	// calls to be accepted would take minutes then, so that probes come by time.
 	crawling      = 1.5
 	probeCrawling = 15 * time.Second
-	// While the rate grows, each accepted probe raises it, and the next follows after a moment.
-	growEvery   = 500 * time.Millisecond
-	growBy      = 1.25
-	growInStorm = 1.05
+	// After an accepted probe the next follows in a moment: a little longer, and with the rate growing by more, once it is sure
+	// that the limit is higher.
+	growSoon  = 50 * time.Millisecond
+	growEvery = 150 * time.Millisecond
+	growFirst = 1.25
+	growMost  = 1.7
 
-	// repeatSoon is how soon a throttled call is repeated, to see whether that was chance; it grows with each.
+	// repeatSoon is how soon a throttled call is repeated, if its tokens do not take longer; it grows with each.
 	repeatSoon = 150 * time.Millisecond
+	repeatMost = 4
 	// trialMost is how long the answer to a repeated call is waited for before another one is made.
 	trialMost = 2 * time.Second
-	// chanceFades is what an accepted call leaves of the memory of chance, and chanceMost is as much as is remembered.
-	chanceFades = 0.95
-	chanceMost  = 4
-	// repeatedMost is how many calls may have to be repeated before that is no chance any more.
-	repeatedMost = 3
-
 	// hurry is how much faster one call may be than another.
 	hurry = 150 * time.Millisecond
 
@@ -119,8 +121,8 @@ const (
 // been launches a moment ago.
 func NewPace(now time.Time, rate Rate, learnt Learnt) *Pace {
 	p := &Pace{
-		burst: float64(rate.Burst), rate: rate.PerSecond, at: now,
-		probe: probing{calls: probeEvery - probeEarly, wait: probeEvery},
+		burst: float64(rate.Burst), rate: rate.PerSecond, at: now, call: maxTasksPerCall,
+		probe: probing{wait: probeEarly},
 	}
 	if learnt.PerSecond > 0 {
 		p.rate = max(slowest, learnt.PerSecond)
@@ -134,23 +136,23 @@ func NewPace(now time.Time, rate Rate, learnt Learnt) *Pace {
 		p.tokens = min(p.full(), ago.Seconds()*p.rate)
 	}
 	if ago < learntHolds {
-		p.probe.calls = 0
+		p.probe.wait = probeEvery
 	}
 	return p
 }
 
 // Rate is the limit as it is believed to be.
-func (p *Pace) Rate() Rate { return Rate{Burst: int(p.burst), PerSecond: p.rate} }
+func (p *Pace) Rate() Rate { return Rate{Burst: int(p.burst), PerSecond: p.believed()} }
 
 // Room is for how many tasks requests may be made now, a probe's among them, when so many are wanted in all, and calls for
 // so many have waited long for an answer: as long as it is not known whether they have used their tokens, nothing is
 // probed.
-func (p *Pace) Room(now time.Time, wanted, unanswered int) int {
+func (p *Pace) Room(now time.Time, wanted, unanswered, call int) int {
 	p.refill(now)
-	p.wanted, p.unanswered = wanted, unanswered
+	p.wanted, p.unanswered, p.call = wanted, unanswered, call
 	n := int(math.Floor(p.tokens + tokenDust))
 	if p.probeDue(now) {
-		n += maxTasksPerCall
+		n += p.call
 	}
 	return max(0, n)
 }
@@ -158,7 +160,7 @@ func (p *Pace) Room(now time.Time, wanted, unanswered int) int {
 // Ready reports whether a call of n tasks may be made now.
 func (p *Pace) Ready(now time.Time, n int) bool {
 	p.refill(now)
-	if p.refused.calls > 0 && (now.Before(p.refused.pausedUntil) || now.Before(p.refused.trialUntil)) {
+	if now.Before(p.refused.pausedUntil) || now.Before(p.refused.trialUntil) {
 		return false // one at a time, to see what becomes of it
 	}
 	return p.has(n) || (p.probeDue(now) && !now.Before(p.probeFrom()))
@@ -184,6 +186,9 @@ func (p *Pace) Take(now time.Time, n int) (probe bool) {
 	p.refill(now)
 	p.asked += float64(n)
 	p.takenAt = now
+	if p.struggle.calls > 0 {
+		p.refused.pausedUntil = now.Add(p.spread(n))
+	}
 	if p.refused.calls > 0 {
 		p.refused.trialUntil = now.Add(trialMost)
 	}
@@ -200,22 +205,19 @@ func (p *Pace) Accepted(now, sent time.Time, n int, probe bool) {
 	p.refill(now)
 	p.accepted += float64(n)
 	p.probe.calls++
+	p.ramp++
+	p.note(sent, n, true)
 	if !probe && p.refused.calls > 0 && sent.Before(p.refused.last) {
 		return // before the last throttled answer came: it says nothing of what came after
 	}
-	if p.refused.calls > 0 && !p.refused.shortage {
-		p.chance = min(chanceMost, p.chance+1)
-	}
 	p.chance *= chanceFades
-	switch {
-	case probe:
-		p.grow(now)
-	case p.refused.calls > 0:
-		p.repeated++
-	default:
-		p.repeated = 0
+	if probe {
+		p.grow(now, sent)
 	}
-	p.refused = refusals{}
+	if p.struggle.isOver(sent, p.rate, p.tally, n) {
+		p.struggle = struggle{}
+	}
+	p.refused = refusals{pausedUntil: p.refused.pausedUntil}
 }
 
 // Returned says that a call of n tasks used no tokens, for a reason that is none of the limit's.
@@ -233,6 +235,7 @@ func (p *Pace) Returned(now time.Time, n int, probe bool) {
 func (p *Pace) Throttled(now, sent time.Time, n int, probe bool) {
 	p.refill(now)
 	p.asked -= float64(n)
+	p.shortages.forgo(sent, n)
 	r := &p.refused
 	switch {
 	case probe:
@@ -242,43 +245,23 @@ func (p *Pace) Throttled(now, sent time.Time, n int, probe bool) {
 		if !sent.Before(p.emptiedAt) {
 			p.refund(n)
 		}
+		p.note(sent, n, false)
 		return
-	case r.calls == 0:
-		r.first = now
+	case sent.Before(p.emptiedAt):
+		r.pausedUntil = later(r.pausedUntil, now.Add(repeatSoon))
+		return
 	}
 	r.last, r.trialUntil = now, time.Time{}
 	r.calls++
-	stuck := p.repeated >= repeatedMost
-	if r.calls <= p.patience() && !stuck {
-		p.refund(n)
-		pause := repeatSoon * time.Duration(r.calls)
-		r.pausedUntil = now.Add(pause)
-		if p.chance < 1 { // perhaps the tokens were only a moment early: so are all that follow
-			p.tokens -= p.rate * pause.Seconds()
-		}
+	p.refund(n)
+	r.pausedUntil = now.Add(max(repeatSoon, p.takes(n)) * time.Duration(min(r.calls, repeatMost)))
+	if p.probe.grown > 0 && !p.storm() {
+		p.endGrowth(now, n)
+		p.empty(now)
+		p.probeLater()
 		return
 	}
-	r.shortage, r.pausedUntil = true, time.Time{}
-	p.repeated, p.emptiedAt = 0, now
-	p.tokens = min(p.tokens, 0)
-	if p.probe.grown > 0 {
-		p.endGrowth(now)
-		p.probeLater()
-	} else {
-		p.lower(now, n, stuck)
-		if p.probe.wait > probeSoon {
-			p.probe.calls, p.probe.wait = 0, probeSoon
-		}
-	}
-	p.shortages = append(p.shortages, shortage{now, p.tally})
-}
-
-// patience is how many throttled calls in a row may be chance.
-func (p *Pace) patience() int {
-	if p.chance < 1 && p.probe.grown > 0 {
-		return 0
-	}
-	return 1 + min(2, int(p.chance))
+	p.struggles(now, sent, n)
 }
 
 func (p *Pace) has(n int) bool { return p.tokens+tokenDust >= float64(n) }
@@ -287,6 +270,11 @@ func (p *Pace) has(n int) bool { return p.tokens+tokenDust >= float64(n) }
 // the one before it: else a call that hurries would come before its tokens.
 func (p *Pace) full() float64 { return max(p.burst/2, p.burst-p.rate*hurry.Seconds()) }
 
+// takes is how long the tokens of a call of n tasks take.
+func (p *Pace) takes(n int) time.Duration {
+	return time.Duration(float64(n) / p.rate * float64(time.Second))
+}
+
 func (p *Pace) refund(n int) { p.tokens = min(p.full(), p.tokens+float64(n)) }
 
 func (p *Pace) refill(now time.Time) {
@@ -294,8 +282,9 @@ func (p *Pace) refill(now time.Time) {
 		p.tokens = min(p.full(), p.tokens+now.Sub(p.at).Seconds()*p.rate)
 		p.at = now
 	}
-	if p.refused.calls == 0 && p.chance < 1 && p.tokens > 2*maxTasksPerCall+p.rate {
+	if p.refused.calls == 0 && !p.storm() && p.tokens > 2*float64(p.call)+p.rate {
+		p.ramp, p.rampAt = 0, p.at
 		p.shortages = nil // nobody wants the tokens: from now on less is accepted than would be
 	}
-	p.shortages = p.shortages.since(p.at)
+	p.shortages = p.shortages.since(p.at.Add(-shortagesKept))
 }

@@ -8,7 +8,7 @@ import (
 
 // pacer is a design of pacing: [Pace], or what it is compared with.
 type pacer interface {
-	Room(now time.Time, wanted, unanswered int) int
+	Room(now time.Time, wanted, unanswered, call int) int
 	Ready(now time.Time, n int) bool
 	Take(now time.Time, n int) (probe bool)
 	Accepted(now, sent time.Time, n int, probe bool)
@@ -117,12 +117,13 @@ func (a *pacedAccount) launch(p pacer, start time.Time, tasks int) ramp {
 					unanswered += q.n
 				}
 			}
-			room := p.Room(now, tasks-asked, unanswered)
+			call := callSize(p.Rate().PerSecond)
+			room := p.Room(now, tasks-asked, unanswered, call)
 			for _, q := range waiting {
 				room -= q.n
 			}
 			for room > 0 && asked < tasks {
-				n := min(10, tasks-asked)
+				n := min(inCalls(room, call), tasks-asked)
 				if n > room {
 					break
 				}

@@ -24,15 +24,15 @@ type paceScenario struct {
 func paceScenarios() []paceScenario {
 	return []paceScenario{
 		{"100, then 20/s: as documented", pacedAccount{rate: 20}, 1.01, 0.01, 0, 1.01},
-		{"5/s", pacedAccount{rate: 5}, 1.02, 0.15, 10 * time.Second, 1.02},
-		{"10/s", pacedAccount{rate: 10}, 1.02, 0.15, 30 * time.Second, 1.02},
-		{"100/s", pacedAccount{rate: 100}, 1.2, 0.04, time.Minute, 1.02},
-		{"20/s, after 30 s 5/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 5}, 1.02, 0.15, 12 * time.Second, 1.02},
-		{"100/s, after 10 s 20/s", pacedAccount{rate: 100, change: 10 * time.Second, then: 20}, 1.25, 0.25, 40 * time.Second, 1.02},
-		{"5/s, after 60 s 20/s", pacedAccount{rate: 5, change: time.Minute, then: 20}, 1.3, 0.1, 2 * time.Minute, 1.02},
-		{"20/s, after 30 s 100/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 100}, 1.5, 0.04, time.Minute, 1.02},
-		{"20/s, 30 % throttled by chance", pacedAccount{rate: 20, random: 0.3}, 1.25, 0.5, 0, 1.25},
-		{"20/s, 5 % without an answer", pacedAccount{rate: 20, timeout: 0.05}, 1.1, 0.01, 0, 1.1},
+		{"5/s", pacedAccount{rate: 5}, 1.02, 0.02, 10 * time.Second, 1.02},
+		{"10/s", pacedAccount{rate: 10}, 1.02, 0.02, 10 * time.Second, 1.02},
+		{"100/s", pacedAccount{rate: 100}, 1.1, 0.04, 10 * time.Second, 1.03},
+		{"20/s, after 30 s 5/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 5}, 1.02, 0.02, 5 * time.Second, 1.02},
+		{"100/s, after 10 s 20/s", pacedAccount{rate: 100, change: 10 * time.Second, then: 20}, 1.2, 0.06, 20 * time.Second, 1.02},
+		{"5/s, after 60 s 20/s", pacedAccount{rate: 5, change: time.Minute, then: 20}, 1.1, 0.03, 30 * time.Second, 1.02},
+		{"20/s, after 30 s 100/s", pacedAccount{rate: 20, change: 30 * time.Second, then: 100}, 1.2, 0.04, 20 * time.Second, 1.03},
+		{"20/s, 30 % throttled by chance", pacedAccount{rate: 20, random: 0.3}, 1.3, 0.45, 0, 1.3},
+		{"20/s, 5 % without an answer", pacedAccount{rate: 20, timeout: 0.05}, 1.13, 0.01, 0, 1.13},
 	}
 }
 
@@ -42,7 +42,7 @@ func (s paceScenario) nights(ramps int, design func(learnt Learnt) pacer) (first
 		a := s.account
 		a.tokens, a.dice = pacedBurst, rand.New(rand.NewPCG(uint64(seed), 1))
 		if a.change > 0 {
-			a.change += time.Duration(seed) * 170 * time.Millisecond // at another moment between two calls
+			a.change += time.Duration(seed) * 1700 * time.Millisecond // at another moment between two probes
 		}
 		one := a.launch(design(Learnt{}), planNow, 3000)
 		if a.change > 0 {
@@ -122,7 +122,7 @@ func newHalving(now time.Time, rate Rate, learnt Learnt) *halving {
 
 func (h *halving) Rate() Rate { return h.bucket.rate }
 
-func (h *halving) Room(now time.Time, _, _ int) int { return h.bucket.Available(now) }
+func (h *halving) Room(now time.Time, _, _, _ int) int { return h.bucket.Available(now) }
 
 func (h *halving) Ready(now time.Time, n int) bool {
 	return h.bucket.Available(now) >= n && !now.Before(h.due)
@@ -172,7 +172,7 @@ func TestASlowTrickleOfLaunchesIsNeverProbed(t *testing.T) {
 	p := NewPace(now, launchRate(), Learnt{})
 	for range 5000 {
 		now = now.Add(time.Second)
-		if room := p.Room(now, 20, 0); room > 100 {
+		if room := p.Room(now, 20, 0, 10); room > 100 {
 			t.Fatalf("room for %d", room)
 		}
 		if !p.Ready(now, 10) || p.Take(now, 10) {
@@ -195,7 +195,7 @@ func TestARememberedRateCountsAndTheBucketIsFullOnlyAfterAWhile(t *testing.T) {
 		{"by a clock that is ahead", Learnt{PerSecond: 5, At: planNow.Add(time.Minute)}, 0, 5},
 	} {
 		p := NewPace(planNow, launchRate(), tc.learnt)
-		if room, rate := p.Room(planNow, 10, 0), p.Rate().PerSecond; room != tc.room || rate != tc.rate {
+		if room, rate := p.Room(planNow, 10, 0, 10), p.Rate().PerSecond; room != tc.room || rate != tc.rate {
 			t.Errorf("%s: room for %d at %v/s", tc.name, room, rate)
 		}
 	}
@@ -209,12 +209,12 @@ func TestAThrottledCallLosesNoTokensWhenTheNextOneIsAccepted(t *testing.T) {
 		t.Error("repeated at once")
 	}
 	wait := p.Until(planNow, 10)
-	if wait <= 0 || wait > 200*time.Millisecond || !p.Ready(planNow.Add(wait), 10) {
+	if wait <= 0 || wait > time.Second || !p.Ready(planNow.Add(wait), 10) {
 		t.Errorf("repeated after %s", wait)
 	}
 	p.Take(planNow.Add(wait), 10)
 	p.Accepted(planNow.Add(wait), planNow.Add(wait), 10, false)
-	if room := p.Room(planNow.Add(wait), 10, 0); room != 87 {
+	if room := p.Room(planNow.Add(wait), 10, 0, 10); room != 87 {
 		t.Errorf("room for %d", room)
 	}
 	if rate := p.Rate().PerSecond; rate != 20 {
@@ -236,7 +236,7 @@ func TestAPaceIsReadyWhenItSays(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "later")))
 			n := rapid.IntRange(1, maxTasksPerCall).Draw(t, "tasks")
-			room := p.Room(now, rapid.IntRange(0, 3000).Draw(t, "wanted"), rapid.IntRange(0, 1).Draw(t, "unanswered"))
+			room := p.Room(now, rapid.IntRange(0, 3000).Draw(t, "wanted"), rapid.IntRange(0, 1).Draw(t, "unanswered"), n)
 			if room < 0 || room > launchRate().Burst+maxTasksPerCall {
 				t.Fatalf("room for %d", room)
 			}
@@ -289,7 +289,7 @@ func TestARateThatFellWhileNothingWasAcceptedComesBackWithinAMinute(t *testing.T
 				}
 			}
 			out := at >= from && at < from+outage // others use the limit up
-			for p.Room(now, 3000, 0); p.Ready(now, maxTasksPerCall); {
+			for p.Room(now, 3000, 0, 10); p.Ready(now, maxTasksPerCall); {
 				probe := p.Take(now, maxTasksPerCall)
 				flying = append(flying, call{at, probe, !out && a.run(at, maxTasksPerCall)})
 				if out {
@@ -303,5 +303,41 @@ func TestARateThatFellWhileNothingWasAcceptedComesBackWithinAMinute(t *testing.T
 		if most := 20 + int(outage.Seconds()/8); calls > most {
 			t.Errorf("%d calls while nothing was accepted for %s, want at most %d", calls, outage, most)
 		}
+	}
+}
+
+func TestCallsAreSmallWhereTheLimitIsLow(t *testing.T) {
+	for _, tc := range []struct {
+		perSecond float64
+		call      int
+	}{{1, 1}, {5, 1}, {10, 1}, {10.1, 2}, {20, 2}, {40, 4}, {95, 10}, {500, 10}} {
+		if call := callSize(tc.perSecond); call != tc.call {
+			t.Errorf("%v a second: calls of %d, want %d", tc.perSecond, call, tc.call)
+		}
+	}
+	if n := inCalls(97, 2); n != maxTasksPerCall {
+		t.Errorf("a full bucket is asked for by calls of %d", n)
+	}
+	if n := inCalls(3, 2); n != 2 {
+		t.Errorf("three tasks are asked for by calls of %d", n)
+	}
+}
+
+func TestOnlyThrottlingThatNoRateExplainsIsChance(t *testing.T) {
+	at := func(ms int, accepted bool) event {
+		return event{planNow.Add(time.Duration(ms) * time.Millisecond), 2, accepted}
+	}
+	slow := events{ // four tasks a second
+		at(0, false), at(300, true), at(600, false), at(900, true), at(1200, false), at(1500, true), at(1700, false), at(2000, true),
+	}
+	if slow.contradict() {
+		t.Error("a slow account passes for chance")
+	}
+	chance := events{at(0, false), at(300, false)}
+	for ms := 600; ms <= 2000; ms += 100 {
+		chance = append(chance, at(ms, true))
+	}
+	if !chance.contradict() {
+		t.Error("a rate is believed that allows nothing in a third of a second, and then twenty a second")
 	}
 }

@@ -10,8 +10,10 @@ func (p *Pace) probeDue(now time.Time) bool {
 	if p.probeTimed() {
 		return !now.Before(p.probe.next)
 	}
-	return (p.probe.calls >= p.probe.wait && p.wanted >= p.probe.wait*maxTasksPerCall) ||
-		(p.chance >= 2 && now.Sub(p.probe.at) > p.stormPause()) ||
+	left := p.wanted / p.call
+	wait := min(p.probe.wait, probeEvery*(p.ramp+left)/max(1, 2*left))
+	return (p.probe.calls >= wait && left >= max(wait, probeEvery/2)) ||
+		(p.storm() && now.Sub(p.probe.at) > p.stormPause()) ||
 		(p.rate < crawling && now.Sub(later(p.probe.at, p.emptiedAt)) > probeCrawling)
 }
 
@@ -26,7 +28,7 @@ func (p *Pace) stormPause() time.Duration {
 
 // probeFrom is when a probe that is due may leave.
 func (p *Pace) probeFrom() time.Time {
-	from := p.takenAt.Add(min(probeApart, time.Duration(maxTasksPerCall/2/p.rate*float64(time.Second))))
+	from := p.takenAt.Add(min(probeApart, time.Duration(float64(p.call)/2/p.rate*float64(time.Second))))
 	if p.probeTimed() {
 		from = later(from, p.probe.next)
 	}
@@ -38,30 +40,83 @@ func (p *Pace) probeTimed() bool {
 	return !p.probe.underWay && p.refused.calls == 0 && p.unanswered == 0 && (p.probe.grown > 0 || p.probe.missed > 0)
 }
 
-// grow takes over that a probe was accepted: the bucket has more than the tokens say. The first one may only show that the
-// rate was a little low; those right after it raise it.
-func (p *Pace) grow(now time.Time) {
+// grow takes over that a probe, sent at a time, was accepted: the bucket has more than the tokens say. The first ones may only
+// show that the rate was a little low.
+func (p *Pace) grow(now, sent time.Time) {
 	p.probe.underWay, p.probe.missed, p.probe.at = false, 0, now
-	p.probe.next = now.Add(growEvery)
-	p.tokens = min(p.tokens, 0)
+	if sent.Before(p.emptiedAt) {
+		return
+	}
 	p.probe.grown++
+	p.probe.next = now.Add(growSoon)
 	switch {
 	case p.probe.grown == 1:
 		p.probe.from, p.probe.rate = shortage{now, p.tally}, p.rate
-	case p.chance >= 1 && p.rate >= p.before:
-		p.rate *= growInStorm
-	case p.chance >= 1:
-		p.rate = min(p.before, growBy*p.rate)
+		if p.probe.wait < probeEvery {
+			p.probe.calls = 0
+		}
+	case p.storm():
+		p.rate = max(p.rate, min(p.before, growFirst*p.rate))
+	case p.isRaised(now, p.call):
+		p.probe.next = now.Add(growEvery)
+		p.rate *= growMost
 	default:
-		p.rate *= growBy
+		p.rate = growFirst * p.probe.rate
 	}
+}
+
+// believed is the rate as far as it is sure while it grows.
+func (p *Pace) believed() float64 {
+	switch {
+	case p.probe.grown == 0:
+		return p.rate
+	case !p.isRaised(p.at, p.call):
+		return p.probe.rate
+	default:
+		return max(p.probe.rate, min(p.rate, 1.5*p.raisedTo(p.at)))
+	}
+}
+
+const (
+	// A rate is at most so much too low, as a share, while nothing was raised; and that has been gathering in the bucket for
+	// so long at most, in seconds.
+	gathers    = 0.03
+	gathersFor = 30
+	// unnoticedSoon is how long, in seconds, after the bucket was empty a growth begins from what is known.
+	unnoticedSoon = 4
+)
+
+// isRaised reports whether more was accepted in a growth than a rate that is a little low has left in the bucket, when calls
+// are of n tasks.
+func (p *Pace) isRaised(now time.Time, n int) bool {
+	gathering := float64(gathersFor)
+	if n := len(p.shortages); n > 0 {
+		gathering = min(gathering, now.Sub(p.shortages[n-1].at).Seconds())
+	}
+	more := p.accepted - p.probe.from.accepted - p.probe.rate*now.Sub(p.probe.from.at).Seconds()
+	return more > 2*float64(n)+p.probe.rate*(hurry.Seconds()+gathers*gathering)
+}
+
+// raisedTo is the rate by what was accepted while it grew, if the limit was raised halfway between the last time at which
+// the bucket was empty and the beginning of the growth.
+func (p *Pace) raisedTo(now time.Time) float64 {
+	empty := shortage{at: p.rampAt}
+	if n := len(p.shortages); n > 0 {
+		empty = p.shortages[n-1]
+	}
+	unnoticed := p.probe.from.at.Sub(empty.at).Seconds()
+	if unnoticed < unnoticedSoon && len(p.shortages) > 0 {
+		return empty.granted(now, p.tally, 0)
+	}
+	unnoticed = min(gathersFor, unnoticed) / 2
+	return (p.accepted - p.probe.from.accepted + p.probe.rate*unnoticed) / (now.Sub(p.probe.from.at).Seconds() + unnoticed)
 }
 
 // probeThrottled takes over that a probe of n tasks was throttled: the bucket is empty, unless that was chance.
 func (p *Pace) probeThrottled(now time.Time, n int) {
 	p.probe.underWay, p.probe.calls, p.probe.at = false, 0, now
 	p.probe.missed++
-	if p.probe.missed <= min(2, int(p.chance)) {
+	if p.probe.missed <= p.patience() {
 		p.probe.next = now.Add(repeatSoon)
 		return
 	}
@@ -70,26 +125,33 @@ func (p *Pace) probeThrottled(now time.Time, n int) {
 	if p.probe.grown > 0 || p.refused.calls == 0 {
 		p.probeLater()
 	}
-	p.endGrowth(now)
+	p.endGrowth(now, n)
+	if p.storm() {
+		return
+	}
 	p.lower(now, n, false)
 	p.shortages = append(p.shortages, shortage{now, p.tally})
 }
 
 // probeLater doubles the calls until the next probe.
 func (p *Pace) probeLater() {
-	p.probe.calls, p.probe.wait = 0, min(probeEvery, 2*p.probe.wait)
+	p.probe.calls, p.probe.wait = 0, min(2*probeEvery, 2*p.probe.wait)
 }
 
-// endGrowth keeps of a growth what is proven: the bucket is empty now, and what was accepted until then it got, but for
-// what it held at the beginning.
-func (p *Pace) endGrowth(now time.Time) {
+// endGrowth keeps of a growth what is proven: the bucket is empty now, by a throttled call of n tasks, and what was accepted
+// until then it got, but for what it held at the beginning.
+func (p *Pace) endGrowth(now time.Time, n int) {
 	if p.probe.grown == 0 {
 		return
 	}
-	p.probe.grown = 0
 	before := p.probe.rate
-	proven := max(before, min(max(p.rate, growBy*before), p.shortages.atLeast(now, p.tally, before)))
+	proven := max(before, min(max(p.rate, growFirst*before), p.shortages.atLeast(now, p.tally, before, float64(n))))
 	proven = max(proven, min(p.rate, p.probe.from.granted(now, p.tally, -p.burst)))
+	if p.isRaised(now, n) {
+		proven = max(proven, min(p.rate, p.raisedTo(now)))
+	}
+	p.probe.grown = 0
+	p.events = nil
 	p.rate = proven
 	if proven > growOver*before {
 		p.probe.wait = probeAtOnce
@@ -99,3 +161,6 @@ func (p *Pace) endGrowth(now time.Time) {
 
 // growOver is how much more a rate is when the limit has been raised, and was not only a little higher than believed.
 const growOver = 1.05
+
+// patience is how many probes in a row may be throttled by chance.
+func (p *Pace) patience() int { return min(2, int(p.chance/2)) }

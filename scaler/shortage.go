@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -17,45 +18,46 @@ type shortages []shortage
 
 const (
 	shortagesKept = 128 * time.Second
-	// Two shortages tell a rate when so many calls would have been made between them; when several calls in a row were
-	// throttled fewer do, at the price of a larger error.
-	tellingCalls     = 16
-	tellingCallsSoon = 4
-	tellingCallsUp   = 8
-	// slack is the part of a call by which a rate may be too high, and slackSoon that of fewer calls.
-	slack, slackSoon = 0.25, 0.5
+	// Two shortages tell a rate when so many calls would have been made between them; fewer do when it is sure that the bucket
+	// is empty, or was a moment ago.
+	tellingCalls        = 24
+	tellingCallsSoon    = 4
+	tellingCallsFreshly = 6
+	tellingCallsUp      = 8
+	freshly             = 5 * time.Second
+	// slackSoon is the part of a call by which a rate may be too high.
+	slackSoon = 0.5
 	// A lowered rate stays a little below what is proven, as a rate that is too low wastes nothing: what it leaves in
 	// the bucket a probe finds. The same is true of one that is raised.
 	below, belowUp = 0.97, 0.99
 	// Calls that were throttled by chance prove little, so that one step lowers the rate by no more than this.
 	stepInStorm = 0.85
-	stepMost    = 0.5
 	// slowest is the least rate that is believed, in tasks a second: a call each ten seconds harms nobody, and shows soon that
 	// launches are accepted again.
 	slowest = 1
 )
 
-// lower takes the rate down to what a shortage at now, by a throttled call of n tasks, proves. Calls that had to be
-// repeated too often prove more than chance would.
-func (p *Pace) lower(now time.Time, n int, stuck bool) {
-	storm := p.chance >= 1
-	step, calls, spare := stepMost, float64(tellingCalls), slack
+// lower takes the rate down to what a shortage at now, by a throttled call of n tasks, proves. It is sure when it was shown by
+// a struggle, and else by this call alone, which may have been throttled by chance.
+func (p *Pace) lower(now time.Time, n int, sure bool) {
+	calls, spare, given := float64(tellingCalls), 1.0, 1.0
 	switch {
-	case storm:
-		step = stepInStorm
-	case p.refused.calls > 1:
-		calls, spare = tellingCallsSoon, slackSoon
+	case sure:
+		calls, spare, given = tellingCallsSoon, slackSoon, 0
+	case now.Sub(p.sureAt) < freshly:
+		calls = tellingCallsFreshly
 	}
 	proven := p.rate
-	if series := now.Sub(p.refused.first).Seconds(); p.refused.shortage && series > 0 {
-		proven = max(step*p.rate, min(proven, float64(n)/series)) // all that the bucket got since then is not n tasks
+	marks := p.shortages
+	if p.struggle.calls > 0 {
+		marks = append(slices.Clone(marks), p.struggle.from)
 	}
-	for _, s := range p.shortages {
+	for _, s := range marks {
 		if since := now.Sub(s.at).Seconds(); since*p.rate >= calls*float64(n) {
-			proven = min(proven, (p.asked-s.accepted+spare*float64(n))/since)
+			proven = min(proven, (p.asked-s.accepted+given*(p.given-s.given)+spare*float64(n))/since)
 		}
 	}
-	if storm && !stuck {
+	if p.storm() {
 		proven = max(stepInStorm*p.rate, proven)
 	}
 	if proven < belowUp*p.rate {
@@ -66,11 +68,11 @@ func (p *Pace) lower(now time.Time, n int, stuck bool) {
 
 // atLeast is the rate at which tasks were accepted from any shortage until one at now, when it was believed to be rate; 0
 // when they are too young to tell.
-func (s shortages) atLeast(now time.Time, total tally, rate float64) float64 {
+func (s shortages) atLeast(now time.Time, total tally, rate, call float64) float64 {
 	least := 0.0
 	for _, one := range s {
-		if now.Sub(one.at).Seconds()*rate >= tellingCallsUp*maxTasksPerCall {
-			least = max(least, belowUp*one.granted(now, total, -slack*maxTasksPerCall))
+		if now.Sub(one.at).Seconds()*rate >= tellingCallsUp*call {
+			least = max(least, belowUp*one.granted(now, total, -call))
 		}
 	}
 	return least
@@ -85,9 +87,18 @@ func (s shortage) granted(now time.Time, total tally, more float64) float64 {
 	return math.Max(0, (total.accepted-s.asked+more)/since)
 }
 
-// since leaves those out that are too old at now.
-func (s shortages) since(now time.Time) shortages {
-	for len(s) > 0 && now.Sub(s[0].at) > shortagesKept {
+// forgo takes over that a call of n tasks, sent at a time, was throttled that was under way at later ones.
+func (s shortages) forgo(sent time.Time, n int) {
+	for i := range s {
+		if sent.Before(s[i].at) {
+			s[i].asked -= float64(n)
+		}
+	}
+}
+
+// since leaves those out that were before.
+func (s shortages) since(from time.Time) shortages {
+	for len(s) > 0 && s[0].at.Before(from) {
 		s = s[1:]
 	}
 	return s

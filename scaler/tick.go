@@ -64,9 +64,15 @@ func (e *Engine) plan(now time.Time) error {
 		wanted += max(0, p.last.Wanted-p.last.Have-p.last.Launches())
 	}
 	o := Observation{Pools: map[string]PoolObservation{}, Tokens: map[string]int{}, Rates: map[string]float64{}}
-	unanswered := e.unanswered(now)
+	unanswered, rates := e.unanswered(now), 0.0
 	for provider, pace := range e.paces {
-		o.Tokens[provider], o.Rates[provider] = pace.Room(now, wanted, unanswered[provider]), pace.Rate().PerSecond
+		o.Rates[provider] = pace.Rate().PerSecond
+		rates += o.Rates[provider]
+	}
+	call := callSize(rates)
+	for provider, pace := range e.paces {
+		share := int(float64(wanted) * o.Rates[provider] / rates)
+		o.Tokens[provider] = pace.Room(now, share, unanswered[provider], call)
 	}
 	policy := Policy{Account: e.o.Account}
 	byName := map[string]*pool{}
@@ -77,17 +83,17 @@ func (e *Engine) plan(now time.Time) error {
 		o.Pools[p.Name] = p.observed
 		policy.Pools = append(policy.Pools, p.policy(e.o.StaleAfter))
 	}
-	if wanted >= maxTasksPerCall {
+	if wanted >= call {
 		for provider, n := range o.Tokens {
-			o.Tokens[provider] = n - max(0, n)%maxTasksPerCall // no calls for fewer, but at the end
+			o.Tokens[provider] = n - n%call // no calls for fewer, but at the end
 		}
 	}
 	for _, d := range Plan(now, o, policy) {
-		if err := byName[d.Pool].decided(now, d); err != nil {
+		if err := byName[d.Pool].decided(now, d, call); err != nil {
 			return err
 		}
 		if d.Limit == LimitPacing {
-			e.planNext = now.Add(e.roomIn(now, wanted))
+			e.planNext = now.Add(e.roomIn(now, min(call, max(1, wanted))))
 		}
 	}
 	for _, p := range e.pools {
@@ -109,11 +115,11 @@ func (e *Engine) unsent(p *pool) map[string]int {
 	return unsent
 }
 
-// roomIn is how long it takes until some provider has room for a whole call.
-func (e *Engine) roomIn(now time.Time, wanted int) time.Duration {
+// roomIn is how long it takes until some provider has room for a call of n tasks.
+func (e *Engine) roomIn(now time.Time, n int) time.Duration {
 	soonest := busyTick
 	for _, pace := range e.paces {
-		soonest = min(soonest, pace.Until(now, min(maxTasksPerCall, max(1, wanted))))
+		soonest = min(soonest, pace.Until(now, n))
 	}
 	return max(planSoon, soonest)
 }
@@ -145,8 +151,9 @@ func (p *pool) observation(now time.Time) PoolObservation {
 	return o
 }
 
-// decided takes a decision over: into the status, the log, and as intents of up to ten tasks.
-func (p *pool) decided(now time.Time, d Decision) error {
+// decided takes a decision over: into the status, the log, and as intents, of as many tasks as a call has while the launch rate
+// is waited for, and else of up to ten.
+func (p *pool) decided(now time.Time, d Decision, call int) error {
 	level := zerolog.DebugLevel
 	if len(d.Launch) > 0 || d.Limit != p.last.Limit {
 		level = zerolog.InfoLevel
@@ -164,8 +171,12 @@ func (p *pool) decided(now time.Time, d Decision) error {
 	pool := p.Pool
 	pool.Subnets = p.rooms.open(now, p.Subnets)
 	for _, launch := range d.Launch {
-		for left := launch.Count; left > 0; left -= maxTasksPerCall {
-			i, err := newIntent(now, pool, p.demand, Launch{Provider: launch.Provider, Count: min(left, maxTasksPerCall)})
+		size := maxTasksPerCall
+		if d.Limit == LimitPacing {
+			size = inCalls(launch.Count, call)
+		}
+		for left := launch.Count; left > 0; left -= size {
+			i, err := newIntent(now, pool, p.demand, Launch{Provider: launch.Provider, Count: min(left, size)})
 			if err != nil {
 				return err
 			}
@@ -183,11 +194,9 @@ func (e *Engine) write(now time.Time) error {
 	var changed []*record
 	for _, p := range e.pools {
 		before := len(changed)
-		for _, i := range p.sorted() {
-			if i.dirty {
-				r.Intents = append(r.Intents, i.Intent)
-				changed = append(changed, i)
-			}
+		for _, i := range p.sorted(func(r *record) bool { return r.dirty }) {
+			r.Intents = append(r.Intents, i.Intent)
+			changed = append(changed, i)
 		}
 		if e.report(p, now, len(changed) > before || len(p.unwritten) > 0) {
 			r.Statuses = append(r.Statuses, p.status)

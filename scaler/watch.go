@@ -154,10 +154,7 @@ func (p *pool) depart(now time.Time, d departure) {
 
 // age gives up on intents that are too old to repeat, and asks ECS what they started.
 func (e *Engine) age(now time.Time, p *pool) {
-	for _, r := range p.sorted() {
-		if r.busy {
-			continue
-		}
+	for _, r := range p.sorted(func(r *record) bool { return !r.busy && r.Unconfirmed() > 0 }) {
 		if r.State == IntentOpen && !r.Repeatable(now) {
 			r.due = r.CreatedAt.Add(settleable)
 			e.forgo(now, r)

@@ -61,10 +61,10 @@ func rampCases() []rampCase {
 		{name: "On-Demand", providers: both[1:], rate: 20, ratio: 1.02, short: 1.02, share: 0.01},
 		{name: "Spot", providers: both[:1], rate: 20, ratio: 1.02, short: 1.02, share: 0.01},
 		{name: "both", providers: both, rate: 20, ratio: 1.02, short: 1.05, share: 0.01},
-		{name: "5/s", providers: both[1:], rate: 5, ratio: 1.03, short: 1.1, share: 0.2},
-		{name: "100/s", providers: both[1:], rate: 100, ratio: 1.3, short: 6, share: 0.05},
-		{name: "20/s, after 15 s 5/s", providers: both[1:], rate: 20, after: 15 * time.Second, then: 5, ratio: 1.05, short: 1.2, share: 0.5},
-		{name: "5/s, after 15 s 20/s", providers: both[1:], rate: 5, after: 15 * time.Second, then: 20, ratio: 3, short: 4, share: 0.2},
+		{name: "5/s", providers: both[1:], rate: 5, ratio: 1.03, short: 1.1, share: 0.03},
+		{name: "100/s", providers: both[1:], rate: 100, ratio: 1.15, short: 2, share: 0.05},
+		{name: "20/s, after 15 s 5/s", providers: both[1:], rate: 20, after: 15 * time.Second, then: 5, ratio: 1.05, short: 1.2, share: 0.03},
+		{name: "5/s, after 15 s 20/s", providers: both[1:], rate: 5, after: 15 * time.Second, then: 20, ratio: 1.1, short: 1.4, share: 0.05},
 		{name: "30 % throttled by chance", providers: both[1:], rate: 20, faults: []fault.Rule{runTask(fault.Throttle, 0.3)}, ratio: 1.3, short: 1.6, share: 0.6},
 		{
 			name: "5 % without an answer", providers: both[1:], rate: 20, ratio: 1.15, short: 1.6, share: 0.02,
@@ -101,13 +101,13 @@ func TestRamp(t *testing.T) {
 			floor := c.floor(tasks)
 			ratio, share := r.took.Seconds()/floor.Seconds(), float64(r.throttled)/float64(r.calls)
 			fmt.Fprintf(&report, "%-28s %7.1f s %7.1f s %7.3f %3d of %4d %9d\n", c.name, r.took.Seconds(), floor.Seconds(), ratio, r.throttled, r.calls, r.launched)
-			bound := c.ratio
+			bound, most := c.ratio, c.share
 			if tasks < 3000 {
-				bound = c.short
+				bound, most = c.short, c.share+0.03 // few calls
 			}
-			if ratio > bound || ratio < 0.97 || share > c.share {
+			if ratio > bound || ratio < 0.97 || share > most {
 				t.Errorf("accepted after %s: %.3f of the earliest possible, want at most %.2f; %.2f %% throttled, want at most %.0f %%",
-					r.took, ratio, bound, 100*share, 100*c.share)
+					r.took, ratio, bound, 100*share, 100*most)
 			}
 			if over := r.launched - tasks; over < 0 || (c.never == 0 && over > 0) || over > tasks/20 {
 				t.Errorf("%d launched for %d", r.launched, tasks)
