@@ -14,9 +14,9 @@ func (e *Engine) withdraw(now time.Time, p *pool) error {
 		return nil
 	}
 	surplus := d.Have - d.Wanted
-	for _, r := range slices.Backward(p.sorted()) {
+	for _, r := range slices.Backward(p.sorted(func(r *record) bool { return r.State == IntentOpen && !r.busy })) {
 		of := sameDefinition(r.definition, demand.TaskDefinition)
-		if r.State != IntentOpen || r.busy || of && surplus <= 0 {
+		if of && surplus <= 0 {
 			continue
 		}
 		if of {
