@@ -127,6 +127,15 @@ func (e *Engine) forgo(now time.Time, r *record) {
 func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 	r.busy = false
 	e.calling--
+	e.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()
+	if err := e.takeOver(now, p, r, o); err != nil {
+		return err
+	}
+	return e.settle(now)
+}
+
+// takeOver takes over what became of a request, from RunTask or because all its tasks were seen.
+func (e *Engine) takeOver(now time.Time, p *pool, r *record, o Outcome) error {
 	if err := r.step(func(i Intent) (Intent, error) { return i.Called(now, o) }); err != nil {
 		return err
 	}
@@ -137,10 +146,9 @@ func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 	p.rooms.answered(now, r.Provider, o)
 	p.breakers.answered(now, r.Provider, o)
 	e.metrics.count(o)
-	e.metrics.calls.WithLabelValues(outcomeWord(o)).Inc()
 	p.launched(now, r, e.metrics)
 	p.logAnswer(r.Intent, o)
-	return e.settle(now)
+	return nil
 }
 
 // paced tells the provider's pace what became of a call. A request without an answer keeps its tokens: it has used them, or
@@ -148,6 +156,7 @@ func (e *Engine) answered(now time.Time, p *pool, r *record, o Outcome) error {
 func (e *Engine) paced(now time.Time, r *record, o Outcome) {
 	pace := e.pace(now, r.Provider)
 	switch {
+	case !r.paid: // another leader sent it
 	case o.throttled():
 		r.paid = false
 		pace.Throttled(now, r.sent, r.Count, r.probe)

@@ -94,12 +94,13 @@ type pool struct {
 // record is an intent that has not ended, and how far it has come here.
 type record struct {
 	Intent
-	number     int    // among those of one time, in the order in which they were made; 0 for a former leader's
-	definition string // the task definition that its request names
-	stored     bool   // written at least once; else its request must not be sent
-	dirty      bool   // changed since
-	busy       bool   // a call or a question about it is under way
-	unsure     bool   // its request may have been sent and have launched something, for all that is known
+	number     int      // among those of one time, in the order in which they were made; 0 for a former leader's
+	definition string   // the task definition that its request names
+	stored     bool     // written at least once; else its request must not be sent
+	dirty      bool     // changed since
+	busy       bool     // a call or a question about it is under way
+	unsure     bool     // its request may have been sent and have launched something, for all that is known
+	seen       []string // its tasks that ECS has shown while its answer is unknown
 	due        time.Time
 
 	// Of its last call: whether its tokens are taken, whether they were a probe's, and when it was sent.

@@ -472,21 +472,42 @@ func TestAnAccountThatGrantsLessThanDocumentedIsNotHammered(t *testing.T) {
 func TestASuccessorWaitsBeforeItSettlesWhatItFinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 10)
-		s.ecs.refuse = func(*ecs.RunTaskInput) (before, after error) { return nil, errReset }
+		broken := true
+		s.ecs.refuse = func(*ecs.RunTaskInput) (before, after error) {
+			if broken {
+				return errReset, nil
+			}
+			return nil, nil
+		}
 		s.start()
 		time.Sleep(repeatable + 30*time.Second)
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}
+		s.ecs.set(func() { broken = false })
 		s.start()
 		time.Sleep(time.Minute)
 		if s.settled() {
 			t.Error("settled while a listing may still miss tasks")
 		}
-		s.until("settled", time.Minute, s.settled)
+		s.until("settled and launched", time.Minute, func() bool { return s.ecs.launched() == 10 && s.settled() })
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}
+		if n := s.ecs.launched(); n != 10 {
+			t.Errorf("%d launched", n)
+		}
+	})
+}
+
+func TestARequestWithoutAnswerIsSettledWhenAllItsTasksAreSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 10)
+		s.ecs.refuse = func(*ecs.RunTaskInput) (before, after error) { return nil, errReset }
+		s.start()
+		s.until("settled", time.Minute, func() bool { return s.ecs.launched() == 10 && s.settled() })
+		time.Sleep(settleable)
+		_ = s.stop()
 		if n := s.ecs.launched(); n != 10 {
 			t.Errorf("%d launched", n)
 		}

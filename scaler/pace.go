@@ -111,6 +111,8 @@ const (
 	// hurry is how much faster one call may be than another.
 	hurry = 150 * time.Millisecond
 
+	// ended is how long after its last call a ramp is over; the slowest has one each second.
+	ended = 15 * time.Second
 	// recently is how long ago launches were that have left the bucket other than full.
 	recently = time.Minute
 	// learntHolds is for how long a remembered rate need not be probed at once.
@@ -184,6 +186,9 @@ func (p *Pace) Until(now time.Time, n int) time.Duration {
 // call is told by Accepted, Throttled or Returned, once.
 func (p *Pace) Take(now time.Time, n int) (probe bool) {
 	p.refill(now)
+	if now.Sub(p.takenAt) > ended {
+		p.forget()
+	}
 	p.asked += float64(n)
 	p.takenAt = now
 	if p.struggle.calls > 0 {
@@ -198,6 +203,14 @@ func (p *Pace) Take(now time.Time, n int) (probe bool) {
 	}
 	p.probe.underWay = true
 	return true
+}
+
+// forget drops what a ramp has left unfinished that is over: what comes next has nothing to do with it.
+func (p *Pace) forget() {
+	if p.probe.grown > 0 {
+		p.rate, p.probe.grown = p.believed(), 0
+	}
+	p.struggle, p.refused, p.events = struggle{}, refusals{}, nil
 }
 
 // Accepted says that a call of n tasks, sent at a time, was within the limit, whatever else became of it.

@@ -341,3 +341,42 @@ func TestOnlyThrottlingThatNoRateExplainsIsChance(t *testing.T) {
 		t.Error("a rate is believed that allows nothing in a third of a second, and then twenty a second")
 	}
 }
+
+func TestAStruggleEndsWithItsRamp(t *testing.T) {
+	now := planNow
+	p := NewPace(now, launchRate(), Learnt{})
+	send := func(n int, granted bool) {
+		t.Helper()
+		p.Room(now, 60, 0, n)
+		now = now.Add(p.Until(now, n))
+		switch probe := p.Take(now, n); {
+		case probe:
+			t.Fatal("a probe")
+		case granted:
+			p.Accepted(now, now, n, false)
+		default:
+			p.Throttled(now, now, n, false)
+		}
+	}
+	for range 12 {
+		send(10, true)
+	}
+	send(2, false)
+	for range 5 {
+		send(2, true)
+	}
+	for range 3 {
+		now = now.Add(8 * time.Hour)
+		began, before := now, p.Rate().PerSecond
+		for range 8 {
+			send(10, true)
+		}
+		if took := now.Sub(began); took > 0 {
+			t.Errorf("the next ramp's burst took %s", took)
+		}
+		send(2, false)
+		if after := p.Rate().PerSecond; after < before/2 {
+			t.Errorf("one throttled call took the rate from %.1f to %.1f", before, after)
+		}
+	}
+}

@@ -133,9 +133,13 @@ func (p *Pace) probeThrottled(now time.Time, n int) {
 	p.shortages = append(p.shortages, shortage{now, p.tally})
 }
 
-// probeLater doubles the calls until the next probe.
+// probeLater doubles the calls until the next probe; after the early one there is nothing more that is worth haste.
 func (p *Pace) probeLater() {
-	p.probe.calls, p.probe.wait = 0, min(2*probeEvery, 2*p.probe.wait)
+	wait := 2 * p.probe.wait
+	if p.probe.wait == probeEarly {
+		wait = probeEvery
+	}
+	p.probe.calls, p.probe.wait = 0, min(2*probeEvery, wait)
 }
 
 // endGrowth keeps of a growth what is proven: the bucket is empty now, by a throttled call of n tasks, and what was accepted

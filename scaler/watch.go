@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/rs/zerolog"
@@ -63,7 +64,7 @@ func (e *Engine) looked(now time.Time, p *pool, seen look) error {
 	p.fleet.listing(now, seen.at, seen.arns)
 	e.describe(now, p, &p.describing, p.fleet.wants())
 	e.countIn(now, p.cluster)
-	if err := p.confirm(now); err != nil {
+	if err := e.confirm(now, p); err != nil {
 		return err
 	}
 	if first {
@@ -92,6 +93,7 @@ func (e *Engine) describe(now time.Time, p *pool, asking *bool, tasks []string) 
 	e.ask(now, &inquiry{
 		cluster: p.Cluster, describes: slices.Collect(slices.Chunk(tasks, maxDescribe)),
 		described: func(now, at time.Time, tasks []types.Task, missing []string) {
+			p.recognise(tasks)
 			for _, d := range p.fleet.descriptions(now, at, tasks, missing) {
 				p.depart(now, d)
 			}
@@ -103,7 +105,7 @@ func (e *Engine) describe(now time.Time, p *pool, asking *bool, tasks []string) 
 				p.log.Warn().Err(err).Msg("cannot describe workers; trying again after the next listing")
 				return nil
 			}
-			if err := p.confirm(now); err != nil {
+			if err := e.confirm(now, p); err != nil {
 				return err
 			}
 			return e.settle(now)
@@ -111,9 +113,25 @@ func (e *Engine) describe(now time.Time, p *pool, asking *bool, tasks []string) 
 	})
 }
 
-// confirm closes intents all of whose tasks ECS has shown.
-func (p *pool) confirm(now time.Time) error {
+// recognise keeps which tasks are of requests whose answer was lost.
+func (p *pool) recognise(tasks []types.Task) {
+	for _, task := range tasks {
+		r, arn := p.intents[aws.ToString(task.StartedBy)], aws.ToString(task.TaskArn)
+		if r != nil && r.Unconfirmed() > 0 && !slices.Contains(r.seen, arn) {
+			r.seen = append(r.seen, arn)
+		}
+	}
+}
+
+// confirm closes intents all of whose tasks ECS has shown. One whose answer was lost needs none when as many have been seen as
+// it asked for: it cannot have launched others.
+func (e *Engine) confirm(now time.Time, p *pool) error {
 	for _, r := range p.intents {
+		if r.State == IntentOpen && !r.busy && len(r.seen) == r.Count {
+			if err := e.takeOver(now, p, r, Outcome{Tasks: r.seen}); err != nil {
+				return err
+			}
+		}
 		if r.State != IntentAnswered || slices.ContainsFunc(r.Tasks, p.fleet.unseen) {
 			continue
 		}
