@@ -79,9 +79,9 @@ type Learnt struct {
 
 const (
 	// A probe comes once in so many accepted calls, so that fewer than one in a hundred is throttled out of curiosity: in half
-	// as many at the beginning of a ramp, when there is most to be gained, and ever less often towards its end. The first one
-	// comes early: an account that has more than is known shows it at once.
-	probeEvery = 150
+	// as many at the beginning of a ramp, when there is most to be gained, ever less often towards its end, and only if as many
+	// are still to be made. The first one comes early: an account that has more than is known shows it at once.
+	probeEvery = 105
 	probeEarly = 15
 	// After the rate has fallen probes come sooner; each that fails doubles the calls until the next.
 	probeSoon = 40

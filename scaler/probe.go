@@ -12,7 +12,7 @@ func (p *Pace) probeDue(now time.Time) bool {
 	}
 	left := p.wanted / p.call
 	wait := min(p.probe.wait, probeEvery*(p.ramp+left)/max(1, 2*left))
-	return (p.probe.calls >= wait && left >= max(wait, probeEvery/2)) ||
+	return (p.probe.calls >= wait && left >= max(wait, probeEvery)) ||
 		(p.storm() && now.Sub(p.probe.at) > p.stormPause()) ||
 		(p.rate < crawling && now.Sub(later(p.probe.at, p.emptiedAt)) > probeCrawling)
 }
