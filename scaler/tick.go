@@ -15,9 +15,9 @@ func (e *Engine) tick(now time.Time) error {
 		p.demand = e.o.Demand(p.Name)
 		e.markDrain(now, p)
 		e.lookAt(now, p)
-		e.watch(now, p)
 		e.age(now, p)
 	}
+	e.watch(now)
 	if err := e.plan(now); err != nil {
 		return err
 	}

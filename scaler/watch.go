@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -74,14 +75,21 @@ func (e *Engine) looked(now time.Time, p *pool, seen look) error {
 }
 
 // watch asks between the listings what has become of the tasks that tell most, so that starts, and workers that crash, are known
-// within seconds. It takes only what listings leave: else pools that are watched would make others stale. Where events tell
-// of changes it is not needed.
-func (e *Engine) watch(now time.Time, p *pool) {
-	if now.Before(p.nextWatch) || e.hasEvents(now) || e.looks.Available(now) < lookRate().Burst/2 {
+// within seconds. It takes only what listings leave: else pools that are watched would make others stale. Where that is too
+// little for all of them the pools take turns. Where events tell of changes it is not needed.
+func (e *Engine) watch(now time.Time) {
+	if e.hasEvents(now) {
 		return
 	}
-	p.nextWatch = now.Add(watchEvery)
-	e.describe(now, p, &p.watching, p.fleet.watched(now, p.breakers.isProven(now, p.fleet)))
+	for _, p := range slices.SortedStableFunc(slices.Values(e.pools), func(a, b *pool) int {
+		return cmp.Or(a.nextWatch.Compare(b.nextWatch), cmp.Compare(b.Priority, a.Priority))
+	}) {
+		if now.Before(p.nextWatch) || e.looks.Available(now) < lookRate().Burst/2 {
+			return
+		}
+		p.nextWatch = now.Add(watchEvery)
+		e.describe(now, p, &p.watching, p.fleet.watched(now, p.breakers.isProven(now, p.fleet)))
+	}
 }
 
 // describe asks what has become of tasks, unless such a question is under way.
