@@ -357,9 +357,7 @@ func (h *history) toldAgain(int) {
 func (h *history) toldLate(int) {
 	late, span := h.seconds(1, 100), h.seconds(1, 20)
 	h.say("for %s notifications come twice, and %s late", span, late)
-	h.set(func() {
-		h.lateBy, h.lateUntil = max(h.lateBy, late), later(h.lateUntil, time.Now().Add(span+time.Second))
-	})
+	h.set(func() { h.delays = append(h.delays, delay{time.Now().Add(span + time.Second), late}) })
 	h.blame(span, fault.Rule{Service: fault.S3, Operation: "Notification", Kind: fault.Duplicate})
 	h.blame(span, fault.Rule{Service: fault.S3, Operation: "Notification", Kind: fault.Delay, Delay: fault.Duration(late), Probability: 0.7})
 }
@@ -638,11 +636,12 @@ func (h *history) networkIsSlow(int) {
 	h.trouble = time.Now()
 }
 
-// blame adds a fault for a while.
+// blame adds a fault for a while, which is over on time also when whoever looks on has to wait long for an answer.
 func (h *history) blame(d time.Duration, r fault.Rule) {
 	added, err := h.box.Faults().Add(r)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.faults[added.ID] = time.Now().Add(d)
+	time.AfterFunc(d, func() { h.box.Faults().Remove(added.ID) })
 }

@@ -64,12 +64,17 @@ func (k *knowledge) agrees(now time.Time, retention time.Duration) bool {
 	if !k.lives(now, retention) {
 		return !k.item.present || !k.item.expires.After(now) || !k.made.IsZero() && !k.item.expires.After(expires)
 	}
-	return k.item.present && k.item.expires.Equal(expires) || expires.Sub(now) < onItsVerge
+	return k.item.present && k.item.expires.Equal(expires)
+}
+
+// onVerge reports whether an output is about to expire.
+func (k *knowledge) onVerge(now time.Time, retention time.Duration) bool {
+	return k.lives(now, retention) && k.made.Add(retention).Sub(now) < onItsVerge
 }
 
 // undisputed is since when S3 and ledger have been so, and nobody had an excuse to say otherwise.
 func (k *knowledge) undisputed() time.Time {
-	return slices.MaxFunc([]time.Time{k.turned, k.excused, k.item.since, k.item.written}, time.Time.Compare)
+	return slices.MaxFunc([]time.Time{k.turned, k.late, k.excused, k.item.since, k.item.written}, time.Time.Compare)
 }
 
 // note adds to a key's trail.
@@ -107,11 +112,13 @@ func (h *history) listen() {
 }
 
 // held is for how long faults hold back what S3 tells now. The caller holds the lock.
-func (h *history) held() time.Duration {
-	if time.Now().Before(h.lateUntil) {
-		return h.lateBy + time.Second
+func (h *history) held() (sum time.Duration) {
+	for _, d := range h.delays {
+		if time.Now().Before(d.until) {
+			sum += d.by + time.Second
+		}
 	}
-	return 0
+	return sum
 }
 
 func later(a, b time.Time) time.Time {
@@ -156,10 +163,10 @@ func (h *history) look() {
 			if agrees && k.calls == 0 && (k.lives(now, h.retention) || !k.item.present) { // the view keeps what has expired as long as the ledger
 				k.excuse = ""
 			}
-			if k.excuse != "" || k.calls > 0 || now.Before(k.late) || strings.Contains(told, key.String()) {
+			if k.excuse != "" || k.calls > 0 || strings.Contains(told, key.String()) {
 				k.excused = now
 			}
-			wrong = !agrees && now.Sub(k.undisputed()) > toldIn
+			wrong = !agrees && !k.onVerge(now, h.retention) && now.Sub(k.undisputed()) > toldIn
 		})
 		if changed {
 			h.note(i, "the ledger has it: %v, until %.0fs", k.item.present, k.item.expires.Sub(h.began).Seconds())

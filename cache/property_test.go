@@ -88,10 +88,15 @@ type history struct {
 	heard    []string             // what S3 told earlier
 
 	// Guarded by the world's lock.
-	known     []*knowledge
-	lateUntil time.Time     // what S3 tells until then comes late,
-	lateBy    time.Duration // by at most so much
-	s3Fails   time.Time     // until when S3 does not answer each time
+	known   []*knowledge
+	delays  []delay   // of what S3 tells; several add up
+	s3Fails time.Time // until when S3 does not answer each time
+}
+
+// delay is one of what S3 tells until then.
+type delay struct {
+	until time.Time
+	by    time.Duration // at most
 }
 
 func newHistory(t *testing.T, s uint64) *history {
@@ -214,16 +219,13 @@ func (h *history) mend() {
 		}
 		delete(h.faults, id)
 		switch id {
-		case "hang": // ends by itself
 		case "loss":
 			h.set(func() { h.loss = 0 })
 		case "full":
 			h.set(func() { h.full = false })
 		case "slow":
 			h.set(func() { h.slow = 0 })
-		default:
-			h.box.Faults().Remove(id)
-		}
+		} // the others end by themselves
 	}
 	if !h.takeover.IsZero() && !time.Now().Before(h.takeover) {
 		h.takeover = time.Time{}
