@@ -80,11 +80,22 @@ func TestALargeObjectIsRenewedInParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
-		kinds := map[string]int{}
+		kinds, ranges := map[string]int{}, map[string]string{} // ranges by number of the part
 		var begun http.Header
+		served := transport.handler
+		transport.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				w.Header().Set("X-Amz-Server-Side-Encryption", "aws:kms")
+				w.Header().Set("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "key-1")
+			}
+			served.ServeHTTP(w, r)
+		})
 		transport.fail = func(r *http.Request) (int, error) {
 			mu.Lock()
 			defer mu.Unlock()
+			if s3.Operation(r) == "UploadPartCopy" {
+				ranges[r.URL.Query().Get("partNumber")] = r.Header.Get("X-Amz-Copy-Source-Range")
+			}
 			if kinds[s3.Operation(r)]++; s3.Operation(r) == "CreateMultipartUpload" {
 				begun = r.Header.Clone()
 			}
@@ -96,6 +107,14 @@ func TestALargeObjectIsRenewedInParts(t *testing.T) {
 		}
 		if kinds["UploadPartCopy"] != 6 || kinds["CompleteMultipartUpload"] != 1 || kinds["CopyObject"] != 0 || limits.Requests(int64(len(body))) != 6+2 {
 			t.Errorf("requests are %v", kinds)
+		}
+		if want := map[string]string{
+			"1": "bytes=0-3", "2": "bytes=4-7", "3": "bytes=8-11", "4": "bytes=12-15", "5": "bytes=16-19", "6": "bytes=20-20",
+		}; !maps.Equal(ranges, want) { // S3 refuses parts that are not listed in the order of their numbers
+			t.Errorf("the parts are %v, want %v", ranges, want)
+		}
+		if begun.Get("X-Amz-Server-Side-Encryption") != "aws:kms" || begun.Get("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id") != "key-1" {
+			t.Errorf("the upload began with %v", begun)
 		}
 		if begun.Get("X-Amz-Checksum-Algorithm") != "SHA256" || begun.Get("X-Amz-Checksum-Type") != "COMPOSITE" {
 			t.Errorf("the upload began with %v", begun)
@@ -172,6 +191,30 @@ func TestALargeObjectThatCannotBeRenewedStaysAsItWasAndLeavesNoUpload(t *testing
 				t.Errorf("it holds %q", got)
 			}
 		})
+	}
+}
+
+func TestTheUploadOfACallerWhoGivesUpIsAborted(t *testing.T) {
+	s, transport := open(t)
+	put(t, s, "k", "eleven bytes and more", objects.Condition{})
+	ctx, giveUp := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	aborted := false
+	transport.fail = func(r *http.Request) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch s3.Operation(r) {
+		case "UploadPartCopy":
+			giveUp()
+			return 0, context.Canceled
+		case "AbortMultipartUpload":
+			aborted = true
+		}
+		return 0, nil
+	}
+	wantError(t, "renew", s.Renew(ctx, "k", -1, objects.CopyLimits{Whole: 10, Part: 4}), context.Canceled)
+	if !aborted {
+		t.Error("the upload was left behind")
 	}
 }
 
