@@ -90,6 +90,13 @@ func everything() map[string]func(w page) error {
 		"pool-new":      func(w page) error { printPool(w, noon, somePools()[2], nil); return nil },
 		"decisions":     func(w page) error { return printStretches(w, noon, scaler.Stretches(someDecisions())) },
 		"decisions-all": func(w page) error { return printDecisions(w, noon, someDecisions()) },
+		"run-stopped": func(w page) error { // by its pool
+			r := *runs[0]
+			r.Pool = "deals"
+			printRun(w, noon, &r, nil)
+			printRunsPool(w, noon, &r, somePools())
+			return nil
+		},
 		"run-cancelling": func(w page) error {
 			r := *runs[0]
 			r.State, r.Reason, r.Progress.Cancelled, r.Progress.Waiting = job.RunCancelling, "cancelled by kim@desk: wrong terms", r.Progress.Waiting, 0

@@ -133,6 +133,8 @@ type runView struct {
 	Failures      []failureView          `json:"failures,omitempty"`
 	Audit         []auditView            `json:"audit,omitempty"` // what was asked about it
 
+	PoolStatus *scaler.Status `json:"pool_status,omitempty"` // of a run that has not ended, once a controller has worked on its pool
+
 	Tasks map[string]planner.TaskFigures `json:"tasks,omitempty"` // what the jobs took, by task type
 	Cost  *report.RunCost                `json:"cost,omitempty"`  // an estimate
 }

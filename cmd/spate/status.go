@@ -237,8 +237,17 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	if err != nil {
 		return err
 	}
+	var pools []poolState
+	if !r.State.Ended() {
+		if pools, err = lookAtPools(ctx, in); err != nil {
+			return err
+		}
+	}
 	if asJSON {
 		v := runJSON(time.Now(), in.cfg.Bucket, r)
+		if pool, ok := poolOf(r, pools); ok && !pool.status.At.IsZero() {
+			v.PoolStatus = &pool.status
+		}
 		v.Audit = auditsJSON(audits)
 		v.Failures = failuresJSON(r, failures)
 		if v.Tasks = r.Tasks; known {
@@ -248,6 +257,7 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	}
 	w := pageOn(p.stdout)
 	printRun(w, time.Now(), r, failures)
+	printRunsPool(w, time.Now(), r, pools)
 	if known {
 		printCost(w, cost)
 	}
@@ -256,6 +266,26 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 		w.paragraph("  ", fmt.Sprintf("results: `spate results %s`", r.ID))
 	}
 	return nil
+}
+
+// poolOf is how the pool of a run stands; false where that is not known.
+func poolOf(r *planner.Run, pools []poolState) (poolState, bool) {
+	i := slices.IndexFunc(pools, func(s poolState) bool { return s.status.Pool == r.Pool })
+	if i < 0 {
+		return poolState{}, false
+	}
+	return pools[i], true
+}
+
+// printRunsPool says how the pool stands that a run waits for. pools are none once it has ended.
+func printRunsPool(w page, now time.Time, r *planner.Run, pools []poolState) {
+	pool, ok := poolOf(r, pools)
+	if !ok {
+		return
+	}
+	fmt.Fprintln(w)
+	printSilence(w, now, pools)
+	printStanding(w, "", now, pool)
 }
 
 func printCost(w page, c report.RunCost) {
