@@ -69,6 +69,13 @@ func cacheTexts() map[string]func(w page) error {
 			s.Findings = []cache.Finding{{Check: cache.CheckEviction, Severity: cache.SeverityWarning, Text: "Redis's maxmemory-policy is allkeys-lru.", Fix: "Set it to noeviction."}}
 			return printCacheStats(w, noon, statsOf(s, &report.HitRatios{}, cache.Parked{At: noon.Add(-3 * time.Hour), ReceiveCount: 3, Reason: "parse notification"}))
 		},
+		"cache-stats-untold": func(w page) error { // S3 sends no notifications
+			s := someCache()
+			s.Updater = cache.UpdaterStatus{WritesPerSecond: 2000, WritesLimit: 2000}
+			s.Findings = []cache.Finding{{Check: cache.CheckNotifications, Severity: cache.SeverityWarning, Text: "Queue q is not told of all new outputs.", Fix: "Have it told."}}
+			w.paragraph("", cacheLine(s))
+			return printCacheStats(w, noon, statsOf(s, &report.HitRatios{}))
+		},
 		"cache-stats-bad": func(w page) error {
 			s := someCache()
 			s.State, s.Epoch, s.Building, s.View = cache.StateBuilding, 0, 8, cache.ViewStatus{}
@@ -181,11 +188,34 @@ func TestWhyAnOutputIsNotCachedIsSaidAsFarAsItCanBeKnown(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			got := notCached(noon, 30*day, row.told, row.leftovers, row.forgotten)
+			got := notCached(noon, 30*day, row.told, row.leftovers, row.forgotten, &report.Explanation{})
 			if row.want == "" && len(got) > 0 || row.want != "" && !strings.Contains(strings.Join(got, " "), row.want) {
 				t.Errorf("said %q, want %q", got, row.want)
 			}
 		})
+	}
+}
+
+func TestAnOutputThatARunIsKnownToHaveHadIsNotSaidToHaveNoTrace(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for name, row := range map[string]struct {
+		run  *report.RunRef
+		e    report.Explanation
+		want string
+	}{
+		"made":             {&report.RunRef{ID: "q2", Received: noon.Add(-3 * time.Minute)}, report.Explanation{State: job.Done.String(), Seconds: 2}, "Run q2, submitted 3m ago, made it. It would not have expired yet"},
+		"made long ago":    {&report.RunRef{ID: "q2", Received: noon.Add(-40 * day)}, report.Explanation{State: job.Done.String(), Seconds: 2}, "had it. It has expired since, or was deleted"},
+		"found":            {&report.RunRef{ID: "q2", Received: noon.Add(-3 * time.Minute)}, report.Explanation{State: job.Cached.String()}, "had it. It has expired since, or was deleted"},
+		"failed":           {&report.RunRef{ID: "q2", Received: noon}, report.Explanation{State: job.Failed.String()}, "There is no trace of it"},
+		"of no known run":  {nil, report.Explanation{}, "There is no trace of it"},
+		"another stood in": {&report.RunRef{ID: "q2", Received: noon}, report.Explanation{State: job.Done.String(), Substituted: &job.Substitute{}}, "There is no trace of it"},
+	} {
+		row.e.Run = row.run
+		got := strings.Join(notCached(noon, 30*day, cache.Testimony{Ledger: job.Miss, S3: job.Miss}, cache.Leftovers{}, nil, &row.e), " ")
+		if !strings.Contains(got, row.want) {
+			t.Errorf("%s: said %q, want %q", name, got, row.want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,10 +135,18 @@ func verdictLine(now time.Time, v cacheStatsView) string {
 
 // behind is how far the view is behind S3.
 func behind(s cache.Status) string {
+	if untold(s) {
+		return "not known how far behind S3"
+	}
 	if s.Updater.UpToDate() && s.Follower.UpToDate() {
 		return "up to date"
 	}
 	return lag(s.Updater.LagSeconds+s.Follower.LagSeconds) + " behind S3"
+}
+
+// untold reports whether S3 is known not to tell of all changes: then nobody knows how far the ledger is behind.
+func untold(s cache.Status) bool {
+	return slices.ContainsFunc(s.Findings, func(f cache.Finding) bool { return f.Check == cache.CheckNotifications && !f.IsNote() })
 }
 
 // notChecked is how many checks could not be made.
@@ -155,7 +164,7 @@ func printCacheStatus(w page, now time.Time, s cache.Status) {
 	for _, line := range []struct{ part, text string }{
 		{"view", viewLine(s)},
 		{"memory", memoryLine(s.View)},
-		{"updater", updaterLine(now, s.Updater)},
+		{"updater", updaterLine(now, s)},
 		{"follower", followerLine(now, s)},
 		{"build", buildLine(now, s.Build)},
 		{"reconcile", reconcileLine(now, s.Reconcile)},
@@ -255,9 +264,16 @@ func lastChange(now, t time.Time) string {
 }
 
 // updaterLine says how far the ledger is behind S3.
-func updaterLine(now time.Time, u cache.UpdaterStatus) string {
+func updaterLine(now time.Time, s cache.Status) string {
+	u := s.Updater
 	text := fmt.Sprintf("the ledger is %s behind S3", lag(u.LagSeconds))
-	if u.UpToDate() {
+	switch {
+	case untold(s):
+		text = "how far the ledger is behind S3 is not known; no notification has come yet"
+		if !u.LastHandled.IsZero() {
+			text = "how far the ledger is behind S3 is not known; the last notification came " + ago(now, u.LastHandled)
+		}
+	case u.UpToDate():
 		text = "the ledger is up to date with S3" + lastChange(now, u.LastHandled)
 	}
 	if u.Handled > 0 {

@@ -118,7 +118,7 @@ func (c *cacheWhyCommand) look(ctx context.Context, now time.Time, in *installat
 	if err != nil {
 		return nil, err
 	}
-	v.Reasons = notCached(now, in.cfg.Cache.Retention, t, leftovers, v.Forgotten)
+	v.Reasons = notCached(now, in.cfg.Cache.Retention, t, leftovers, v.Forgotten, e)
 	if e.Against != nil && len(told) > 1 {
 		v.Earlier = &earlierView{*e.Against, e.AgainstKey, isCached(told[1]), e.WasState, e.Differences, e.Ancestors}
 	}
@@ -130,8 +130,8 @@ func isCached(t cache.Testimony) bool {
 	return t.S3 == job.Hit && (t.View == job.Hit || t.View == job.Unknown && t.Ledger == job.Hit)
 }
 
-// notCached says why an output is not cached, or not wholly; nothing when all is well.
-func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftovers cache.Leftovers, forgotten []cache.Forgotten) []string {
+// notCached says why an output is not cached, or not wholly; nothing when all is well. e is what runs know of it.
+func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftovers cache.Leftovers, forgotten []cache.Forgotten, e *report.Explanation) []string {
 	reasons := takenBack(now, forgotten)
 	switch t.Disagreement(retention) {
 	case cache.WrongHit:
@@ -158,6 +158,8 @@ func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftov
 	case len(forgotten) > 0:
 	case t.Item != nil:
 		reasons = append(reasons, fmt.Sprintf("It was made %s and expired %s; S3 has removed it.", at(t.Item.CreatedAt), ago(now, t.Item.ExpiresAt)))
+	case wasIn(now, retention, e) != "":
+		reasons = append(reasons, wasIn(now, retention, e))
 	case leftovers.Files > 0:
 		reasons = append(reasons, fmt.Sprintf("There is no manifest, but %s of an attempt, the last written %s: the output was taken back, or the worker ended before it had published it.",
 			countOf(leftovers.Files, "file"), at(leftovers.Newest)))
@@ -165,6 +167,17 @@ func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftov
 		reasons = append(reasons, "There is no trace of it: it was never made, or S3 has removed it after it expired.")
 	}
 	return reasons
+}
+
+// wasIn says that a run had an output of which nothing is left, though nobody took it back; "" when no run is known to have had it.
+func wasIn(now time.Time, retention time.Duration, e *report.Explanation) string {
+	if e.Run == nil || e.Substituted != nil || e.State != job.Done.String() && e.State != job.Cached.String() {
+		return ""
+	}
+	if e.Seconds > 0 && now.Sub(e.Run.Received) < retention { // it ran for this run
+		return fmt.Sprintf("Run %s, submitted %s, made it. It would not have expired yet: it was deleted since, and not by `spate cache forget`.", e.Run.ID, ago(now, e.Run.Received))
+	}
+	return fmt.Sprintf("Run %s, submitted %s, had it. It has expired since, or was deleted, and not by `spate cache forget`.", e.Run.ID, ago(now, e.Run.Received))
 }
 
 // takenBack says who took an output back.
