@@ -188,7 +188,7 @@ func TestWhyAnOutputIsNotCachedIsSaidAsFarAsItCanBeKnown(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			got := notCached(noon, 30*day, row.told, row.leftovers, row.forgotten, &report.Explanation{})
+			got := notCached(noon, 30*day, row.told, traces{row.leftovers, row.forgotten, &report.Explanation{}})
 			if row.want == "" && len(got) > 0 || row.want != "" && !strings.Contains(strings.Join(got, " "), row.want) {
 				t.Errorf("said %q, want %q", got, row.want)
 			}
@@ -212,7 +212,7 @@ func TestAnOutputThatARunIsKnownToHaveHadIsNotSaidToHaveNoTrace(t *testing.T) {
 		"another stood in": {&report.RunRef{ID: "q2", Received: noon}, report.Explanation{State: job.Done.String(), Substituted: &job.Substitute{}}, "There is no trace of it"},
 	} {
 		row.e.Run = row.run
-		got := strings.Join(notCached(noon, 30*day, cache.Testimony{Ledger: job.Miss, S3: job.Miss}, cache.Leftovers{}, nil, &row.e), " ")
+		got := strings.Join(notCached(noon, 30*day, cache.Testimony{Ledger: job.Miss, S3: job.Miss}, traces{known: &row.e}), " ")
 		if !strings.Contains(got, row.want) {
 			t.Errorf("%s: said %q, want %q", name, got, row.want)
 		}

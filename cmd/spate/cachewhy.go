@@ -118,7 +118,7 @@ func (c *cacheWhyCommand) look(ctx context.Context, now time.Time, in *installat
 	if err != nil {
 		return nil, err
 	}
-	v.Reasons = notCached(now, in.cfg.Cache.Retention, t, leftovers, v.Forgotten, e)
+	v.Reasons = notCached(now, in.cfg.Cache.Retention, t, traces{leftovers, v.Forgotten, e})
 	if e.Against != nil && len(told) > 1 {
 		v.Earlier = &earlierView{*e.Against, e.AgainstKey, isCached(told[1]), e.WasState, e.Differences, e.Ancestors}
 	}
@@ -130,8 +130,16 @@ func isCached(t cache.Testimony) bool {
 	return t.S3 == job.Hit && (t.View == job.Hit || t.View == job.Unknown && t.Ledger == job.Hit)
 }
 
-// notCached says why an output is not cached, or not wholly; nothing when all is well. e is what runs know of it.
-func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftovers cache.Leftovers, forgotten []cache.Forgotten, e *report.Explanation) []string {
+// traces are what is left of an output that may be gone.
+type traces struct {
+	leftovers cache.Leftovers
+	forgotten []cache.Forgotten
+	known     *report.Explanation // what runs know of it
+}
+
+// notCached says why an output is not cached, or not wholly; nothing when all is well.
+func notCached(now time.Time, retention time.Duration, t cache.Testimony, left traces) []string {
+	leftovers, forgotten := left.leftovers, left.forgotten
 	reasons := takenBack(now, forgotten)
 	switch t.Disagreement(retention) {
 	case cache.WrongHit:
@@ -158,8 +166,8 @@ func notCached(now time.Time, retention time.Duration, t cache.Testimony, leftov
 	case len(forgotten) > 0:
 	case t.Item != nil:
 		reasons = append(reasons, fmt.Sprintf("It was made %s and expired %s; S3 has removed it.", at(t.Item.CreatedAt), ago(now, t.Item.ExpiresAt)))
-	case wasIn(now, retention, e) != "":
-		reasons = append(reasons, wasIn(now, retention, e))
+	case wasIn(now, retention, left.known) != "":
+		reasons = append(reasons, wasIn(now, retention, left.known))
 	case leftovers.Files > 0:
 		reasons = append(reasons, fmt.Sprintf("There is no manifest, but %s of an attempt, the last written %s: the output was taken back, or the worker ended before it had published it.",
 			countOf(leftovers.Files, "file"), at(leftovers.Newest)))
