@@ -9,6 +9,9 @@ type Decision struct {
 	Useful int // of them, those that would still find work when they have started; Wanted where that is not known
 	Have   int // running, pending and unsettled, of the demand's task definition
 	Other  int // the same of other task definitions, in addition
+	// Demanded and Counted: how much work there is was known, and how many workers there are.
+	Demanded, Counted bool
+
 	Launch []Launch
 	Limit  Limit
 	// Target is how many there will be at the pace that is left, if nothing else changes, and ETA when the last of them

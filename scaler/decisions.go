@@ -10,15 +10,13 @@ import (
 
 // Decided is a record of the log of decisions: one decision, and what it was made for.
 type Decided struct {
-	Pool        string    `dynamodbav:"pool" json:"pool"`
-	At          time.Time `dynamodbav:"at" json:"at"`
-	Outstanding int       `dynamodbav:"outstanding" json:"outstanding"` // jobs
-	Wanted      int       `dynamodbav:"wanted" json:"wanted"`           // workers, as the following
-	Have        int       `dynamodbav:"have" json:"have"`               // running, pending and being launched
-	Launched    int       `dynamodbav:"launched" json:"launched"`       // by ECS, since the record before
-	Limit       Limit     `dynamodbav:"limit" json:"limit"`
-	Reason      string    `dynamodbav:"reason" json:"reason"`
-	Decisions   int       `dynamodbav:"decisions" json:"decisions"` // that it stands for: this one and those since the record before
+	Pool string    `dynamodbav:"pool" json:"pool"`
+	At   time.Time `dynamodbav:"at" json:"at"`
+	Figures
+	Launched  int    `dynamodbav:"launched" json:"launched"` // by ECS, since the record before
+	Limit     Limit  `dynamodbav:"limit" json:"limit"`
+	Reason    string `dynamodbav:"reason" json:"reason"`
+	Decisions int    `dynamodbav:"decisions" json:"decisions"` // that it stands for: this one and those since the record before
 
 	ExpiresAt int64 `dynamodbav:"expires_at,omitempty" json:"-"`
 }
@@ -40,7 +38,7 @@ type decisionLog struct {
 	counted int     // of the tasks that ECS has ever launched for the pool, those that are in records
 }
 
-// add takes a decision in, and how many tasks ECS has launched for the pool so far. It reports whether to record it: something
+// add takes a decision in, how many jobs were outstanding, and how many tasks ECS has launched for the pool so far. It reports whether to record it: something
 // is launched, or has been, another limit binds or holds, or it is time to. What is not recorded is added to the next record.
 func (l *decisionLog) add(now time.Time, outstanding, launched int, d Decision) (Decided, bool) {
 	reason := d.Reason
@@ -49,13 +47,13 @@ func (l *decisionLog) add(now time.Time, outstanding, launched int, d Decision) 
 	}
 	l.asks = l.asks || d.Launches() > 0
 	l.since = Decided{
-		Pool: d.Pool, At: now.UTC(), Outstanding: outstanding, Wanted: d.Wanted, Have: d.Have,
+		Pool: d.Pool, At: now.UTC(), Figures: figures(outstanding, d),
 		Launched: launched - l.counted, Limit: d.Limit, Reason: reason,
 		Decisions: l.since.Decisions + 1, ExpiresAt: now.Add(keepDecisions).Unix(),
 	}
 	age := now.Sub(l.last.At)
 	changed := l.asks || l.since.Launched > 0 || d.Limit != l.last.Limit
-	worth := outstanding > 0 || d.Wanted > 0 || d.Have > 0
+	worth := !d.Demanded || outstanding > 0 || d.Wanted > 0 || d.Have > 0
 	if age < decidedEvery || !changed && (age < decidedAnyway || !worth) {
 		return Decided{}, false
 	}
@@ -101,11 +99,22 @@ type Stretch struct {
 	Reason    string    `json:"reason"`   // of the last one
 }
 
-// Figures are what a decision was made for.
+// Figures are what a decision was made for; nil: not known then.
 type Figures struct {
-	Outstanding int `json:"outstanding"` // jobs
-	Wanted      int `json:"wanted"`      // workers, as the following
-	Have        int `json:"have"`
+	Outstanding *int `dynamodbav:"outstanding" json:"outstanding"` // jobs
+	Wanted      *int `dynamodbav:"wanted" json:"wanted"`           // workers, as the following
+	Have        *int `dynamodbav:"have" json:"have"`               // running, pending and being launched
+}
+
+func figures(outstanding int, d Decision) Figures {
+	var f Figures
+	if d.Demanded {
+		f.Outstanding, f.Wanted = &outstanding, &d.Wanted
+	}
+	if d.Counted {
+		f.Have = &d.Have
+	}
+	return f
 }
 
 // silence is how far apart records are that do not belong together: there was no work, or no controller.
@@ -115,17 +124,16 @@ const silence = 2 * decidedAnyway
 func Stretches(records []Decided) []Stretch {
 	var all []Stretch
 	for _, r := range records {
-		figures := Figures{r.Outstanding, r.Wanted, r.Have}
 		last := len(all) - 1
 		if last < 0 || all[last].Limit != r.Limit || r.At.Sub(all[last].To) > silence {
 			if last >= 0 && r.At.Sub(all[last].To) <= silence {
 				all[last].To = r.At
 			}
-			all = append(all, Stretch{From: r.At, Limit: r.Limit, First: figures})
+			all = append(all, Stretch{From: r.At, Limit: r.Limit, First: r.Figures})
 			last++
 		}
 		s := &all[last]
-		s.To, s.Decisions, s.Launched, s.Last, s.Reason = r.At, s.Decisions+r.Decisions, s.Launched+r.Launched, figures, r.Reason
+		s.To, s.Decisions, s.Launched, s.Last, s.Reason = r.At, s.Decisions+r.Decisions, s.Launched+r.Launched, r.Figures, r.Reason
 	}
 	return all
 }

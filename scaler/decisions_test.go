@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestDecisionsAreRecordedWhenTheyChangeAndNowAndThen(t *testing.T) {
 	var log decisionLog
 	var got []string
 	take := func(d decidedAt) {
-		decision := Decision{Pool: "rollup", Wanted: d.outstanding, Limit: d.limit}
+		decision := Decision{Pool: "rollup", Wanted: d.outstanding, Demanded: true, Counted: true, Limit: d.limit}
 		if d.launch > 0 {
 			decision.Launch = []Launch{{Provider: "FARGATE", Count: d.launch}}
 		}
@@ -77,11 +78,31 @@ func TestARecordOfALaunchSpeaksOfIt(t *testing.T) {
 	}
 }
 
+func known(outstanding, wanted, have int) Figures { return Figures{&outstanding, &wanted, &have} }
+
+// A controller that has just taken over knows neither the jobs nor the workers.
+func TestWhatADecisionDidNotKnowIsRecordedAsUnknown(t *testing.T) {
+	o := Observation{Pools: map[string]PoolObservation{"rollup": {
+		Workers: Workers{Pending: 3, ByProvider: map[string]int{"FARGATE": 3}}, // that its journal names
+	}}}
+	policy := Policy{Pools: []PoolPolicy{{Name: "rollup", Max: 10, Slots: 1, StaleAfter: time.Minute}}}
+	var log decisionLog
+	got, ok := log.add(planNow, 0, 0, Plan(planNow, o, policy)[0])
+	if text, err := json.Marshal(got.Figures); !ok || err != nil || string(text) != `{"outstanding":null,"wanted":null,"have":null}` {
+		t.Errorf("recorded %t: %s, %v", ok, text, err)
+	}
+	o.Pools["rollup"] = PoolObservation{Demand: Demand{Known: true, At: planNow}, Workers: Workers{Known: true, At: planNow}}
+	got, ok = log.add(planNow.Add(time.Second), 0, 1, Plan(planNow, o, policy)[0])
+	if diff := cmp.Diff(known(0, 0, 0), got.Figures); !ok || diff != "" {
+		t.Errorf("recorded %t: %s", ok, diff)
+	}
+}
+
 func TestDecisionsThatBelongTogetherAreOneStretch(t *testing.T) {
 	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
 	record := func(second, wanted, have, launched int, limit Limit) Decided {
 		return Decided{
-			Pool: "rollup", At: begin.Add(time.Duration(second) * time.Second), Outstanding: 10 * wanted, Wanted: wanted, Have: have,
+			Pool: "rollup", At: begin.Add(time.Duration(second) * time.Second), Figures: known(10*wanted, wanted, have),
 			Launched: launched, Limit: limit, Reason: fmt.Sprintf("at %d", second), Decisions: 1,
 		}
 	}
@@ -93,9 +114,9 @@ func TestDecisionsThatBelongTogetherAreOneStretch(t *testing.T) {
 		record(62+121, 5, 0, 5, LimitNone), // hours later, or nearly
 	})
 	want := []Stretch{
-		{begin, begin.Add(2 * time.Second), 2, LimitPacing, 60, Figures{1000, 100, 0}, Figures{1000, 100, 40}, "at 1"},
-		{begin.Add(2 * time.Second), begin.Add(62 * time.Second), 2, LimitNone, 30, Figures{900, 90, 60}, Figures{900, 90, 90}, "at 62"},
-		{begin.Add(183 * time.Second), begin.Add(183 * time.Second), 1, LimitNone, 5, Figures{50, 5, 0}, Figures{50, 5, 0}, "at 183"},
+		{begin, begin.Add(2 * time.Second), 2, LimitPacing, 60, known(1000, 100, 0), known(1000, 100, 40), "at 1"},
+		{begin.Add(2 * time.Second), begin.Add(62 * time.Second), 2, LimitNone, 30, known(900, 90, 60), known(900, 90, 90), "at 62"},
+		{begin.Add(183 * time.Second), begin.Add(183 * time.Second), 1, LimitNone, 5, known(50, 5, 0), known(50, 5, 0), "at 183"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -56,7 +56,7 @@ type view struct {
 // decide plans one pool and takes out of the account what it launches, and what it waits to launch.
 func (v *view) decide() Decision {
 	have := v.o.Workers.Running + v.o.Workers.Pending + v.unsettled - v.other
-	d := Decision{Pool: v.p.Name, Have: have, Other: v.other, Limit: LimitNone, Target: have}
+	d := Decision{Pool: v.p.Name, Have: have, Other: v.other, Limit: LimitNone, Target: have, Demanded: v.demanded(), Counted: v.o.Workers.Known}
 	s := v.size(have)
 	d.Wanted, d.Useful = s.wanted, s.useful
 	if v.halt = v.stopped(); v.halt != "" {

@@ -20,7 +20,7 @@ type decisionsCommand struct {
 
 // Help tells more.
 func (c *decisionsCommand) Help() string {
-	return "How many workers were wanted, how many there were (launched ones included that do not run yet), how many ECS has launched since the record before, and what limited that. " +
+	return "How many workers were wanted, how many there were (launched ones included that do not run yet), how many ECS has launched since the record before, and what limited that; ? is what was not known then. " +
 		"Decisions in a row with the same limit are one line, with the reason of the last of them. A decision is recorded when it launches something or its limit changes, at most once " +
 		"a second, and each minute while there is work. Times are UTC."
 }
@@ -97,7 +97,7 @@ func printDecisions(w page, now time.Time, records []scaler.Decided) error {
 	reasons := make([]string, len(records))
 	for i, r := range records {
 		body[i] = []string{
-			clock(now, r.At), strconv.Itoa(r.Outstanding), strconv.Itoa(r.Wanted), strconv.Itoa(r.Have), strconv.Itoa(r.Launched), string(r.Limit),
+			clock(now, r.At), figure(r.Outstanding), figure(r.Wanted), figure(r.Have), strconv.Itoa(r.Launched), string(r.Limit),
 		}
 		reasons[i] = r.Reason
 	}
@@ -119,11 +119,20 @@ func printReasoned(w page, header []string, body [][]string, reasons []string) e
 }
 
 // fromTo is a figure at the beginning and at the end.
-func fromTo(first, last int) string {
-	if first == last {
-		return strconv.Itoa(first)
+func fromTo(first, last *int) string {
+	from, to := figure(first), figure(last)
+	if from == to {
+		return from
 	}
-	return fmt.Sprintf("%d→%d", first, last)
+	return from + "→" + to
+}
+
+// figure is a number, or that it was not known.
+func figure(n *int) string {
+	if n == nil {
+		return "?"
+	}
+	return strconv.Itoa(*n)
 }
 
 // clock is a time of the last hours, with its day where that is another one.

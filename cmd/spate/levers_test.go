@@ -160,11 +160,14 @@ func someDecisions() []scaler.Decided {
 	begin := noon.Add(-11 * time.Hour)
 	at := func(second, jobs, wanted, have, launched int, limit scaler.Limit, reason string) scaler.Decided {
 		return scaler.Decided{
-			Pool: "rollup", At: begin.Add(time.Duration(second) * time.Second), Outstanding: jobs, Wanted: wanted, Have: have, Launched: launched,
+			Pool: "rollup", At: begin.Add(time.Duration(second) * time.Second), Figures: scaler.Figures{Outstanding: &jobs, Wanted: &wanted, Have: &have}, Launched: launched,
 			Limit: limit, Reason: "rollup: " + reason, Decisions: 1,
 		}
 	}
+	taken := at(-2, 0, 0, 0, 0, scaler.LimitControl, "launching none: whether people want the pool to run is not known")
+	taken.Figures = scaler.Figures{}
 	return []scaler.Decided{
+		taken,
 		at(0, 60000, 3000, 0, 100, scaler.LimitPacing, "3,000 workers wanted for 60,000 jobs; none there; launching 100 on FARGATE; 2,900 more wait for the launch rate; 3,000 in about 2m25s"),
 		at(1, 60000, 3000, 100, 20, scaler.LimitPacing, "3,000 workers wanted for 60,000 jobs; 100 starting; launching 20 on FARGATE; 2,880 more wait for the launch rate; 3,000 in about 2m24s"),
 		at(145, 59100, 3000, 2980, 20, scaler.LimitMax, "3,000 workers wanted for 59,100 jobs (max 3,000); 1,800 running, 1,180 starting; launching 20 on FARGATE"),

@@ -258,6 +258,9 @@ func align(table [][]string) (lines []string, width int) {
 
 // isNumber tells a number or a duration, whose digits belong under one another, from text.
 func isNumber(cell string) bool {
+	if strings.HasPrefix(cell, "?") { // not known
+		return true
+	}
 	if len(cell) > 1 && (cell[0] == '+' || cell[0] == '-') {
 		cell = cell[1:]
 	}
