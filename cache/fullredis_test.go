@@ -71,6 +71,11 @@ func TestAFullRedisLosesNoChangeAndStopsAnsweringAfterAMinute(t *testing.T) {
 		t.Errorf("status is %+v; want that 15 changes wait for memory", s)
 	}
 	all(t, h.view(testKeys(5, 20)...), job.Hit) // what it has is right still
+	h.session.beat = time.Now().Add(-time.Minute)
+	_ = h.follow()
+	if s := h.Follower.Status(); !strings.Contains(s.Error, "OOM") || s.RedisSilent {
+		t.Errorf("status is %+v of a Redis that answers", s)
+	}
 	for range 60 {
 		_ = h.follow()
 	}

@@ -2,10 +2,12 @@ package cache
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/aws/smithy-go"
+	"github.com/redis/go-redis/v9"
 )
 
 // FollowerStatus is how far the view is behind the ledger, and what the follower has done since it began.
@@ -14,7 +16,7 @@ type FollowerStatus struct {
 	LagSeconds       float64   `dynamodbav:"lag_seconds" json:"lag_seconds"`               // all changes of the ledger older than this are in the view
 	Behind           bool      `dynamodbav:"behind" json:"behind"`                         // by more than a minute: the view does not answer
 	TrimmedInSeconds float64   `dynamodbav:"trimmed_in_seconds" json:"trimmed_in_seconds"` // until the stream drops records that were not read yet
-	RedisSilent      bool      `dynamodbav:"redis_silent" json:"redis_silent"`             // it takes no writes, of which there is one each second at least: the view does not answer
+	RedisSilent      bool      `dynamodbav:"redis_silent" json:"redis_silent"`             // it answers no writes, of which there is one each second at least: the view does not answer
 	Shards           int       `dynamodbav:"shards" json:"shards"`                         // of the stream that are being read
 	Waiting          int       `dynamodbav:"waiting" json:"waiting"`                       // changed keys that were read and are not in the view yet
 	Added            int64     `dynamodbav:"added" json:"added"`                           // keys, those that were there already among them
@@ -28,13 +30,18 @@ type FollowerStatus struct {
 // DynamoDB Streams").
 const streamKeeps = 24 * time.Hour
 
-// redisSilence is how long Redis may take no writes before it counts as silent.
+// redisSilence is how long Redis may answer no writes before it counts as silent.
 const redisSilence = 10 * time.Second
 
 // isOfAWS reports whether an error came of a call to AWS.
 func isOfAWS(err error) bool {
 	_, is := errors.AsType[*smithy.OperationError](err)
 	return is
+}
+
+// refusesWrites reports whether a Redis said that it takes no writes, which still answers what is read.
+func refusesWrites(err error) bool {
+	return slices.ContainsFunc([]string{"OOM", "READONLY", "MISCONF", "NOREPLICAS"}, func(code string) bool { return redis.HasErrorPrefix(err, code) })
 }
 
 // reports are what a follower says of itself. The zero value says nothing.
@@ -96,7 +103,7 @@ func (s *session) report(now time.Time, err error) {
 	r.RedisSilent = false
 	if err != nil {
 		r.Error = err.Error()
-		r.RedisSilent = s.live != nil && time.Since(s.beat) > redisSilence && !isOfAWS(err)
+		r.RedisSilent = s.live != nil && time.Since(s.beat) > redisSilence && !isOfAWS(err) && !refusesWrites(err)
 	}
 	if s.request != nil && s.request.Done.IsZero() {
 		r.Requested = s.request.At
