@@ -260,7 +260,7 @@ func TestARealRedisIsLookedAt(t *testing.T) {
 	}
 }
 
-func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToFindAndElseHourly(t *testing.T) {
+func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToPutRightAndElseHourly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -268,10 +268,11 @@ func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToFindAndElseHourly(t
 		var mended atomic.Bool
 		c := &Cache{check: func(context.Context) []Finding {
 			looks.Add(1)
+			notes := []Finding{{Check: CheckLifecycle, Severity: SeverityRemark}, {Check: CheckMemory, Severity: SeverityUnread}}
 			if mended.Load() {
-				return nil
+				return notes
 			}
-			return []Finding{{Check: CheckEviction, Severity: SeverityWarning}}
+			return append(notes, Finding{Check: CheckEviction, Severity: SeverityWarning})
 		}}
 		ended := make(chan error, 1)
 		go func() { ended <- c.inspect(ctx) }()
@@ -281,12 +282,12 @@ func TestServicesAreLookedAtEachMinuteWhileThereIsSomethingToFindAndElseHourly(t
 			looks    int64
 			findings int
 		}{
-			{0, false, 1, 1},
-			{10 * time.Minute, false, 11, 1},
-			{time.Minute, true, 12, 0},
-			{59 * time.Minute, true, 12, 0},
-			{time.Minute, true, 13, 0},
-			{time.Hour, false, 14, 1},
+			{0, false, 1, 3},
+			{10 * time.Minute, false, 11, 3},
+			{time.Minute, true, 12, 2},
+			{59 * time.Minute, true, 12, 2},
+			{time.Minute, true, 13, 2},
+			{time.Hour, false, 14, 3},
 		} {
 			mended.Store(step.mend)
 			time.Sleep(step.wait)

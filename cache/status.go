@@ -68,7 +68,7 @@ func (c *Cache) inspect(ctx context.Context) error {
 		}
 		c.inspected.Store(&inspection{time.Now(), found})
 		wait := checkEvery
-		if len(found) > 0 {
+		if slices.ContainsFunc(found, func(f Finding) bool { return !f.IsNote() }) {
 			wait = recheckEvery
 		}
 		if err := sleep(ctx, wait); err != nil {
