@@ -308,6 +308,9 @@ func (v *verification) each(ctx context.Context, keys iter.Seq2[job.Key, error])
 
 // batches asks about keys, some batches at the same time, and has what was told taken by one at a time, in any order.
 func (v *verification) batches(ctx context.Context, keys iter.Seq2[job.Key, error], take func([]Testimony)) error {
+	if err := v.bucketIsThere(ctx); err != nil {
+		return err
+	}
 	asks, ctx := errgroup.WithContext(ctx)
 	asks.SetLimit(parallelBatches)
 	ask := func(batch []job.Key) {

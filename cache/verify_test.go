@@ -167,6 +167,9 @@ func TestAVerificationAsksForSixtyFourManifestsAtOnceAndNoMore(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	got, err := w.Verify(ctx, VerifyOptions{Keys: eachOf(testKeys(0, 10*verifyBatch)...), Settle: time.Millisecond})
+	if n := s3.checks.Load(); n < 1 || n > 3 {
+		t.Errorf("the bucket is looked for %d times, want once a phase", n)
+	}
 	if err != nil || got.Outputs != 10*verifyBatch {
 		t.Errorf("verified %+v, error %v", got, err)
 	}

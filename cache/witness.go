@@ -31,7 +31,7 @@ type Witnesses struct {
 	S3        Bucket
 	Retention time.Duration // outputs older than this count as absent
 
-	heads *rate.Limiter // of requests to S3; nil: none
+	heads *rate.Limiter // of requests for manifests in a verification, which has looked for the bucket; else nil
 }
 
 // Testimony is what each part says of one output. Unknown: it could not tell, or was not asked.
@@ -138,9 +138,19 @@ func (w Witnesses) askLedger(ctx context.Context, now time.Time, keys []job.Key,
 	return nil
 }
 
-func (w Witnesses) askS3(ctx context.Context, now time.Time, told []Testimony) error {
-	if err := w.S3.Check(ctx); err != nil { // of a missing bucket all objects seem to be missing
+// bucketIsThere fails without a bucket, of which all objects seem to be missing.
+func (w Witnesses) bucketIsThere(ctx context.Context) error {
+	if err := w.S3.Check(ctx); err != nil {
 		return fmt.Errorf("ask S3: %w", err)
+	}
+	return nil
+}
+
+func (w Witnesses) askS3(ctx context.Context, now time.Time, told []Testimony) error {
+	if w.heads == nil {
+		if err := w.bucketIsThere(ctx); err != nil {
+			return err
+		}
 	}
 	heads, ctx := errgroup.WithContext(ctx)
 	heads.SetLimit(parallelHeads)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type shelf struct {
 	objects map[string]objects.Info
 	onLook  func() // before each look at an object
 	err     error
+	checks  atomic.Int64 // of the bucket
 }
 
 func (s *shelf) Head(_ context.Context, key string) (objects.Info, error) {
@@ -87,7 +89,10 @@ func (s *shelf) Pages(_ context.Context, prefix, after string) iter.Seq2[[]objec
 	}
 }
 
-func (s *shelf) Check(context.Context) error { return s.err }
+func (s *shelf) Check(context.Context) error {
+	s.checks.Add(1)
+	return s.err
+}
 
 func (s *shelf) put(key, etag string, at time.Time) {
 	s.mu.Lock()
