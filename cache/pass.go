@@ -32,11 +32,7 @@ func (r *Reconciler) compare(ctx context.Context) error {
 		}
 		if err != nil {
 			r.note(func(s *ReconcileStatus) { s.Discarded++ })
-			wait := r.hold
-			if errors.Is(err, errOtherEpoch) { // as after each start and rebuild
-				wait = r.yield
-			}
-			if err := wait(ctx, "a pass of reconciliation was given up", err, failures); err != nil {
+			if err := r.hold(ctx, "a pass of reconciliation was given up", err, failures); err != nil {
 				return err
 			}
 			failures++

@@ -210,17 +210,15 @@ func (r *Reconciler) complain(what string, err error) {
 	r.Log.Warn().Err(err).Msg(what)
 }
 
-// yield waits for something ordinary, of which nobody needs to hear.
-func (r *Reconciler) yield(ctx context.Context, what string, err error, failures int) error {
-	r.Log.Debug().Err(err).Msg(what)
-	return sleep(ctx, livePause+backoff(failures))
-}
-
-// hold notes why something has to wait, and waits.
+// hold notes why something has to wait, and waits. Another epoch, which comes with each start and rebuild, nobody needs to hear of.
 func (r *Reconciler) hold(ctx context.Context, what string, err error, failures int) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	r.complain(what, err)
+	if errors.Is(err, errOtherEpoch) {
+		r.Log.Debug().Err(err).Msg(what)
+	} else {
+		r.complain(what, err)
+	}
 	return sleep(ctx, livePause+backoff(failures))
 }
