@@ -26,6 +26,7 @@ type endings struct {
 
 	mu    sync.Mutex
 	steps map[int64]keySet
+	last  int64 // no step is later
 	n     int
 }
 
@@ -48,20 +49,24 @@ func (e *endings) add(k job.Key, at time.Time) {
 		e.steps[step] = keySet{}
 	}
 	e.steps[step].add(k)
+	e.last = max(e.last, step)
 	e.n++
 }
 
-// makeRoom forgets those that end last. It reports whether these are later than a step.
+// makeRoom forgets one of those that end last. It reports whether these are later than a step.
 func (e *endings) makeRoom(step int64) bool {
-	last := step
-	for s := range e.steps {
-		last = max(last, s)
+	for e.last > step && len(e.steps[e.last]) == 0 {
+		delete(e.steps, e.last)
+		e.last--
 	}
-	if last == step {
+	if e.last <= step {
 		return false
 	}
-	e.n -= len(e.steps[last])
-	delete(e.steps, last)
+	for k := range e.steps[e.last] {
+		delete(e.steps[e.last], k)
+		e.n--
+		break
+	}
 	return true
 }
 

@@ -341,6 +341,23 @@ func TestAnAdditionIsReadInTheLedgerOnceMore(t *testing.T) {
 	all(t, h.view(testKeys(10, 15)...), job.Miss)
 }
 
+func TestOfTheLastStepNoMoreIsForgottenThanThereIsNotRoomFor(t *testing.T) {
+	e := newEndings(30)
+	for i, k := range testKeys(0, 30) {
+		e.add(k, start.Add(time.Duration(i/5)*time.Minute))
+	}
+	e.take(start.Add(expireEvery), 100) // five, whose room is taken again
+	for _, k := range testKeys(30, 42) {
+		e.add(k, start.Add(2*time.Minute))
+	}
+	e.add(testKey(42), start.Add(time.Hour))
+	for minute, want := range []int{0, 5, 5 + 12, 5, 3, 0} {
+		if got := len(e.take(start.Add(time.Duration(minute)*time.Minute+expireEvery), 100)); got != want {
+			t.Errorf("%d end in minute %d, want %d", got, minute, want)
+		}
+	}
+}
+
 func TestALifeThatEndsWhileARoundLastsIsOver(t *testing.T) {
 	h := newHouse(t)
 	k, end := testKey(1), time.Now().Truncate(time.Second)
