@@ -124,7 +124,7 @@ func judgeDelivery(bucket string, since time.Time, u UpdaterStatus, r ReconcileS
 	}
 	return []Finding{{
 		CheckNotifications, SeverityWarning, fmt.Sprintf("Outputs were found by listing bucket %s of which no notification came; %s.", bucket, told),
-		fmt.Sprintf("If the ledger was not lost or restored, notifications do not reach the queue: compare `aws s3api get-bucket-notification-configuration --bucket %s` "+
+		fmt.Sprintf("If the ledger was not lost or restored, and cache.retention not made longer, notifications do not reach the queue: compare `aws s3api get-bucket-notification-configuration --bucket %s` "+
 			"with it, and see that the queue's policy lets S3 send. `spate cache rebuild --from-s3` finds all such outputs now.", bucket),
 	}}
 }
