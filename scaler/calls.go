@@ -53,7 +53,7 @@ func (e *Engine) waiting(now time.Time) []waitingCall {
 		if !e.mayLaunch(p) {
 			continue
 		}
-		for _, r := range p.sorted(func(r *record) bool { return !r.busy && r.stored && !r.dirty && r.Repeatable(now) }) {
+		for _, r := range p.sorted(func(r *record) bool { return !r.busy && !r.surplus && r.stored && !r.dirty && r.Repeatable(now) }) {
 			waiting = append(waiting, waitingCall{p, r})
 		}
 	}

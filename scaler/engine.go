@@ -101,6 +101,7 @@ type record struct {
 	busy       bool     // a call or a question about it is under way
 	unsure     bool     // its request may have been sent and have launched something, for all that is known
 	seen       []string // its tasks that ECS has shown while its answer is unknown
+	surplus    bool     // not wanted as of the last plan, so that it is not sent
 	due        time.Time
 
 	// Of its last call: whether its tokens are taken, whether they were a probe's, and when it was sent.

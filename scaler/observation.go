@@ -98,3 +98,11 @@ type Asked struct {
 	At    time.Time
 	Known bool
 }
+
+// most is how many workers there may be of a pool with that maximum, and what says so.
+func (a Asked) most(maximum int) (int, Limit) {
+	if a.Known && a.Cap != nil && *a.Cap < maximum {
+		return *a.Cap, LimitCap
+	}
+	return maximum, LimitMax
+}

@@ -24,10 +24,8 @@ type sizing struct {
 // size sizes the pool that has so many workers of the demand's task definition. While the demand is unknown nothing is
 // wanted of it.
 func (v *view) size(have int) sizing {
-	s := sizing{top: v.p.Max, topLimit: LimitMax}
-	if c := v.o.Asked.Cap; v.o.Asked.Known && c != nil && *c < s.top {
-		s.top, s.topLimit = *c, LimitCap
-	}
+	var s sizing
+	s.top, s.topLimit = v.o.Asked.most(v.p.Max)
 	if !v.demanded() {
 		return s
 	}

@@ -108,7 +108,7 @@ func (e *Engine) plan(now time.Time) error {
 func (e *Engine) unsent(p *pool) map[string]int {
 	unsent := map[string]int{}
 	for _, r := range p.intents {
-		if r.State == IntentOpen && !r.busy && !r.paid && e.mayLaunch(p) {
+		if r.State == IntentOpen && !r.busy && !r.surplus && !r.paid && e.mayLaunch(p) {
 			unsent[r.Provider] += r.Count
 		}
 	}
