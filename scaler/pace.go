@@ -111,8 +111,8 @@ const (
 	// hurry is how much faster one call may be than another.
 	hurry = 150 * time.Millisecond
 
-	// ended is how long after its last call a ramp is over; the slowest has one each second.
-	ended = 15 * time.Second
+	// ended is how long after its last call a ramp is over; while a slow one is throttled its calls are up to 40 s apart.
+	ended = time.Minute
 	// recently is how long ago launches were that have left the bucket other than full.
 	recently = time.Minute
 	// learntHolds is for how long a remembered rate need not be probed at once.

@@ -141,7 +141,7 @@ func TestEveryDecisionNamesWhatHoldsItBack(t *testing.T) {
 func TestAPoolWithWorkAndRoomMakesProgressAndWithTokensReachesItsTarget(t *testing.T) {
 	checkPlans(t, 6, func(t *rapid.T, o Observation, p Policy) {
 		before := Plan(planNow, o, p)
-		for range 40 {
+		for range 60 {
 			o.Tokens = map[string]int{providerOnDemand: 3, providerSpot: 3}
 			o = grown(o, launchesOf(Plan(planNow, o, p)))
 		}
