@@ -238,7 +238,7 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 		return err
 	}
 	var pools []poolState
-	if !r.State.Ended() {
+	if !r.State.Ended() && r.State != job.RunCancelling { // which waits for no workers
 		if pools, err = lookAtPools(ctx, in); err != nil {
 			return err
 		}
@@ -257,11 +257,11 @@ func showRun(ctx context.Context, p *program, in *installation, r *planner.Run, 
 	}
 	w := pageOn(p.stdout)
 	printRun(w, time.Now(), r, failures)
-	printRunsPool(w, time.Now(), r, pools)
 	if known {
 		printCost(w, cost)
 	}
 	printAudits(w, time.Now(), audits)
+	printRunsPool(w, time.Now(), r, pools)
 	if results(in.cfg.Bucket, r) != "" {
 		w.paragraph("  ", fmt.Sprintf("results: `spate results %s`", r.ID))
 	}
@@ -277,7 +277,7 @@ func poolOf(r *planner.Run, pools []poolState) (poolState, bool) {
 	return pools[i], true
 }
 
-// printRunsPool says how the pool stands that a run waits for. pools are none once it has ended.
+// printRunsPool says how the pool stands that a run waits for. pools are none once it waits for none.
 func printRunsPool(w page, now time.Time, r *planner.Run, pools []poolState) {
 	pool, ok := poolOf(r, pools)
 	if !ok {
