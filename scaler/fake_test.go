@@ -420,7 +420,7 @@ func (t *term) Write(ctx context.Context, r Records) error {
 		t.rates[l.Provider] = l
 	}
 	for _, s := range r.Statuses {
-		for what, n := range map[string]int{" running": s.Running, " starting": s.Pending} {
+		for what, n := range map[string]int{" running": s.Running - s.Listed, " not described yet": s.Listed, " starting": s.Pending} {
 			if strings.Contains(s.Reason, what) && !strings.Contains(s.Reason, " "+commas(n)+what) {
 				t.t.Errorf("the status has %d%s, and says %q", n, what, s.Reason)
 			}

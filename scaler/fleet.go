@@ -73,7 +73,7 @@ func (f *fleet) unseen(arn string) bool {
 }
 
 // workers sums the fleet up. Tasks on their way out are no workers any more. What is listed and not described yet counts as
-// running, under no provider's and no definition's name.
+// running, under no provider's and no definition's name: so too much is taken to be done, not too little, and too few are launched.
 func (f *fleet) workers() Workers {
 	w := Workers{ByProvider: map[string]int{}, StoppingBy: map[string]int{}, ByDefinition: map[string]int{}, At: f.at, Known: f.known}
 	for _, m := range f.members {
@@ -81,7 +81,10 @@ func (f *fleet) workers() Workers {
 			w.Awaited = m.due
 		}
 		switch m.status {
-		case memberRunning, memberListed:
+		case memberListed:
+			w.Listed++
+			w.Running++
+		case memberRunning:
 			w.Running++
 		case memberPending:
 			w.Pending++

@@ -130,11 +130,38 @@ func TestAListedTaskCountsAsAWorkerBeforeItIsDescribed(t *testing.T) {
 	f := newFleet()
 	f.listing(planNow, planNow, []string{"a", "b"})
 	w := f.workers()
-	if !w.Known || w.Running != 2 || w.Pending != 0 || w.ByProvider[""] != 2 {
+	if !w.Known || w.Running != 2 || w.Listed != 2 || w.Pending != 0 || w.ByProvider[""] != 2 {
 		t.Errorf("%+v", w)
 	}
 	f.descriptions(planNow, planNow, []types.Task{task("a", "PENDING", "RUNNING")}, nil)
-	if w := f.workers(); w.Running != 1 || w.Pending != 1 || w.ByProvider["FARGATE"] != 1 {
+	if w := f.workers(); w.Running != 1 || w.Listed != 1 || w.Pending != 1 || w.ByProvider["FARGATE"] != 1 {
 		t.Errorf("%+v", w)
+	}
+}
+
+func TestADecisionDoesNotClaimThatTasksRunWhichNobodyHasDescribed(t *testing.T) {
+	f := newFleet()
+	f.listing(planNow, planNow, []string{"a", "b", "c"})
+	f.descriptions(planNow, planNow, []types.Task{task("c", "PENDING", "RUNNING")}, nil)
+	o := Observation{Pools: map[string]PoolObservation{"rollup": {
+		Demand: Demand{Outstanding: 3, At: planNow, Known: true}, Workers: f.workers(), Asked: Asked{At: planNow, Known: true},
+	}}}
+	d := Plan(planNow, o, Policy{Pools: []PoolPolicy{{Name: "rollup", Max: 10, Slots: 1, StaleAfter: time.Minute}}})[0]
+	if want := "rollup: 3 workers wanted for 3 jobs; 2 not described yet, 1 starting; enough"; d.Have != 3 || d.Reason != want {
+		t.Errorf("%d there: %q", d.Have, d.Reason)
+	}
+}
+
+// Jobs seem to take long when none ends while many run; tasks that may not run yet say nothing of that.
+func TestTasksThatNobodyHasDescribedMakeNoWorkerUseful(t *testing.T) {
+	useful := func(listed int) int {
+		v := view{p: PoolPolicy{Slots: 1}, o: PoolObservation{
+			Demand: Demand{Outstanding: 100, JobDuration: time.Second}, Still: time.Minute,
+			Workers: Workers{Running: 50, Listed: listed},
+		}}
+		return v.useful()
+	}
+	if known, unknown := useful(0), useful(50); known == 0 || unknown != 0 {
+		t.Errorf("useful: %d beside 50 that run, %d beside 50 that may", known, unknown)
 	}
 }

@@ -30,7 +30,7 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	return &metrics{
 		workers: registered(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "spate_workers", Help: "Workers as last observed, by pool and state (running, pending, wanted).",
+			Name: "spate_workers", Help: "Workers as last observed, by pool and state (running, listed: running or pending, pending, wanted).",
 		}, []string{"pool", "state"})),
 		launches: registered(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "spate_launches_total", Help: "Tasks launched, by pool, provider and the outcome of the call that launched them.",
@@ -115,7 +115,8 @@ func registered[C prometheus.Collector](r prometheus.Registerer, c C) C {
 func (e *Engine) measure(now time.Time) {
 	for _, p := range e.pools {
 		workers := p.fleet.workers()
-		e.metrics.workers.WithLabelValues(p.Name, "running").Set(float64(workers.Running))
+		e.metrics.workers.WithLabelValues(p.Name, "running").Set(float64(workers.Running - workers.Listed))
+		e.metrics.workers.WithLabelValues(p.Name, "listed").Set(float64(workers.Listed))
 		e.metrics.workers.WithLabelValues(p.Name, "pending").Set(float64(workers.Pending))
 		e.metrics.workers.WithLabelValues(p.Name, "wanted").Set(float64(p.last.Wanted))
 		open := 0

@@ -66,6 +66,7 @@ type WorkerSize struct {
 // Workers is what the last listing and the launches since tell of a pool's tasks.
 type Workers struct {
 	Running    int
+	Listed     int            // of the running ones, those not described yet: they run, or are about to
 	Pending    int            // launched, not running yet; those that no listing shows yet included
 	Stopping   int            // told to stop: none of the others
 	StoppingBy map[string]int // the same by provider: until they are gone they take what workers take of the account

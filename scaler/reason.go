@@ -123,7 +123,8 @@ func (v *view) writeThere(b *prose, d Decision) {
 		b.number(n)
 		b.add(what)
 	}
-	part(v.o.Workers.Running, " running")
+	part(v.o.Workers.Running-v.o.Workers.Listed, " running")
+	part(v.o.Workers.Listed, " not described yet")
 	part(v.o.Workers.Pending, " starting")
 	part(v.o.Workers.Stopping, " stopping")
 	part(v.unsettled, " being launched")

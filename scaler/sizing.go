@@ -73,7 +73,7 @@ func (v *view) useful() int {
 	busy := running*v.startUp().Seconds() + v.o.Workers.PendingFor.Seconds()
 	slots := float64(max(1, v.p.Slots))
 	if still := v.o.Still.Seconds(); still > 2*each+v.startUp().Seconds() {
-		each = max(each, still*slots*running) // jobs take longer than they did: fewer than one has ended in that time
+		each = max(each, still*slots*max(0, running-float64(v.o.Workers.Listed))) // jobs take longer than they did: fewer than one has ended in that time
 	}
 	left := float64(v.o.Demand.Outstanding) - slots*busy/each
 	return int(math.Ceil(max(0, left) / slots))

@@ -17,8 +17,10 @@ type Status struct {
 	Outstanding int    `dynamodbav:"outstanding" json:"outstanding"` // jobs
 	Wanted      int    `dynamodbav:"wanted" json:"wanted"`           // workers, as the following
 	Running     int    `dynamodbav:"running" json:"running"`
-	Pending     int    `dynamodbav:"pending" json:"pending"`   // launched and not running yet
-	Stopping    int    `dynamodbav:"stopping" json:"stopping"` // told to stop and not gone yet
+	// Listed are those of the running ones of which a new controller knows only that they run or are about to.
+	Listed   int `dynamodbav:"listed,omitempty" json:"listed,omitempty"`
+	Pending  int `dynamodbav:"pending" json:"pending"`   // launched and not running yet
+	Stopping int `dynamodbav:"stopping" json:"stopping"` // told to stop and not gone yet
 	// Launched, Exited, Failed, Vanished and Stopped count tasks since the pool's first; Peak is the most at once, pending ones
 	// included. Launched is exact, as it is written with the intents; tasks that ended while no controller watched may
 	// be missing from the others.

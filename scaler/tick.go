@@ -144,7 +144,7 @@ func (p *pool) observation(now time.Time) PoolObservation {
 	p.rooms.forget(now)
 	o.Holds = slices.Concat(p.holds, p.rooms.holds(now, p.Subnets), p.breakers.holds(now))
 	o.StopError = p.stopError
-	if o.Workers.Running == 0 || p.demand.Outstanding < p.observed.Demand.Outstanding {
+	if o.Workers.Running == o.Workers.Listed || p.demand.Outstanding < p.observed.Demand.Outstanding {
 		p.fell = now
 	}
 	o.Still = now.Sub(p.fell)
@@ -247,7 +247,7 @@ const (
 func (e *Engine) report(p *pool, now time.Time, withIntents bool) bool {
 	workers := p.fleet.workers()
 	p.status.Peak = max(p.status.Peak, workers.Running+workers.Pending)
-	p.status.Running, p.status.Pending = p.observed.Workers.Running, p.observed.Workers.Pending
+	p.status.Running, p.status.Listed, p.status.Pending = p.observed.Workers.Running, p.observed.Workers.Listed, p.observed.Workers.Pending
 	if p.observed.Demand.Known {
 		p.status.Outstanding, p.status.Wanted = p.observed.Demand.Outstanding, p.last.Wanted
 	}

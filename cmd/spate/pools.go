@@ -150,7 +150,7 @@ func printPools(w page, now time.Time, states []poolState) error {
 	for i, s := range states {
 		x := s.status
 		body[i] = []string{
-			x.Pool, string(s.control.Mode), strconv.Itoa(x.Outstanding), strconv.Itoa(x.Wanted), strconv.Itoa(x.Running), strconv.Itoa(x.Pending),
+			x.Pool, string(s.control.Mode), strconv.Itoa(x.Outstanding), strconv.Itoa(x.Wanted), runningOf(x), strconv.Itoa(x.Pending),
 			strconv.Itoa(x.Launched), costAnHour(x), string(x.Limit), ago(now, x.At),
 		}
 	}
@@ -221,6 +221,14 @@ func capWords(c scaler.Control) string {
 	return "cap of " + countOf(*c.Cap, "worker")
 }
 
+// runningOf is how many workers run; a new controller may know at first only how many there are at most.
+func runningOf(s scaler.Status) string {
+	if s.Listed > 0 {
+		return "≤" + strconv.Itoa(s.Running)
+	}
+	return strconv.Itoa(s.Running)
+}
+
 // costAnHour is what the workers cost now; "" where that is not known.
 func costAnHour(s scaler.Status) string {
 	if s.PerHour == nil {
@@ -244,8 +252,8 @@ func printPool(w page, now time.Time, s poolState, changes []scaler.Change) {
 	}
 	w.paragraph("  ", bounds)
 	if !x.At.IsZero() {
-		w.paragraph("  ", fmt.Sprintf("%s outstanding; workers: %d wanted, %d running, %d pending, %d stopping (at most %d at once so far)",
-			countOf(x.Outstanding, "job"), x.Wanted, x.Running, x.Pending, x.Stopping, x.Peak))
+		w.paragraph("  ", fmt.Sprintf("%s outstanding; workers: %d wanted, %s running, %d pending, %d stopping (at most %d at once so far)",
+			countOf(x.Outstanding, "job"), x.Wanted, runningOf(x), x.Pending, x.Stopping, x.Peak))
 		w.paragraph("  ", fmt.Sprintf("tasks so far: %d launched; %d ended well, %d failed, %d stopped, %d vanished", x.Launched, x.Exited, x.Failed, x.Stopped, x.Vanished))
 		if x.PerHour != nil && x.Running+x.Pending > 0 {
 			w.paragraph("  ", fmt.Sprintf("cost: about %s an hour now, at list prices", x.PerHour))

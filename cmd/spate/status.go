@@ -163,7 +163,7 @@ func printStatus(w page, s state) error {
 		body := make([][]string, 0, len(s.pools))
 		for _, x := range s.pools {
 			body = append(body, []string{
-				x.Pool, strconv.Itoa(x.Outstanding), strconv.Itoa(x.Wanted), strconv.Itoa(x.Running), strconv.Itoa(x.Pending), ago(s.at, x.At),
+				x.Pool, strconv.Itoa(x.Outstanding), strconv.Itoa(x.Wanted), runningOf(x), strconv.Itoa(x.Pending), ago(s.at, x.At),
 			})
 		}
 		if err := w.rows([]string{"POOL", "JOBS", "WANTED", "RUNNING", "PENDING", "REPORTED"}, body); err != nil {

@@ -258,7 +258,7 @@ func align(table [][]string) (lines []string, width int) {
 
 // isNumber tells a number or a duration, whose digits belong under one another, from text.
 func isNumber(cell string) bool {
-	if strings.HasPrefix(cell, "?") { // not known
+	if strings.HasPrefix(cell, "?") || strings.HasPrefix(cell, "≤") { // not known, or not exactly
 		return true
 	}
 	if len(cell) > 1 && (cell[0] == '+' || cell[0] == '-') {
