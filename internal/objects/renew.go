@@ -111,7 +111,9 @@ func (s *Store) renewParts(ctx context.Context, key, source string, have *s3.Hea
 	if err != nil {
 		return s.wrap("renew", key, err)
 	}
-	parts, err := s.copyParts(ctx, key, source, have, part, upload.UploadId)
+	parts, err := s.copyParts(ctx, aws.ToInt64(have.ContentLength), part, s3.UploadPartCopyInput{
+		Bucket: &s.bucket, Key: &key, UploadId: upload.UploadId, CopySource: &source, CopySourceIfMatch: have.ETag,
+	})
 	if err == nil {
 		_, err = s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 			Bucket: &s.bucket, Key: &key, UploadId: upload.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
@@ -130,25 +132,23 @@ func (s *Store) renewParts(ctx context.Context, key, source string, have *s3.Hea
 	return err
 }
 
-func (s *Store) copyParts(ctx context.Context, key, source string, have *s3.HeadObjectOutput, part int64, id *string) ([]types.CompletedPart, error) {
-	size := aws.ToInt64(have.ContentLength)
+// copyParts copies so many bytes in parts of a size; each is asked for as in, which its number and range are added to.
+func (s *Store) copyParts(ctx context.Context, size, part int64, in s3.UploadPartCopyInput) ([]types.CompletedPart, error) {
 	parts := make([]types.CompletedPart, (size+part-1)/part)
 	copies, ctx := errgroup.WithContext(ctx)
 	copies.SetLimit(parallelParts)
 	for i := range parts {
 		from := int64(i) * part
-		number, span := aws.Int32(int32(i+1)), fmt.Sprintf("bytes=%d-%d", from, min(from+part, size)-1)
+		in.PartNumber, in.CopySourceRange = aws.Int32(int32(i+1)), aws.String(fmt.Sprintf("bytes=%d-%d", from, min(from+part, size)-1))
+		one := in
 		copies.Go(func() error {
-			out, err := s.client.UploadPartCopy(ctx, &s3.UploadPartCopyInput{
-				Bucket: &s.bucket, Key: &key, UploadId: id, PartNumber: number,
-				CopySource: &source, CopySourceIfMatch: have.ETag, CopySourceRange: &span,
-			})
+			out, err := s.client.UploadPartCopy(ctx, &one)
 			if err != nil {
 				return err
 			}
 			r := out.CopyPartResult
 			parts[i] = types.CompletedPart{
-				PartNumber: number, ETag: r.ETag, ChecksumCRC32: r.ChecksumCRC32, ChecksumCRC32C: r.ChecksumCRC32C,
+				PartNumber: one.PartNumber, ETag: r.ETag, ChecksumCRC32: r.ChecksumCRC32, ChecksumCRC32C: r.ChecksumCRC32C,
 				ChecksumCRC64NVME: r.ChecksumCRC64NVME, ChecksumSHA1: r.ChecksumSHA1, ChecksumSHA256: r.ChecksumSHA256,
 			}
 			return nil
