@@ -158,7 +158,10 @@ def multipart(do):
     want(len(do("ListParts", **at, UploadId=upload)["Parts"]) == 1, "the part is not listed")
     want(len(do("ListMultipartUploads", Bucket="bucket")["Uploads"]) == 1, "the upload is not listed")
     do("CompleteMultipartUpload", **at, UploadId=upload, MultipartUpload={"Parts": [{"ETag": part, "PartNumber": 1}]})
-    do("AbortMultipartUpload", **at, UploadId=do("CreateMultipartUpload", **at)["UploadId"])
+    upload = do("CreateMultipartUpload", **at)["UploadId"]
+    copied = do("UploadPartCopy", **at, UploadId=upload, PartNumber=1, CopySource={"Bucket": "bucket", "Key": "parts"})
+    want(copied["CopyPartResult"]["ETag"] == part, "another part")
+    do("AbortMultipartUpload", **at, UploadId=upload)
 
 
 def notify(do):
